@@ -16,13 +16,17 @@ use seawall::{
     AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
     BulkheadLayer, CheckConfig, Command, DeadlineConfig, DeadlineLayer, EventKind, Events,
     HealthConfig, HealthLayer, HealthMonitor, HedgeConfig, HedgeLayer, InstanceHandle,
-    InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, RateLimitConfig,
-    RateLimitLayer, RetryConfig, RetryLayer,
+    InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, QuotaSignal,
+    RateLimitConfig, RateLimitLayer, RetryConfig, RetryLayer, Unit,
 };
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
 const KEY: PartitionKey = PartitionKey(7);
+const USED: QuotaSignal = QuotaSignal::Used {
+    unit: Unit::Cost,
+    amount: 1,
+};
 
 /// A command by the word that is to be emitted; none for one that is rejected.
 type Commands<'a, H> = &'a [(Option<&'static str>, fn(&H))];
@@ -249,6 +253,7 @@ async fn rate_limits_emit_every_command() {
             (Some("shadow_on"), |h| h.set_shadow(true)),
             (Some("shadow_off"), |h| h.set_shadow(false)),
             (Some("set_wall_clock"), |h| h.set_wall_clock(UNIX_EPOCH)),
+            (Some("apply_signal"), |h| h.apply_signal(USED)),
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
             (None, |h| {
                 let strict = RateLimitConfig::builder().limit(Limit::strict(1, SECOND));
@@ -274,6 +279,9 @@ async fn rate_limits_emit_every_command() {
             (Some("drain_all"), |h| h.drain_all()),
             (Some("reset"), |h| h.reset()),
             (Some("set_wall_clock"), |h| h.set_wall_clock(UNIX_EPOCH)),
+            (Some("apply_signal"), |h| {
+                h.apply_signal(KEY, USED);
+            }),
             (Some("evict_idle"), |h| h.evict_idle()),
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
             (Some("configure_key"), |h| {

@@ -173,7 +173,11 @@ async fn rate_limits() {
     let of_key = RequestMeta::default().with_key(KEY);
     check(
         keyed,
-        |h| format!("{} {:?}", h.state(), h.time_to_next(&of_key)),
+        |h| {
+            // It costs more than the limit can grant, and takes nothing where it passes.
+            let passes = h.try_reserve(&of_key.with_cost(u32::MAX)).is_ok();
+            format!("{} {:?} {passes}", h.state(), h.time_to_next(&of_key))
+        },
         &[
             Pair("pause", |h| h.pause(KEY), |h| h.resume(KEY)),
             Pair("pause_for", |h| h.pause_for(KEY, SECOND), |h| h.resume(KEY)),
@@ -186,6 +190,12 @@ async fn rate_limits() {
                 },
             ),
             Pair("drain_all", |h| h.drain_all(), |h| h.resume_all()),
+            Pair("block", |h| control(h, Command::Block), |h| h.resume_all()),
+            Pair(
+                "bypass",
+                |h| control(h, Command::Bypass),
+                |h| h.resume_all(),
+            ),
         ],
     );
 }

@@ -167,9 +167,10 @@ impl RateLimitHandle {
         self.events().commanded("refill");
     }
 
-    /// Back to automatic: as [`resume`](Self::resume), and the shadow mode of the settings. What was
-    /// used stays used, and [`counts`](Self::counts) stay.
+    /// Back to automatic: as [`resume`](Self::resume), with the shadow mode of the settings and the
+    /// clock of the system. What was used stays used, and [`counts`](Self::counts) stay.
     pub fn reset(&self) {
+        self.state().follow_system_clock();
         self.limiter().reset(self.now());
         self.events().commanded("reset");
     }
@@ -184,8 +185,8 @@ impl RateLimitHandle {
         self.events().commanded_shadow(on);
     }
 
-    /// Sets the time for limits that count by the wall clock. From then on it follows the running
-    /// clock alone; without, the clock of the system is read again every second, and one that was set
+    /// Sets the time for limits that count by the wall clock. From then on, until a
+    /// [`reset`](Self::reset), it follows the running clock alone; without, the clock of the system is read again every second, and one that was set
     /// is emitted as [`ClockJumped`](seawall_core::EventKind::ClockJumped) and counted.
     ///
     /// A clock that goes back gives nothing back: the window or day that was reached lasts until it
@@ -203,6 +204,7 @@ impl RateLimitHandle {
         let state = self.state.local();
         self.state()
             .apply_to_all(state.stripe(), self.now(), signal, None);
+        self.events().commanded("apply_signal");
     }
 
     /// Takes what a request like this costs, and waits for it as calls do.

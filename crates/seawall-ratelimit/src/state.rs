@@ -118,6 +118,11 @@ impl State {
         self.apply_wall_clock(wall);
     }
 
+    /// The clock of the system counts again.
+    pub(crate) fn follow_system_clock(&self) {
+        self.watch.follow_system();
+    }
+
     fn apply_wall_clock(&self, wall: WallClock) {
         let now = self.clock.now();
         self.limiter.set_wall_clock(now, wall);

@@ -29,6 +29,7 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 pub(crate) struct Watch {
     /// The reading from which on it looks again.
     next: AtomicU64,
+    is_needed: bool,
     seen: Mutex<LastLook>,
 }
 
@@ -57,6 +58,7 @@ impl Watch {
         let next = if is_needed { now } else { u64::MAX };
         Self {
             next: AtomicU64::new(next),
+            is_needed,
             seen: Mutex::new(LastLook {
                 wall,
                 at: now,
@@ -75,6 +77,13 @@ impl Watch {
     pub(crate) fn set_wall_clock(&self, wall: WallClock) {
         self.lock().wall = wall;
         self.next.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// The clock of the system counts again, from the next call on.
+    pub(crate) fn follow_system(&self) {
+        if self.is_needed {
+            self.next.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The wall clock, as it was last read.
@@ -211,5 +220,26 @@ mod tests {
         watch.set_wall_clock(WallClock::new(0, 7));
         assert!(!watch.is_due(u64::MAX - 1));
         assert_eq!(watch.wall(), WallClock::new(0, 7));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_by_hand_gives_way_to_that_of_the_system() {
+        let clock = Clock::start();
+        let watch = Watch::new(0, WallClock::now(0), true);
+        watch.set_wall_clock(WallClock::at(clock.now(), SystemTime::now() + HOUR));
+        watch.follow_system();
+        let news = loop {
+            let news = watch.look(&clock, 0);
+            if news.wall.is_some() {
+                break news;
+            }
+        };
+        assert!(matches!(
+            news.jump,
+            Some(EventKind::ClockJumped { back: true, .. })
+        ));
+        let not_needed = Watch::new(0, WallClock::now(0), false);
+        not_needed.follow_system();
+        assert!(!not_needed.is_due(u64::MAX - 1));
     }
 }

@@ -67,7 +67,8 @@ pub enum EventKind {
         /// * of bulkheads and rate limits: `"pause"`, `"drain"`, `"resume"`, of the latter
         ///   `"pause_for"`, and for all keys `"pause_all"`, `"pause_all_for"`, `"drain_all"`,
         ///   `"resume_all"`;
-        /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`;
+        /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`,
+        ///   `"apply_signal"`;
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;

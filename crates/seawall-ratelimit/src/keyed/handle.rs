@@ -239,7 +239,7 @@ impl KeyedRateLimitHandle {
     }
 
     /// Back to automatic: ends the pauses of all keys and of each key, and forgets what the upstream
-    /// has reported about them. What was used stays used, and [`counts`](Self::counts) stay. The
+    /// has reported about them and a wall clock that was set. What was used stays used, and [`counts`](Self::counts) stay. The
     /// account has a [handle of its own](Self::account).
     pub fn reset(&self) {
         let now = self.now();
@@ -247,6 +247,7 @@ impl KeyedRateLimitHandle {
         for (_, limiter) in self.keys().limiters() {
             limiter.reset(now);
         }
+        self.state().follow_system_clock();
         self.events().commanded("reset");
     }
 
@@ -265,6 +266,7 @@ impl KeyedRateLimitHandle {
         let (state, keys) = (self.state.local(), self.keys());
         self.state()
             .apply_to_key(state.stripe(), keys, key, now, signal, None, None);
+        self.events().commanded("apply_signal");
     }
 
     /// Takes what a request like this costs of its key, and waits for it as calls do.
@@ -292,9 +294,9 @@ impl KeyedRateLimitHandle {
     fn bypass(&self) {
         let now = self.now();
         for (_, limiter) in self.keys().limiters() {
-            limiter.resume(now);
+            limiter.bypass_pause(now);
         }
-        self.keys().change_all(self.now(), AllKeys::set_bypass);
+        self.keys().change_all(now, AllKeys::set_bypass);
         self.events().commanded("bypass");
     }
 
@@ -335,8 +337,9 @@ impl KeyedRateLimitHandle {
 }
 
 /// [`Block`](seawall_core::Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
-/// [`Bypass`](seawall_core::Command::Bypass) resumes every key, and lets calls of all keys pass as in
-/// shadow mode until another command for all keys; new settings do not end it. A block leaves queued
+/// [`Bypass`](seawall_core::Command::Bypass) lets calls of all keys pass as in shadow mode until another
+/// command for all keys; new settings do not end it. Pauses of single keys do not hold meanwhile, unless
+/// they are commanded after it. A block leaves queued
 /// calls queued until their wait ends. The account decides on: it has commands of its own. The last
 /// command counts.
 impl InstanceHandle for KeyedRateLimitHandle {

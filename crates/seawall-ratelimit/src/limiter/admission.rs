@@ -166,8 +166,11 @@ impl Limiter {
     /// The pause that holds here.
     #[inline]
     pub(super) fn pause_in_force(&self, inner: &Inner) -> Pause {
-        let all = self.all_keys.as_ref();
-        all.map_or(inner.pause, |all| inner.pause.and(all.pause()))
+        match &self.all_keys {
+            None => inner.pause,
+            Some(all) if all.is_bypass() && !inner.pause_holds_in_bypass => all.pause(),
+            Some(all) => inner.pause.and(all.pause()),
+        }
     }
 
     /// From when on a call may depart that comes now.

@@ -19,6 +19,13 @@ impl Limiter {
         self.set(PAUSED);
         self.unset(BYPASS);
         inner.pause = Pause::UNTIL_RESUMED;
+        inner.pause_holds_in_bypass = true;
+    }
+
+    /// All keys are bypassed: the pause of this one does not hold until that ends, or until it is
+    /// paused once more.
+    pub(crate) fn bypass_pause(&self, now_ns: u64) {
+        self.change(now_ns, |_, inner| inner.pause_holds_in_bypass = false);
     }
 
     /// Rejects new calls until [`resume`](Self::resume); those queued are served.

@@ -125,6 +125,8 @@ struct Inner {
     /// The costs of those that have a claim.
     claimed: Sums,
     pause: Pause,
+    /// It was commanded for this key after a bypass of all keys, and holds in spite of that.
+    pause_holds_in_bypass: bool,
     earlier_rates: EarlierRates,
     config: RateLimitConfig,
 }
@@ -182,6 +184,7 @@ impl Limiter {
                 ahead: Vec::new(),
                 claimed: Sums::default(),
                 pause: Pause::NONE,
+                pause_holds_in_bypass: false,
                 earlier_rates: EarlierRates::default(),
                 config,
             }),

@@ -101,6 +101,7 @@ impl Limiter {
         }
         let until = now_ns.saturating_add(for_ns);
         inner.pause.extend(now_ns, until, commanded);
+        inner.pause_holds_in_bypass |= commanded;
     }
 }
 

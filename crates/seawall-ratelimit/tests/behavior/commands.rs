@@ -157,6 +157,12 @@ async fn keys_are_blocked_in_shadow_mode_and_after_a_bypass() {
         assert!(passes(&mut svc, 106));
         handle.pause_all_for(SECOND);
         advance(SECOND + ms(100)).await;
+        assert_eq!(
+            reason(&mut svc, 106),
+            Reason::Paused,
+            "the pause of the key, which nothing has ended, comes back"
+        );
+        handle.resume(PartitionKey(1));
         assert!(passes(&mut svc, 107));
         assert_eq!(
             passes(&mut svc, 108),

@@ -273,7 +273,7 @@ proptest! {
 
     /// Whatever was corrected, nothing is left over when everything has ceased to count.
     #[test]
-    fn after_a_rest_a_limit_is_whole_again(kind in 0_usize..4, steps in steps()) {
+    fn after_a_rest_a_limit_is_full_again(kind in 0_usize..4, steps in steps()) {
         paused(async {
             let (limit, count, _) = &kinds()[kind];
             let mut run = Run::new(limit);
