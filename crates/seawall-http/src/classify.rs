@@ -128,7 +128,7 @@ impl<T> HttpClassifier<T> {
     }
 
     /// Takes responses of `status` for a ban, for the time of `Retry-After`, or for `lasts`
-    /// without that header. The last rule for a status counts.
+    /// without that header; of zero, for a time that is not known. The last rule for a status counts.
     ///
     /// A ban opens the circuit at once and keeps it open for that time, but for no less than the
     /// breaker's `open_for`, pauses the rate limit, and is not retried: every further request would
@@ -139,8 +139,8 @@ impl<T> HttpClassifier<T> {
     }
 
     /// Takes responses of `status` for a throttle of `scope`, as a 429 is one of the upstream: with
-    /// the wait that it asks for, or that of `lasts` where it asks for none, and with `x-should-retry: false` for an exhausted quota. The last
-    /// rule for a status counts.
+    /// the wait that it asks for, or that of `lasts` where it asks for none, and with
+    /// `x-should-retry: false` for an exhausted quota. The last rule for a status counts.
     ///
     /// ```
     /// use http::{Response, StatusCode};
@@ -354,7 +354,7 @@ impl<T> HttpClassifier<T> {
                 }
             }
             Rule::Ban(lasts) => Outcome::Banned {
-                lasts: Some(self.ban(response).unwrap_or(lasts)),
+                lasts: Some(self.ban(response).unwrap_or(lasts)).filter(|lasts| !lasts.is_zero()),
             },
         }
     }

@@ -18,7 +18,8 @@ const ESTIMATE: Duration = Duration::from_secs(1);
 ///
 /// | rejection | status |
 /// |---|---|
-/// | rate limited, too expensive, throttled by the client, quota exhausted, paused for a known time | 429 |
+/// | rate limited, throttled by the client, quota exhausted, paused for a known time | 429 |
+/// | too expensive: never accepted, however long one waits | 413 |
 /// | attempt timed out, deadline exceeded, body timed out | 504 |
 /// | outcome unknown, panicked | 502 |
 /// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted, paused without an end | 503 |
@@ -33,10 +34,10 @@ const ESTIMATE: Duration = Duration::from_secs(1);
 /// ```
 pub const fn status_of(rejection: &Rejection) -> StatusCode {
     match rejection.reason() {
-        Reason::RateLimited
-        | Reason::TooExpensive
-        | Reason::ClientThrottled
-        | Reason::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Reason::RateLimited | Reason::ClientThrottled | Reason::QuotaExhausted => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        Reason::TooExpensive => StatusCode::PAYLOAD_TOO_LARGE,
         // A throttle of the upstream is passed on as one, and is no failure of this server.
         Reason::Paused if rejection.retry_after().is_some() => StatusCode::TOO_MANY_REQUESTS,
         Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
@@ -109,8 +110,17 @@ pub fn should_retry(rejection: &Rejection) -> bool {
     helps && rejection.sent() == Sent::No && wait.is_some_and(|seconds| seconds <= MOST)
 }
 
+/// A 429 that passes, nobody knows when. With `x-should-retry: false` it would be read as an
+/// exhausted quota, by [`StatusClassifier`](crate::StatusClassifier) too, and shut the client for long.
+fn is_throttle_without_wait(rejection: &Rejection) -> bool {
+    status_of(rejection) == StatusCode::TOO_MANY_REQUESTS
+        && rejection.retry_after().is_none()
+        && !matches!(rejection.reason(), Reason::QuotaExhausted)
+}
+
 /// A rejection as a response: the status of [`status_of`], the reason as a line of plain text,
-/// `Retry-After` as [`retry_after_seconds`] has it, and `x-should-retry` by [`should_retry`].
+/// `Retry-After` as [`retry_after_seconds`] has it, and `x-should-retry` by [`should_retry`]. A 429
+/// without a wait has no `x-should-retry` unless the quota is exhausted: `false` there means a quota.
 ///
 /// The name of the layer instance is not sent.
 ///
@@ -137,12 +147,11 @@ pub fn rejection_response<B: From<Bytes>>(rejection: &Rejection) -> Response<B> 
     if let Some(seconds) = retry_after_seconds(rejection) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    let again = if should_retry(rejection) {
-        "true"
-    } else {
-        "false"
-    };
-    headers.insert("x-should-retry", HeaderValue::from_static(again));
+    if should_retry(rejection) {
+        headers.insert("x-should-retry", HeaderValue::from_static("true"));
+    } else if !is_throttle_without_wait(rejection) {
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
     response
 }
 
@@ -153,10 +162,12 @@ mod tests {
 
     #[test]
     fn only_what_was_not_sent_and_passes_within_a_minute_is_to_be_sent_again() {
-        let header = |rejection: Rejection| {
+        let sent = |rejection: Rejection| {
             let response = rejection_response::<Full<Bytes>>(&rejection);
-            response.headers()["x-should-retry"] == "true"
+            let header = response.headers().get("x-should-retry");
+            header.map(|value| value.as_bytes() == b"true")
         };
+        let header = |rejection| sent(rejection) == Some(true);
         let of = |reason| Rejection::new(reason, "x");
         let minute = Duration::from_secs(60);
         for reason in [Reason::RateLimited, Reason::Paused, Reason::CircuitOpen] {
@@ -168,6 +179,12 @@ mod tests {
             assert!(!header(sent), "{reason}: it may have been sent");
         }
         assert!(header(of(Reason::BulkheadFull)), "a second is estimated");
+        for reason in [Reason::RateLimited, Reason::ClientThrottled] {
+            assert_eq!(sent(of(reason)), None, "{reason}: no exhausted quota");
+        }
+        for reason in [Reason::QuotaExhausted, Reason::CircuitOpen, Reason::Paused] {
+            assert_eq!(sent(of(reason)), Some(false), "{reason}");
+        }
         for reason in [
             Reason::QuotaExhausted,
             Reason::TooExpensive,
@@ -182,10 +199,8 @@ mod tests {
         for reason in Reason::ALL {
             let status = status_of(&Rejection::new(reason, "x")).as_u16();
             let expected = match reason {
-                Reason::RateLimited
-                | Reason::TooExpensive
-                | Reason::ClientThrottled
-                | Reason::QuotaExhausted => 429,
+                Reason::RateLimited | Reason::ClientThrottled | Reason::QuotaExhausted => 429,
+                Reason::TooExpensive => 413,
                 Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => 504,
                 Reason::OutcomeUnknown | Reason::Panicked => 502,
                 _ => 503,

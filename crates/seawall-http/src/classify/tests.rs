@@ -101,6 +101,9 @@ fn own_rules_come_before_the_table_and_the_last_one_counts() {
     assert_eq!(judge(&with_wait), Outcome::Banned { lasts: TEN });
     assert_eq!(judge(&response(404, &[])), Outcome::Success);
     assert_eq!(judge(&response(405, &[])), Outcome::Ignored);
+    let unknown = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::ZERO);
+    let judged = unknown.classify(Ok::<_, &io::Error>(&response(403, &[])));
+    assert_eq!(judged, Outcome::Banned { lasts: None });
 }
 
 #[test]
