@@ -214,6 +214,29 @@ async fn each_attempt_is_authenticated_by_itself() {
 }
 
 #[tokio::test]
+async fn an_auth_hook_that_fails_after_an_attempt_says_that_it_may_have_been_sent() {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let busy = Router::new().fallback(|| async { StatusCode::SERVICE_UNAVAILABLE });
+    let server = WebServer::start(busy).await;
+    let client = builder(&server.url())
+        .auth(|_| match CALLS.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(()),
+            _ => Err("the token has expired"),
+        })
+        .build()
+        .unwrap();
+    let order = client.post("/orders").body("{}").retry_safe();
+    let error = order.send().await.unwrap_err();
+    assert_eq!(CALLS.load(Ordering::SeqCst), 2);
+    assert_eq!(error.sent(), Sent::Maybe);
+    let text = error.to_string();
+    assert!(
+        text.ends_with("an attempt before it may have been sent"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn an_auth_hook_that_fails_ends_the_call_and_blames_nobody() {
     let server = WebServer::start(Router::new()).await;
     let client = builder(&server.url())

@@ -141,8 +141,10 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        if let Some(response) = &self.response {
+        if let Some(response) = self.response.take() {
             let outcome = response.get().outcome();
+            // What the response holds is given back before the layers let the next call pass.
+            drop(response);
             self.guards.complete_all(outcome);
         }
     }

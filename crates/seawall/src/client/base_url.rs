@@ -1,5 +1,6 @@
 //! The URL that the paths of requests are joined to.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::Uri;
@@ -28,7 +29,8 @@ pub(super) struct BaseUrl {
 
 impl BaseUrl {
     pub(super) fn parse(text: &str) -> Result<Self, InvalidConfig> {
-        let invalid = || InvalidConfig::new("base_url", format!("`{text}`"), BASE);
+        let invalid =
+            || InvalidConfig::new("base_url", format!("`{}`", without_secrets(text)), BASE);
         // A `Uri` forgets the fragment, and takes a host without a scheme.
         if text.contains(['#', '?']) {
             return Err(invalid());
@@ -68,11 +70,11 @@ impl BaseUrl {
     /// and host are those of the base: nobody else gets the headers of this client.
     pub(super) fn join(&self, path: &str) -> Result<Uri, InvalidConfig> {
         let only_path = without_query(path);
-        let invalid = || InvalidConfig::new("path", format!("`{only_path}`"), PATH);
+        let invalid = || InvalidConfig::new("path", format!("`{}`", without_secrets(path)), PATH);
         if path.contains('#') || has_dot_segment(only_path) {
             return Err(invalid());
         }
-        if only_path.contains("://") {
+        if has_scheme(only_path) {
             let uri: Uri = path.parse().or(Err(invalid()))?;
             let is_same =
                 uri.scheme() == Some(&self.scheme) && uri.authority() == Some(&self.authority);
@@ -112,6 +114,28 @@ impl fmt::Display for BaseUrl {
 /// A path as it may be shown: some providers take their key in the query.
 pub(super) fn without_query(path: &str) -> &str {
     path.split('?').next().unwrap_or_default()
+}
+
+/// A URL or path as it may be shown: without its query, and what may be a user and a password.
+pub(super) fn without_secrets(url: &str) -> Cow<'_, str> {
+    let shown = without_query(url);
+    let query = if shown.len() < url.len() { "?..." } else { "" };
+    match shown.rsplit_once('@') {
+        Some((_, rest)) => Cow::Owned(format!("...@{rest}{query}")),
+        None if query.is_empty() => Cow::Borrowed(shown),
+        None => Cow::Owned(format!("{shown}{query}")),
+    }
+}
+
+/// Whether it begins as a URL does, by RFC 3986, section 3.1; a URL within a path is a part of that.
+fn has_scheme(path: &str) -> bool {
+    let Some((scheme, _)) = path.split_once("://") else {
+        return false;
+    };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// Whether a segment is `.` or `..`, also percent-encoded: servers resolve those, and what a route
@@ -192,11 +216,22 @@ mod tests {
         ] {
             let rejected = BaseUrl::parse(base).unwrap_err();
             assert_eq!(rejected.field(), "base_url");
-            assert_eq!(rejected.value(), format!("`{base}`"));
+            assert_eq!(
+                rejected.value(),
+                format!("`{}`", base.replace("a=b", "..."))
+            );
             assert!(rejected.accepted().contains("https://"), "{rejected}");
         }
-        let with_user = BaseUrl::parse("https://key:secret@h").unwrap_err();
-        assert!(!with_user.to_string().contains("secret"));
+        for base in [
+            "https://key:secret@h",
+            "HTTPS//key:secret@h",
+            "key:secret@h",
+            "https://key:secret@h/a b",
+            "https://h/?key=secret",
+        ] {
+            let rejected = BaseUrl::parse(base).unwrap_err();
+            assert!(!rejected.to_string().contains("secret"), "{rejected}");
+        }
     }
 
     #[test]

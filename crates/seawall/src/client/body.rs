@@ -8,12 +8,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 /// The body of a client's request: all of its data, so that a copy costs no more than a reference.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct RequestBody {
     /// Empty once it was read.
     data: Bytes,
     /// Whether it is JSON, unless the headers say otherwise.
     is_json: bool,
+    /// Whether it is that of a further attempt: each is made with a clone of the one before.
+    is_copy: bool,
 }
 
 impl RequestBody {
@@ -21,6 +23,7 @@ impl RequestBody {
         Self {
             data,
             is_json: false,
+            is_copy: false,
         }
     }
 
@@ -28,7 +31,13 @@ impl RequestBody {
         Self {
             data: data.into(),
             is_json: true,
+            is_copy: false,
         }
+    }
+
+    /// Whether the attempt is the first of its call: none before it can have been sent.
+    pub(super) const fn is_first(&self) -> bool {
+        !self.is_copy
     }
 
     pub(super) const fn is_json(&self) -> bool {
@@ -38,6 +47,16 @@ impl RequestBody {
     /// Its data, as a signature needs it.
     pub const fn data(&self) -> &Bytes {
         &self.data
+    }
+}
+
+impl Clone for RequestBody {
+    fn clone(&self) -> Self {
+        Self {
+            data: self.data.clone(),
+            is_json: self.is_json,
+            is_copy: true,
+        }
     }
 }
 

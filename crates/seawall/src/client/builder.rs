@@ -11,7 +11,7 @@ use seawall_core::{Departure, DepartureLayer, InvalidConfig};
 use tower_layer::Layer;
 
 use super::api::Client;
-use super::base_url::BaseUrl;
+use super::base_url::{BaseUrl, without_secrets};
 use super::body::RequestBody;
 use super::departing::{Departing, Hook, auth_hook};
 use super::request::{Defaults, header};
@@ -386,16 +386,17 @@ impl Connections {
 impl fmt::Debug for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Url(text) | Self::Name(text)) = self;
-        text.fmt(f)
+        without_secrets(text).fmt(f)
     }
 }
 
 impl<L> fmt::Debug for ClientBuilder<L> {
     /// Without the values of headers, which have credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
         f.debug_struct("ClientBuilder")
             .field("base", &self.base)
-            .field("headers", &self.headers.keys())
+            .field("headers", &headers)
             .field("has_auth", &self.auth.is_some())
             .field("connections", &self.connections)
             .field("max_body", &self.max_body)

@@ -56,7 +56,11 @@ impl<E: From<AuthError>> PrepareDeparture<Request<RequestBody>, E> for Departing
             of_request.or_insert(HeaderValue::from_static("application/json"));
         }
         match &self.auth {
-            Some(hook) => hook(request).map_err(|error| AuthError(error).into()),
+            Some(hook) => {
+                // The hook may put another body in its place.
+                let is_first = request.body().is_first();
+                hook(request).map_err(|error| AuthError { error, is_first }.into())
+            }
             None => Ok(()),
         }
     }

@@ -22,7 +22,8 @@ pub enum ClientError {
     Invalid(InvalidConfig),
     /// A layer of the stack rejected the call, or ended it.
     Rejected(Rejection),
-    /// The [auth hook](super::ClientBuilder::auth) failed; the attempt was not sent.
+    /// The [auth hook](super::ClientBuilder::auth) failed; the attempt was not sent, but one before it
+    /// may have been.
     Auth(BoxError),
     /// The connection could not be made, or broke before there was a response.
     Transport(BoxError),
@@ -103,7 +104,11 @@ impl ClientError {
     /// sent again, any other may have been executed.
     pub fn sent(&self) -> Sent {
         match self {
-            Self::Invalid(_) | Self::Auth(_) => Sent::No,
+            Self::Invalid(_) => Sent::No,
+            Self::Auth(error) => match auth_error(&**error) {
+                Some(AuthError { is_first: true, .. }) => Sent::No,
+                _ => Sent::Maybe,
+            },
             Self::Rejected(rejection) => rejection.sent(),
             Self::Transport(error) => match outcome_of(&**error) {
                 Outcome::Failure(FailureKind::NotSent) => Sent::No,
@@ -167,10 +172,13 @@ impl fmt::Display for ClientError {
             Self::Rejected(rejection) => rejection.fmt(f),
             Self::Auth(error) => {
                 match auth_error(&**error) {
-                    Some(AuthError(failed)) => write!(f, "the auth hook failed: {failed}"),
+                    Some(AuthError { error, .. }) => write!(f, "the auth hook failed: {error}"),
                     None => error.fmt(f),
                 }?;
-                f.write_str("; nothing was sent")
+                f.write_str(match self.sent() {
+                    Sent::No => "; nothing was sent",
+                    Sent::Maybe => "; an attempt before it may have been sent",
+                })
             }
             Self::Transport(error) => {
                 let sent = self.sent();
@@ -253,16 +261,20 @@ impl From<InvalidConfig> for ClientError {
 /// The [auth hook](super::ClientBuilder::auth) failed: the attempt was not sent, and that says
 /// nothing about the upstream.
 #[derive(Debug)]
-pub struct AuthError(pub(super) BoxError);
+pub struct AuthError {
+    pub(super) error: BoxError,
+    /// Whether no attempt of the call came before.
+    pub(super) is_first: bool,
+}
 
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the auth hook failed: {}", self.0)
+        write!(f, "the auth hook failed: {}", self.error)
     }
 }
 
 impl StdError for AuthError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
+        Some(&*self.error)
     }
 }

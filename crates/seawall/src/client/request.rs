@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::base_url::{BaseUrl, add_query, without_query};
+use super::base_url::{BaseUrl, add_query, without_secrets};
 use super::body::RequestBody;
 use super::departing::Departing;
 use super::error::ClientError;
@@ -181,7 +181,7 @@ impl<S> fmt::Debug for RequestBuilder<'_, S> {
         f.debug_struct("RequestBuilder")
             .field("method", self.request.method())
             .field("base", &self.defaults.base)
-            .field("path", &without_query(&self.path))
+            .field("path", &without_secrets(&self.path))
             .finish_non_exhaustive()
     }
 }

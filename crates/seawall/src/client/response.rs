@@ -301,7 +301,8 @@ where
         }
     }
 
-    /// How long the server asks to wait before the stream is asked for again, where it does.
+    /// How long the server asks to wait before the stream is asked for again, where it does: at most
+    /// [`LONGEST_WAIT`](seawall_http::LONGEST_WAIT).
     pub const fn retry(&self) -> Option<Duration> {
         self.parser.retry()
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use seawall_http::LONGEST_WAIT;
 
 /// An event of a stream.
 #[non_exhaustive]
@@ -124,7 +125,7 @@ impl SseParser {
             "id" if !value.contains('\0') => value.clone_into(&mut self.id),
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 if let Ok(millis) = value.parse() {
-                    self.retry = Some(Duration::from_millis(millis));
+                    self.retry = Some(Duration::from_millis(millis).min(LONGEST_WAIT));
                 }
             }
             // Comments, whose field is empty, and what nobody knows.
@@ -205,6 +206,12 @@ mod tests {
     fn an_event_that_is_ready_is_not_held_back_by_half_a_line_end() {
         assert_eq!(parse(&[b"data: x\r\n\r"]).0.len(), 1);
         assert_eq!(parse(&[b"data: x\r\n\r", b"\ndata: y\r", b"\r"]).0.len(), 2);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_one_that_is_believed() {
+        let (_, retry) = parse(&[b"retry: 18446744073709551615\n"]);
+        assert_eq!(retry, Some(LONGEST_WAIT));
     }
 
     #[test]
