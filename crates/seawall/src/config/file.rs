@@ -100,6 +100,14 @@ impl Reader<'_> {
             self.mistakes.push(self.lines.mistake(at, problem));
             return;
         }
+        // A variable would mean the layer or the setting.
+        let layers = Table::LAYERS.iter().map(|layer| layer.name());
+        let settings = table::of(Table::Service).map(|setting| setting.key);
+        if let Some(known) = layers.chain(settings).find(|known| *known == fold(name)) {
+            let problem = format!("`{name}` is no name of a service: did you mean `{known}`?");
+            self.mistakes.push(self.lines.mistake(at, problem));
+            return;
+        }
         let alike = self
             .document
             .services

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_core::{InvalidConfig, Ratio};
 
@@ -86,6 +87,7 @@ impl Resolver<'_> {
             return None;
         }
         if let Some(longest) = numbers.longest_wait {
+            self.shorter_waits(longest);
             raise(&mut numbers.settings, longest);
         }
         self.across(&base, &numbers.settings);
@@ -96,6 +98,26 @@ impl Resolver<'_> {
             numbers,
             self.origins(),
         ))
+    }
+
+    /// Waits of layers that are set and would be raised to `longest_wait`.
+    fn shorter_waits(&mut self, longest: Duration) {
+        for id in [
+            (Table::RateLimit, "max_pause"),
+            (Table::Breaker, "max_retry_after"),
+        ] {
+            let found = self.entry(id).and_then(|(scope, entry)| match entry.value {
+                Value::Time(time) if time < longest => {
+                    Some((scope.name.clone(), entry.place.clone(), time))
+                }
+                _ => None,
+            });
+            if let Some((scope, place, time)) = found {
+                let problem =
+                    format!("is {time:?}, accepted is at least `longest_wait`, {longest:?}");
+                self.complain(id, &scope, place, problem);
+            }
+        }
     }
 
     /// The entry of a setting: the service's own, or that of all.
@@ -174,7 +196,8 @@ impl Resolver<'_> {
                         }),
                         None => provider.default_tier(),
                     };
-                    let tier = found.or_else(|_| provider.default_tier()).ok()?;
+                    // No numbers of another tier would be safe.
+                    let tier = found.ok()?;
                     Some(Base::Tier {
                         kind: provider.kind().into(),
                         provider: provider.name().to_owned(),

@@ -181,6 +181,26 @@ fn what_follows_from_a_mistake_is_no_further_one() {
 }
 
 #[test]
+fn a_longest_wait_does_not_raise_what_is_set() {
+    let text = |pause: &str, of_all: &str| {
+        format!(
+            "[resilience]\n{of_all}\n[resilience.a]\nkind = \"broker\"\nlongest_wait = \"1h\"\n\
+             rate_limit.max_pause = \"{pause}\"\n"
+        )
+    };
+    assert_eq!(
+        wrong(&text("99s", "breaker.max_retry_after = \"33s\"")),
+        [
+            "f.toml:2:27: `breaker.max_retry_after` is 33s, accepted is at least `longest_wait`, 3600s",
+            "f.toml:6:24: `a.rate_limit.max_pause` is 99s, accepted is at least `longest_wait`, 3600s",
+        ]
+    );
+    let config = ok(&text("2h", ""));
+    let service = config.service("a").expect("there");
+    assert_eq!(service.settings().rate_limit.max_pause().as_secs(), 7_200);
+}
+
+#[test]
 fn names_are_reserved_and_alike_only_once() {
     let found = wrong("[resilience.retry]\nprovider = \"alpaca\"\n");
     assert_eq!(
@@ -192,6 +212,15 @@ fn names_are_reserved_and_alike_only_once() {
         found[0].starts_with("f.toml:1:1: `deadline` is a table, accepted is a length of time"),
         "{found:?}"
     );
+    for (name, known) in [
+        ("rate-limit", "rate_limit"),
+        ("Retry", "retry"),
+        ("DEADLINE", "deadline"),
+    ] {
+        let problem = format!("`{name}` is no name of a service: did you mean `{known}`?");
+        let found = wrong(&format!("[resilience.{name}]\nkind = \"broker\"\n"));
+        assert_eq!(found, [format!("f.toml:1:13: {problem}")]);
+    }
     let found = wrong("[resilience.my-feed]\n[resilience.my_feed]\n");
     assert!(found[0].contains("two services of one name"), "{found:?}");
     let found = wrong("[resilience.a]\n[resilience.a]\n");
@@ -276,6 +305,12 @@ retry.attempts = 7
     // What holds for all is wrong for all.
     let config = ok(&text.replace("fail_safe_defaults", "deadlin = \"1s\"\nfail_safe_defaults"));
     assert!(config.services().all(ServiceConfig::is_fail_safe));
+    // Another tier may allow many times as much.
+    let tier = text.replace(
+        "kind = \"broker\"",
+        "provider = \"polygon\"\ntier = \"freex\"",
+    );
+    assert_eq!(load(&tier).expect_err("no base").mistakes().len(), 2);
     // Nothing is known of a provider that is not known.
     let error = load(&text.replace("kind = \"broker\"", "provider = \"brokr\""));
     assert_eq!(error.expect_err("no base").mistakes().len(), 2);
