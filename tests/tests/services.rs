@@ -138,6 +138,17 @@ async fn names_are_taken_once_found_without_clones_and_settings_are_checked() {
         "every layer is registered"
     );
 
+    // A layer of one's own that has the name of a service: no layer of that is left behind.
+    let registry = services.registry();
+    let own = seawall::BreakerLayer::new("feed", seawall::BreakerConfig::default());
+    registry.register(own.handle()).expect("new");
+    let taken = services.add(quick("feed")).expect_err("taken");
+    assert!(matches!(taken, AddServiceError::Taken(_)), "{taken}");
+    assert_eq!(registry.all().len(), 7);
+    assert!(registry.get("breaker", "feed").is_some());
+    registry.remove("breaker", "feed").expect("there");
+    services.add(quick("feed")).expect("new");
+
     // State is shared by all who look it up.
     let again = services.clone().get("db").expect("there");
     again.drain();

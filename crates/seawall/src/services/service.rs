@@ -1,7 +1,7 @@
 //! A service by name, and its stack.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,7 @@ use crate::{ClientStack, StackBuilder, StackHandles, StackService, StackSnapshot
 /// How many operations of a service have circuits of their own; further ones share one.
 pub const MAX_OPERATIONS: usize = 1_024;
 
+type OperationService = StackService<WrapError<CallFunction>, ServicePolicy>;
 type ServicePolicy =
     Policy<ErrorIsFailure, OperationMeta, CompleteOnResponse, CloneRequest, KeepWhole>;
 
@@ -48,7 +49,7 @@ struct Shared {
 
 /// An operation behind the layers of its service and a circuit of its own.
 struct Guarded {
-    service: StackService<WrapError<CallFunction>, ServicePolicy>,
+    service: OperationService,
     breaker: BreakerHandle,
 }
 
@@ -114,7 +115,19 @@ impl Service {
     }
 
     pub(super) fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
-        self.handles().register(registry)?;
+        let own = |registry: &Registry| -> HashSet<_> {
+            let all = registry.all();
+            let own = all.iter().filter(|layer| layer.name() == self.name());
+            own.map(|layer| layer.pattern()).collect()
+        };
+        let before = own(registry);
+        if let Err(taken) = self.handles().register(registry) {
+            // All layers of a service are there, or none is.
+            for pattern in own(registry).difference(&before) {
+                registry.remove(pattern, self.name());
+            }
+            return Err(taken);
+        }
         *self.adding() = Some(registry.clone());
         Ok(())
     }
@@ -165,17 +178,22 @@ impl Service {
         F: FnMut() -> Fut + Clone,
         Fut: Future<Output = Result<T, E>>,
     {
-        let known = self.shared.operations.load().get(operation.name()).cloned();
-        let mut service = match known {
-            Some(guarded) => guarded.service.clone(),
-            None => self.first_call_of(operation.name()),
-        };
+        let mut service = self.service_of(operation.name());
         poll_fn(|cx| TowerService::<Operation<F>>::poll_ready(&mut service, cx)).await?;
         service.call(operation).await
     }
 
+    fn service_of(&self, name: &str) -> OperationService {
+        let known = self.shared.operations.load();
+        match known.get(name) {
+            Some(guarded) => guarded.service.clone(),
+            None if known.len() >= MAX_OPERATIONS => self.shared.others.service.clone(),
+            None => self.first_call_of(name),
+        }
+    }
+
     #[cold]
-    fn first_call_of(&self, name: &str) -> StackService<WrapError<CallFunction>, ServicePolicy> {
+    fn first_call_of(&self, name: &str) -> OperationService {
         let registry = self.adding();
         let known = self.shared.operations.load();
         if let Some(guarded) = known.get(name) {
@@ -184,8 +202,8 @@ impl Service {
         if known.len() >= MAX_OPERATIONS {
             return self.shared.others.service.clone();
         }
-        let config = self.shared.others.breaker.config();
-        let breaker = BreakerLayer::new(format!("{}/{name}", self.name()), config);
+        let config = || self.shared.others.breaker.config();
+        let breaker = BreakerLayer::new(format!("{}/{name}", self.name()), config());
         let handle = breaker.handle();
         if let Some(registry) = &*registry {
             // A name that is taken is another's, who has to be found by it.
@@ -193,11 +211,17 @@ impl Service {
         }
         let stack = self.shared.stack.clone();
         let stack = stack.map_slots(|_, slots| slots.with_breaker(|_| breaker));
-        let guarded = Guarded::new(&stack, handle);
+        let guarded = Guarded::new(&stack, handle.clone());
         let service = guarded.service.clone();
         let mut operations = HashMap::clone(&known);
         operations.insert(name.to_owned(), guarded);
         self.shared.operations.store(Arc::new(operations));
+        // `configure` may have read the operations before this one was among them.
+        let now = config();
+        if handle.config() != now {
+            // It was accepted for the others.
+            let _ = handle.configure(now);
+        }
         service
     }
 
@@ -249,8 +273,6 @@ impl Service {
     ///
     /// As [`StackHandles::configure`].
     pub fn configure(&self, settings: &Settings) -> Result<(), InvalidConfig> {
-        // No operation is added meanwhile: its circuit would keep the settings of before.
-        let _adding = self.adding();
         self.handles().configure(settings)?;
         for (_, circuit) in self.circuits() {
             circuit.configure(settings.breaker.clone())?;
@@ -272,7 +294,7 @@ impl Service {
         self.handles().bulkhead.drain();
     }
 
-    /// Undoes [`drain`](Self::drain).
+    /// Undoes [`drain`](Self::drain), and ends a pause or a bypass of the bulkhead as well.
     pub fn resume(&self) {
         self.handles().bulkhead.resume();
     }
