@@ -81,6 +81,7 @@ score = json.load(sys.stdin)
 for side in ("bare", "seawall"):
     assert score[side]["orders"]["intended"] > 0, f"{side} intended no orders"
 assert score["seawall"]["orders"]["duplicates"] == 0
+assert score["seawall"]["providers"]["limit_violations"] == 0
 assert score["seawall"]["orders"]["lost"] == 0' || complain 'trading_desk failed'
 
 for name in "${first_hour[@]}"; do

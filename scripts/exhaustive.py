@@ -9,11 +9,12 @@ left out. Prints one line for each that is neither.
 
 import pathlib
 import re
+import sys
 
 from cycles import block_end
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TYPE = re.compile(r"^[ ]*pub (enum|struct) (\w+)[^;({]*(?=\{)", re.MULTILINE)
+TYPE = re.compile(r"^[ ]*pub (enum|struct) (\w+)[^;{]*(?=\{)", re.MULTILINE)
 MACRO = re.compile(r"\b(?:state_words|counters)! ?\{")
 FIELD = re.compile(r"^\s*pub \w+:", re.MULTILINE)
 OPEN = re.compile(r"^\s*(#\[non_exhaustive\]|// Exhaustive: \S.*)$", re.MULTILINE)
@@ -34,6 +35,22 @@ def closed(text):
             yield text.count("\n", 0, match.start()) + 1, match[2]
 
 
+SELF_TEST = {
+    "pub enum A { B }": ["A"],
+    "#[non_exhaustive]\npub enum A { B }": [],
+    "// Exhaustive: two are all.\npub enum A { B }": [],
+    "pub struct A<S = (), F: Fn() -> u32>\nwhere\n    S: Clone,\n{\n    pub s: S,\n}": ["A"],
+    "pub struct A {\n    s: u32,\n}": [],
+    "pub struct A(u32);\n\npub fn f() {\n    pub x: u32,\n}": [],
+}
+
+
+def self_test():
+    for text, expected in SELF_TEST.items():
+        assert [name for _, name in closed(text)] == expected, text
+    print(f"exhaustive: {len(SELF_TEST)} texts ok")
+
+
 def main():
     for manifest in sorted(ROOT.glob("crates/*/Cargo.toml")):
         if "publish = false" in manifest.read_text():
@@ -45,4 +62,4 @@ def main():
                     print(f"{path.relative_to(ROOT)}:{line}: {name}")
 
 
-main()
+self_test() if sys.argv[1:] == ["--self-test"] else main()

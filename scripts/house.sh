@@ -50,7 +50,7 @@ found=$(scripts/exhaustive.py)
 
 # Words that the vocabulary has replaced, in names as in prose. One provider has paths with such a
 # word, and its file and the page of the providers name them.
-words=$(grep -vE '^(#|$)' scripts/words.txt | paste -sd '|')
+words=$(grep -vE '^(#|$)' scripts/words.txt | sed 's/ /[ _]/g' | paste -sd '|')
 found=$(git grep -nIiE "(^|[^[:alpha:]])($words)([^[:alpha:]]|$)" -- '*.rs' '*.md' '*.toml' '*.sh' '*.py' .ci \
     ':!docs/vocabulary.md' ':!CHANGELOG.md' ':!docs/providers.md' ':!crates/seawall/catalog/kraken.toml' || true)
 [ -z "$found" ] || complain 'words that docs/vocabulary.md replaces:' "$found"
@@ -78,7 +78,7 @@ PYTHON
 [ -z "$found" ] || complain 'scripts/words.txt and the last table of docs/vocabulary.md disagree:' "$found"
 
 # The words of a name in camel case.
-capital=$(grep -E '^[a-z]+$' scripts/words.txt | sed -E 's/^(.)/\U\1/' | paste -sd '|')
+capital=$(grep -E '^[a-z?()|]+$' scripts/words.txt | sed -E 's/^(.)/\U\1/' | paste -sd '|')
 found=$(git grep -nE "[a-z]($capital)([A-Z_(){}<>:,; ]|$)|\b($capital)[A-Z]" -- '*.rs' || true)
 [ -z "$found" ] || complain 'names of such words:' "$found"
 

@@ -9,8 +9,9 @@ use http::{Request, Response};
 use http_body_util::Full;
 use seawall::http_client::body_timeout::BodyTimeoutConfig;
 use seawall::{
-    AttemptTimeoutConfig, Backoff, BreakerConfig, BulkheadConfig, CircuitState, DeadlineConfig,
-    HttpStack, LayerExt, Limit, Policy, RateLimitConfig, Registry, RetryConfig, WrapErrorLayer,
+    AdaptiveThrottleConfig, AttemptTimeoutConfig, Backoff, BreakerConfig, BulkheadConfig,
+    CircuitState, Command, DeadlineConfig, HealthConfig, HedgeConfig, HttpStack, LayerExt, Limit,
+    Policy, RateLimitConfig, Registry, RetryConfig, WrapErrorLayer,
 };
 use seawall_tests::provider;
 use tower::{Layer, ServiceExt, service_fn};
@@ -166,6 +167,62 @@ async fn a_reset_closes_the_circuit_and_ends_pauses_and_commands() {
         1,
         "counters stay"
     );
+}
+
+/// What each layer is, by its pattern.
+fn states(registry: &Registry) -> Vec<(&'static str, String)> {
+    let layers = registry.snapshot();
+    let mut states: Vec<_> = layers
+        .iter()
+        .map(|layer| (layer.pattern, layer.state.to_owned()))
+        .collect();
+    states.sort_unstable();
+    states
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_reaches_every_layer() {
+    let stack = stack("whole")
+        .hedge(HedgeConfig::default())
+        .throttle(AdaptiveThrottleConfig::default())
+        .health(HealthConfig::default());
+    let registry = Registry::new("desk");
+    stack.register(&registry).expect("once");
+    let untouched = states(&registry);
+    let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| {
+        let response = Response::builder()
+            .status(500)
+            .body(Full::<Bytes>::default());
+        std::future::ready(Ok::<_, Infallible>(response.expect("valid")))
+    }));
+    let handles = stack.handles();
+    for _ in 0..100 {
+        let order = Request::post("/fail").body(Full::default()).expect("valid");
+        let _ = client.clone().oneshot(order).await;
+        handles.breaker.reset();
+    }
+    // What passes in spite of a bypass is not seen in the state of these two.
+    let block = ["bulkhead", "ratelimit"];
+    for layer in registry.snapshot() {
+        let handle = registry.get(layer.pattern, "whole").expect("registered");
+        let command = if block.contains(&layer.pattern) {
+            Command::Block
+        } else {
+            Command::Bypass
+        };
+        // Health has neither.
+        assert_eq!(handle.control(command).is_ok(), layer.pattern != "health");
+    }
+    for (before, now) in untouched.iter().zip(states(&registry)) {
+        // Its bypass is a shadow mode.
+        assert_eq!(before == &now, before.0 == "throttle", "{now:?}");
+    }
+    assert!(handles.throttle.snapshot().shadow);
+    handles.reset();
+    assert!(!handles.throttle.snapshot().shadow);
+    // What was used stays used.
+    handles.rate_limit.refill();
+    assert_eq!(states(&registry), untouched);
 }
 
 #[tokio::test]

@@ -347,11 +347,11 @@ async fn changes_of_a_check_and_of_the_aggregate_status_are_emitted_once() {
         ("health_monitor", "unhealthy")
     );
     let failures = "seawall_health_check_failures_total";
-    let of_late = snapshot
+    let late = snapshot
         .samples
         .iter()
         .find(|s| s.metric == failures && s.labels[0] == ("check", "late"));
-    assert_eq!(of_late.unwrap().value, seawall_core::Value::Counter(2));
+    assert_eq!(late.unwrap().value, seawall_core::Value::Counter(2));
     monitor.control(Command::Reset).unwrap();
     assert_eq!(monitor.status(), Status::Unknown);
 }
