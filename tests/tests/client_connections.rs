@@ -4,7 +4,6 @@
 mod support;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,9 +14,8 @@ use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use http_body_util::Full;
-use seawall::client::{AuthError, HttpVersion, RequestBody};
-use seawall::http_client::TransportError;
-use seawall::{Client, HttpStack, Outcome};
+use seawall::client::{HttpVersion, RequestBody};
+use seawall::{Client, HttpStack};
 use support::quick;
 use support::web_server::WebServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -158,35 +156,12 @@ async fn pings_find_a_silent_connection_before_a_call_does() {
 #[derive(Clone)]
 struct AtOnce;
 
-#[derive(Debug)]
-struct NoKey(AuthError);
-
-impl From<AuthError> for NoKey {
-    fn from(error: AuthError) -> Self {
-        Self(error)
-    }
-}
-
-impl fmt::Display for NoKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for NoKey {}
-
-impl TransportError for NoKey {
-    fn outcome(&self) -> Outcome {
-        Outcome::Ignored
-    }
-}
-
 impl tower::Service<http::Request<RequestBody>> for AtOnce {
     type Response = http::Response<Full<Bytes>>;
-    type Error = NoKey;
-    type Future = Ready<Result<Self::Response, NoKey>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoKey>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 

@@ -7,7 +7,7 @@ use seawall_core::{Classify, FailureKind, InvalidConfig, Outcome, Scope};
 
 use crate::quota::RateLimitHeaders;
 use crate::retry_after::hint;
-use crate::transport::TransportError;
+use crate::transport_error::TransportError;
 use crate::wait_bounds::WaitBounds;
 
 mod settings;

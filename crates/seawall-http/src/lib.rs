@@ -64,6 +64,8 @@ pub mod body_timeout;
 pub mod deadline;
 pub mod inspect;
 pub mod quota;
+#[cfg(feature = "reqwest-0-12")]
+pub mod reqwest_0_12;
 
 #[cfg(feature = "connections")]
 mod background;
@@ -81,8 +83,6 @@ mod receive;
 mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
-#[cfg(feature = "reqwest")]
-mod reqwest_error;
 mod respond;
 mod response;
 mod retry_after;
@@ -91,6 +91,7 @@ mod server_clock;
 mod size_hint;
 mod state;
 mod transport;
+mod transport_error;
 mod wait_bounds;
 
 #[cfg(feature = "connections")]
@@ -107,9 +108,9 @@ pub use message::HttpResponse;
 pub use receive::{Receive, ReceiveFuture, ReceiveLayer, ReceivedBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 #[cfg(feature = "reqwest")]
-pub use reqwest_client::{IntoReqwestBody, ReqwestClient, ReqwestFuture};
-#[cfg(feature = "reqwest")]
-pub use reqwest_error::ReqwestError;
+pub use reqwest_client::{
+    IntoReqwestBody, ReqwestClient, ReqwestError, ReqwestFuture, reqwest_without_redirects,
+};
 pub use respond::{
     PlainResponder, RejectionResponder, RejectionResponse, RejectionResponseFuture,
     RejectionResponseLayer,
@@ -120,9 +121,8 @@ pub use response::{
 pub use retry_after::{LONGEST_BAN, LONGEST_WAIT, retry_after};
 pub use routes::{Routes, is_idempotent};
 pub use state::{LayerSnapshot, LayerState};
-#[cfg(feature = "reqwest")]
-pub use transport::reqwest_without_redirects;
-pub use transport::{TransportError, outcome_of};
+pub use transport::outcome_of;
+pub use transport_error::TransportError;
 
 #[doc(no_inline)]
 pub use seawall_core::{

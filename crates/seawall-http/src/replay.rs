@@ -84,7 +84,7 @@ impl<B> ReplayBody<B> {
     /// # Errors
     ///
     /// The body itself when it is a stream.
-    #[cfg(feature = "reqwest")]
+    #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
     pub(crate) fn into_full(self) -> Result<Bytes, Self> {
         match self.kind {
             Kind::Full { data, .. } => Ok(data),

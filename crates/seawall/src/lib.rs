@@ -64,7 +64,7 @@
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
 //! | `services` (default) | [`Services`]: any async function behind a stack, by name |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
-//! | `reqwest` | the adapter for `reqwest::Client`, and the same for its errors |
+//! | `reqwest`, `reqwest-0-12` | the adapter for `reqwest::Client` of 0.13 or of 0.12, and the same for its errors |
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
 //! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
 //! | `usage` | the tokens that AI responses have used are read from them |

@@ -9,6 +9,7 @@ use tower_layer::Layer;
 
 use super::departing::Departing;
 use super::request::{Defaults, RequestBuilder};
+use super::sending::Sending;
 use super::transport::HttpTransport;
 
 /// The stack of a client unless another one is named.
@@ -22,7 +23,7 @@ type DefaultStack = crate::HttpStack;
 /// Clones share connections and state.
 pub struct Client<L = DefaultStack, T = HttpTransport>
 where
-    L: Layer<Departure<T, Departing>>,
+    L: Layer<Departure<Sending<T>, Departing>>,
 {
     pub(super) stack: L,
     pub(super) service: L::Service,
@@ -44,7 +45,7 @@ macro_rules! methods {
 
 impl<L, T> Client<L, T>
 where
-    L: Layer<Departure<T, Departing>>,
+    L: Layer<Departure<Sending<T>, Departing>>,
 {
     methods! {
         get = GET,
@@ -72,7 +73,7 @@ where
 
 impl<L, T> Clone for Client<L, T>
 where
-    L: Layer<Departure<T, Departing>, Service: Clone> + Clone,
+    L: Layer<Departure<Sending<T>, Departing>, Service: Clone> + Clone,
 {
     fn clone(&self) -> Self {
         Self {
@@ -85,7 +86,7 @@ where
 
 impl<L, T> fmt::Debug for Client<L, T>
 where
-    L: Layer<Departure<T, Departing>>,
+    L: Layer<Departure<Sending<T>, Departing>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")

@@ -80,3 +80,17 @@ impl Body for RequestBody {
         SizeHint::with_exact(self.data.len() as u64)
     }
 }
+
+#[cfg(feature = "reqwest")]
+impl seawall_http::IntoReqwestBody for RequestBody {
+    fn into_reqwest_body(self) -> reqwest::Body {
+        self.data.into()
+    }
+}
+
+#[cfg(feature = "reqwest-0-12")]
+impl seawall_http::reqwest_0_12::IntoReqwestBody for RequestBody {
+    fn into_reqwest_body(self) -> reqwest_0_12::Body {
+        self.data.into()
+    }
+}

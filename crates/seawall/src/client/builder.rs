@@ -15,6 +15,7 @@ use super::base_url::{BaseUrl, without_secrets};
 use super::body::RequestBody;
 use super::departing::{Departing, Hook, auth_hook};
 use super::request::{Defaults, header};
+use super::sending::Sending;
 use super::tls::Tls;
 use super::transport::{Connections, HttpTransport, HttpVersion};
 #[cfg(feature = "catalog")]
@@ -52,12 +53,14 @@ pub struct ClientBuilder<L> {
     invalid: Option<InvalidConfig>,
     auth: Option<Arc<Hook>>,
     connections: Connections,
+    /// The last setting of connections that was made.
+    connection_setting: Option<&'static str>,
     max_body: usize,
 }
 
 impl<L> Client<L>
 where
-    L: Layer<Departure<HttpTransport, Departing>>,
+    L: Layer<Departure<Sending<HttpTransport>, Departing>>,
 {
     /// Builds a client around `stack`: an [`HttpStack`](crate::HttpStack), a
     /// [`ProviderStack`](crate::catalog::ProviderStack), or any layer of HTTP requests.
@@ -91,6 +94,7 @@ impl<L> ClientBuilder<L> {
                 decompress: true,
                 tls: Tls::default(),
             },
+            connection_setting: None,
             max_body: 16 * 1024 * 1024,
         }
     }
@@ -129,6 +133,7 @@ impl<L> ClientBuilder<L> {
             invalid: self.invalid,
             auth: self.auth,
             connections: self.connections,
+            connection_setting: self.connection_setting,
             max_body: self.max_body,
         }
     }
@@ -209,24 +214,28 @@ impl<L> ClientBuilder<L> {
     /// Bounds the making of a connection, with its name, TCP and TLS; that of the provider, or five
     /// seconds. What was not connected in time was not sent.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connection_setting = Some("connect_timeout");
         self.connections.connect_timeout = timeout;
         self
     }
 
     /// Closes connections that were idle for this long; a minute unless set.
     pub const fn pool_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.connection_setting = Some("pool_idle_timeout");
         self.connections.idle_timeout = timeout;
         self
     }
 
     /// Keeps at most this many idle connections; 32 unless set.
     pub const fn pool_max_idle(mut self, connections: usize) -> Self {
+        self.connection_setting = Some("pool_max_idle");
         self.connections.max_idle_per_host = connections;
         self
     }
 
     /// Speaks this version of HTTP; HTTP/2 where the server offers it, unless set.
     pub const fn http_version(mut self, version: HttpVersion) -> Self {
+        self.connection_setting = Some("http_version");
         self.connections.version = version;
         self
     }
@@ -234,6 +243,7 @@ impl<L> ClientBuilder<L> {
     /// Asks the server of an HTTP/2 connection for a sign of life every `interval`, and closes a
     /// connection that gives none within `timeout`: 20 s and 5 s unless set.
     pub const fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.connection_setting = Some("keep_alive");
         self.connections.ping_interval = interval;
         self.connections.ping_timeout = timeout;
         self
@@ -242,6 +252,7 @@ impl<L> ClientBuilder<L> {
     /// Whether bodies are asked for in gzip or deflate, and decompressed below the stack, whose layers
     /// see the text; on unless set.
     pub const fn decompress(mut self, is_on: bool) -> Self {
+        self.connection_setting = Some("decompress");
         self.connections.decompress = is_on;
         self
     }
@@ -254,6 +265,7 @@ impl<L> ClientBuilder<L> {
 
     /// Accepts servers whose certificates are by these authorities as well: certificates in PEM.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.connection_setting = Some("root_certificates");
         self.connections.tls.roots.push(pem.into());
         self
     }
@@ -261,6 +273,7 @@ impl<L> ClientBuilder<L> {
     /// Accepts only servers of [`root_certificates`](Self::root_certificates), and none that the
     /// system accepts.
     pub const fn without_system_roots(mut self) -> Self {
+        self.connection_setting = Some("without_system_roots");
         self.connections.tls.system_roots = false;
         self
     }
@@ -272,6 +285,7 @@ impl<L> ClientBuilder<L> {
     ///
     /// With the feature `tracing` each client that is built so is a warning.
     pub const fn dangerously_accept_any_certificate(mut self) -> Self {
+        self.connection_setting = Some("dangerously_accept_any_certificate");
         self.connections.tls.is_verified = false;
         self
     }
@@ -285,7 +299,7 @@ impl<L> ClientBuilder<L> {
     /// set, a time of zero, certificates that cannot be read.
     pub fn build(self) -> Result<Client<L>, InvalidConfig>
     where
-        L: Layer<Departure<HttpTransport, Departing>>,
+        L: Layer<Departure<Sending<HttpTransport>, Departing>>,
     {
         let is_https = self.find_base()?.is_https();
         let transport = HttpTransport::new(self.connections.checked()?, is_https)?;
@@ -297,18 +311,43 @@ impl<L> ClientBuilder<L> {
                 "TLS certificates are not verified: anyone in between can read and change everything"
             );
         }
-        self.build_around(transport)
+        self.around(transport)
     }
 
-    /// The same around another transport, for tests: any service of HTTP requests whose error can
-    /// hold an [`AuthError`](super::AuthError). What is set of connections has no effect.
+    /// The same around another transport: any service of HTTP requests, such as a `reqwest::Client` in
+    /// its [adapter](crate::http_client::ReqwestClient) (feature `reqwest`), a layer around one, or a
+    /// function in a test. Its error knows whether the request was sent
+    /// ([`TransportError`](crate::http_client::TransportError)).
+    ///
+    /// ```
+    /// # #[cfg(feature = "reqwest")] {
+    /// use seawall::http_client::ReqwestClient;
+    ///
+    /// let transport = ReqwestClient::build(reqwest::Client::builder())?.with_body();
+    /// let client = seawall::alpaca()?.client()?.base("paper").build_around(transport)?;
+    /// assert_eq!(client.base_url(), "https://paper-api.alpaca.markets");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build).
-    pub fn build_around<T>(mut self, transport: T) -> Result<Client<L, T>, InvalidConfig>
+    /// As [`build`](Self::build), and [`InvalidConfig`] where a setting of connections was made: they are
+    /// those of `transport`.
+    pub fn build_around<T>(self, transport: T) -> Result<Client<L, T>, InvalidConfig>
     where
-        L: Layer<Departure<T, Departing>>,
+        L: Layer<Departure<Sending<T>, Departing>>,
+    {
+        if let Some(setting) = self.connection_setting {
+            let accepted = "nothing: the transport has its own connections";
+            return Err(InvalidConfig::new(setting, "set", accepted));
+        }
+        self.around(transport)
+    }
+
+    fn around<T>(mut self, transport: T) -> Result<Client<L, T>, InvalidConfig>
+    where
+        L: Layer<Departure<Sending<T>, Departing>>,
     {
         if let Some(invalid) = self.invalid.take() {
             return Err(invalid);
@@ -323,7 +362,8 @@ impl<L> ClientBuilder<L> {
             base,
             max_body: self.max_body,
         };
-        let departing = DepartureLayer::new(Departing::new(headers, self.auth)).layer(transport);
+        let departing =
+            DepartureLayer::new(Departing::new(headers, self.auth)).layer(Sending::new(transport));
         let service = self.stack.layer(departing);
         Ok(Client {
             stack: self.stack,

@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use seawall_core::PrepareDeparture;
 
 use super::body::RequestBody;
-use super::error::AuthError;
+use super::sending::{AuthError, SendError};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) type Hook = dyn Fn(&mut Request<RequestBody>) -> Result<(), BoxError> + Send + Sync;
@@ -41,8 +41,8 @@ pub(super) fn auth_hook<E: Into<BoxError>>(
     Arc::new(move |request| hook(request).map_err(Into::into))
 }
 
-impl<E: From<AuthError>> PrepareDeparture<Request<RequestBody>, E> for Departing {
-    fn prepare_departure(&self, request: &mut Request<RequestBody>) -> Result<(), E> {
+impl PrepareDeparture<Request<RequestBody>, SendError> for Departing {
+    fn prepare_departure(&self, request: &mut Request<RequestBody>) -> Result<(), SendError> {
         if request.headers().is_empty() {
             request.headers_mut().clone_from(&self.headers);
         } else {
@@ -59,7 +59,8 @@ impl<E: From<AuthError>> PrepareDeparture<Request<RequestBody>, E> for Departing
             Some(hook) => {
                 // The hook may put another body in its place.
                 let is_first = request.body().is_first();
-                hook(request).map_err(|error| AuthError { error, is_first }.into())
+                hook(request)
+                    .map_err(|error| SendError::before_departure(AuthError { error, is_first }))
             }
             None => Ok(()),
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::StatusCode;
 use hyper_util::client::legacy::Error as LegacyError;
 use seawall_core::{FailureKind, InvalidConfig, Outcome, Rejection, Sent, find_rejection};
-use seawall_http::outcome_of;
+use seawall_http::TransportError;
+
+use super::sending::{AuthError, SendError};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -78,7 +80,7 @@ impl ClientError {
         if let Some(rejection) = find_rejection(&*error) {
             return Self::Rejected(*rejection);
         }
-        if auth_error(&*error).is_some() {
+        if find::<AuthError>(&*error).is_some() {
             return Self::Auth(error);
         }
         Self::Transport(error)
@@ -105,15 +107,17 @@ impl ClientError {
     pub fn sent(&self) -> Sent {
         match self {
             Self::Invalid(_) => Sent::No,
-            Self::Auth(error) => match auth_error(&**error) {
+            Self::Auth(error) => match find(&**error) {
                 Some(AuthError { is_first: true, .. }) => Sent::No,
                 _ => Sent::Maybe,
             },
             Self::Rejected(rejection) => rejection.sent(),
-            Self::Transport(error) => match outcome_of(&**error) {
-                Outcome::Failure(FailureKind::NotSent) => Sent::No,
-                _ => Sent::Maybe,
-            },
+            Self::Transport(error) => {
+                match find::<SendError>(&**error).map(TransportError::outcome) {
+                    Some(Outcome::Failure(FailureKind::NotSent)) => Sent::No,
+                    _ => Sent::Maybe,
+                }
+            }
             _ => Sent::Maybe,
         }
     }
@@ -136,8 +140,8 @@ impl ClientError {
     }
 }
 
-/// The error of an auth hook, which lies below the [`Error`](crate::Error) of the stack.
-fn auth_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a AuthError> {
+/// An error that lies below the [`Error`](crate::Error) of the stack.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(failed) = error.downcast_ref() {
@@ -171,7 +175,7 @@ impl fmt::Display for ClientError {
             // It says so itself.
             Self::Rejected(rejection) => rejection.fmt(f),
             Self::Auth(error) => {
-                match auth_error(&**error) {
+                match find(&**error) {
                     Some(AuthError { error, .. }) => write!(f, "the auth hook failed: {error}"),
                     None => error.fmt(f),
                 }?;
@@ -255,26 +259,5 @@ impl StdError for ClientError {
 impl From<InvalidConfig> for ClientError {
     fn from(invalid: InvalidConfig) -> Self {
         Self::Invalid(invalid)
-    }
-}
-
-/// The [auth hook](super::ClientBuilder::auth) failed: the attempt was not sent, and that says
-/// nothing about the upstream.
-#[derive(Debug)]
-pub struct AuthError {
-    pub(super) error: BoxError,
-    /// Whether no attempt of the call came before.
-    pub(super) is_first: bool,
-}
-
-impl fmt::Display for AuthError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the auth hook failed: {}", self.error)
-    }
-}
-
-impl StdError for AuthError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.error)
     }
 }

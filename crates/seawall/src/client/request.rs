@@ -20,11 +20,12 @@ use super::body::RequestBody;
 use super::departing::Departing;
 use super::error::ClientError;
 use super::response::Response;
+use super::sending::Sending;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The service that a stack `L` makes of a client that sends by `T`.
-pub type StackOf<L, T> = <L as Layer<Departure<T, Departing>>>::Service;
+pub type StackOf<L, T> = <L as Layer<Departure<Sending<T>, Departing>>>::Service;
 
 /// What the requests of a client share.
 #[derive(Debug)]

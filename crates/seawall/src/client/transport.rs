@@ -28,7 +28,6 @@ use tower_service::Service;
 
 use super::body::RequestBody;
 use super::connector::{Connector, LastHeard};
-use super::error::AuthError;
 use super::tls::Tls;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -193,17 +192,8 @@ impl HttpError {
     }
 }
 
-impl From<AuthError> for HttpError {
-    fn from(error: AuthError) -> Self {
-        Self(error.into())
-    }
-}
-
 impl TransportError for HttpError {
     fn outcome(&self) -> Outcome {
-        if self.0.is::<AuthError>() {
-            return Outcome::Ignored;
-        }
         outcome_of(&*self.0)
     }
 }

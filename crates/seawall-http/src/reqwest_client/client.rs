@@ -11,11 +11,11 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{Empty, Full};
 use pin_project_lite::pin_project;
-use reqwest::Body as ReqwestBody;
 use tower_service::Service;
 
+use super::error::ReqwestError;
+use super::reqwest::{self, Body as ReqwestBody};
 use crate::replay::ReplayBody;
-use crate::reqwest_error::ReqwestError;
 
 /// A `reqwest::Client` as a service of [`http::Request`], for the layers of Seawall and for
 /// `seawall::HttpStack`.
@@ -108,7 +108,7 @@ impl ReqwestClient {
     ///
     /// That cannot be checked here. With a client that does follow redirects, an order may be
     /// repeated that was executed; see
-    /// [`reqwest_without_redirects`](crate::reqwest_without_redirects).
+    /// [`reqwest_without_redirects`](super::reqwest_without_redirects).
     pub const fn without_redirects(client: reqwest::Client) -> Self {
         Self {
             client,

@@ -1,6 +1,4 @@
 //! `reqwest::Client` as a Tower client, over real sockets.
-#![cfg(feature = "reqwest")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::error::Error as StdError;
 use std::io::{Read, Write};
@@ -13,11 +11,13 @@ use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
 use seawall_core::{Classify, Error, FailureKind, Outcome, WrapErrorLayer};
 use seawall_http::{
-    CompleteOnBodyEnd, GuardedBody, HttpClassifier, IntoReqwestBody, ReplayBody, ReqwestClient,
-    ReqwestError, ReqwestFuture, TransportError, copy_request, outcome_of,
+    CompleteOnBodyEnd, GuardedBody, HttpClassifier, ReplayBody, TransportError, copy_request,
+    outcome_of,
 };
 use static_assertions::assert_impl_all;
 use tower::{ServiceBuilder, ServiceExt};
+
+use super::{IntoReqwestBody, ReqwestClient, ReqwestError, ReqwestFuture, reqwest};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// An error of a [`ReqwestClient`](crate::ReqwestClient): reqwest's own, and whether redirects were followed.
+use super::reqwest;
+
+/// An error of a [`ReqwestClient`](super::ReqwestClient): reqwest's own, and whether redirects were followed.
 ///
 /// Its [`TransportError::outcome`](crate::TransportError::outcome) is "not sent" for a connection that could not be made by a
 /// client without redirects, [`Outcome::Ignored`](seawall_core::Outcome::Ignored) for a request that could not be built (a URI

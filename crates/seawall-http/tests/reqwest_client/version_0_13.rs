@@ -1,0 +1,5 @@
+#[path = "suite.rs"]
+mod suite;
+
+use ::reqwest;
+use seawall_http::{IntoReqwestBody, ReqwestClient, ReqwestError, ReqwestFuture};
