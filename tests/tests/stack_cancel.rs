@@ -196,6 +196,14 @@ async fn a_quote_can_be_dropped_anywhere() {
 #[tokio::test(start_paused = true)]
 async fn an_ai_call_can_be_dropped_anywhere() {
     cancels(|| seawall::ai_api("ai").attempt_timeout(30 * SECOND)).await;
+    cancels(|| seawall::ai_agents("agents").attempt_timeout(30 * SECOND)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_every_other_kind_can_be_dropped_anywhere() {
+    cancels(|| seawall::news("news")).await;
+    cancels(|| seawall::database("database")).await;
+    cancels(|| seawall::api_client("api")).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,6 +248,10 @@ async fn a_call_through_a_complete_stack_allocates_nothing() {
         seawall::order_execution("o"),
         seawall::market_data("m"),
         seawall::ai_api("a"),
+        seawall::ai_agents("a"),
+        seawall::news("n"),
+        seawall::database("d"),
+        seawall::api_client("c"),
     ] {
         let rate = RateLimitConfig::builder()
             .rate(1_000_000, SECOND)

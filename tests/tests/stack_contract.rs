@@ -105,6 +105,10 @@ stack!(broker, seawall::broker("broker"));
 stack!(order_execution, seawall::order_execution("orders"));
 stack!(market_data, seawall::market_data("data"));
 stack!(ai_api, seawall::ai_api("ai"));
+stack!(ai_agents, seawall::ai_agents("agents"));
+stack!(news, seawall::news("news"));
+stack!(database, seawall::database("database"));
+stack!(api_client, seawall::api_client("api"));
 
 /// A stack with every optional layer.
 mod with_options {

@@ -64,6 +64,7 @@
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
 //! | `services` (default) | [`Services`]: any async function behind a stack, by name |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
+//! | `boxed` | HTTP stacks in a box, to store many of different types |
 //! | `reqwest`, `reqwest-0-12` | the adapter for `reqwest::Client` of 0.13 or of 0.12, and the same for its errors |
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
 //! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
@@ -81,6 +82,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "boxed")]
+mod boxed;
 mod builder;
 #[cfg(feature = "catalog")]
 pub mod catalog;
@@ -128,6 +131,8 @@ pub use seawall_grpc as grpc;
 #[doc(inline)]
 pub use seawall_http as http_client;
 
+#[cfg(feature = "boxed")]
+pub use boxed::{BoxHttpBody, BoxHttpService, BoxHttpStack};
 pub use builder::StackBuilder;
 #[cfg(feature = "catalog")]
 pub use catalog::{
