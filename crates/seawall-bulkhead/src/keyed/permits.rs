@@ -126,7 +126,7 @@ impl<S: KeyedSupply> KeyedPermits<S> {
     ) -> (Turn, Option<u64>) {
         let (out, wakers) = self.change(|waiters, supply, wakers| {
             match waiters.turn(id, now_ns, waker, supply, wakers) {
-                Standing::Wait => (Turn::Wait, waiters.start_watchdog(now_ns)),
+                Standing::Wait => (Turn::Wait, waiters.start_watchdog(now_ns, wakers)),
                 // During a drain it counts no longer, so the drain may have ended.
                 Standing::Expired if supply.is_draining() || !supply.has_permit(key) => {
                     (Turn::Wait, None)
@@ -167,7 +167,7 @@ impl<S: KeyedSupply> KeyedPermits<S> {
         let now_ns = self.clock.now();
         let (generation, wakers) = self.change(|waiters, supply, wakers| {
             waiters.skip(id, now_ns, supply, wakers);
-            waiters.start_watchdog(now_ns)
+            waiters.start_watchdog(now_ns, wakers)
         });
         wakers.wake();
         generation

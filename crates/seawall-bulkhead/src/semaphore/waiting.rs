@@ -75,7 +75,7 @@ impl Semaphore {
     ) -> (TurnAndWatchdog, Wakers) {
         self.change_locked(queue, |queue, permits, wakers| {
             match queue.turn(id, now_ns, waker, permits, wakers) {
-                Standing::Wait => (Turn::Wait, queue.start_watchdog(now_ns)),
+                Standing::Wait => (Turn::Wait, queue.start_watchdog(now_ns, wakers)),
                 Standing::Expired if !permits.has_permit() => (Turn::Wait, None),
                 Standing::Go | Standing::Expired => (Turn::Go, None),
             }
@@ -113,7 +113,7 @@ impl Semaphore {
     pub(crate) fn skip(&self, id: WaiterId, now_ns: u64) -> Option<u64> {
         let (generation, wakers) = self.change(|queue, permits, wakers| {
             queue.skip(id, now_ns, permits, wakers);
-            queue.start_watchdog(now_ns)
+            queue.start_watchdog(now_ns, wakers)
         });
         wakers.wake();
         generation

@@ -380,12 +380,12 @@ impl<T> Queue<T> {
     }
 
     /// Has `waker` woken when the waiter lapses or expires.
-    pub fn on_lapse(&mut self, id: WaiterId, waker: Waker) {
-        if let Some(entry) = self.entries.get_mut(id)
-            && !matches!(entry.stand, Stand::Aside(_))
-        {
-            entry.on_lapse = Some(waker);
-        }
+    pub fn on_lapse(&mut self, id: WaiterId, waker: Waker, wakers: &mut Wakers) {
+        let unused = match self.entries.get_mut(id) {
+            Some(entry) if !matches!(entry.stand, Stand::Aside(_)) => entry.on_lapse.replace(waker),
+            _ => Some(waker),
+        };
+        wakers.discard(unused);
     }
 
     /// The claim of a waiter that is not polled any more goes to the next.

@@ -232,7 +232,7 @@ async fn a_first_waiter_that_does_not_set_its_timer_lapses_when_it_should_have_c
     assert_eq!(woken(), [0, 1, 0, 0], "the second is the first now");
     assert_eq!(queue.next_check_ns(), DUE + GRACE);
     let mut wakers = Wakers::new();
-    let generation = queue.start_watchdog(0).expect("none runs");
+    let generation = queue.start_watchdog(0, &mut wakers).expect("none runs");
     let look = queue.watch(generation, 0, waker(3), &mut supply, &mut wakers);
     assert_eq!(look, Some(DUE + GRACE));
     // A timer for an earlier time makes the watchdog look earlier.
@@ -354,8 +354,11 @@ async fn the_watchdog_is_woken_for_a_notification_and_one_that_is_overdue_is_rep
         })
     };
     let stuck = subject.join(0, 3_000_000_000);
-    let first = subject.queue.start_watchdog(0).expect("none runs");
-    assert_eq!(subject.queue.start_watchdog(0), None);
+    let start = |subject: &mut Subject| {
+        subject.change(|queue, now, _, wakers| queue.start_watchdog(now, wakers))
+    };
+    let first = start(&mut subject).expect("none runs");
+    assert_eq!(start(&mut subject), None);
     assert_eq!(look(&mut subject, first), Some(1_000_000_000));
     subject.release();
     assert_eq!(looks.0.load(Ordering::Relaxed), 1);
@@ -364,11 +367,12 @@ async fn the_watchdog_is_woken_for_a_notification_and_one_that_is_overdue_is_rep
     assert_eq!(look(&mut subject, first), None, "nobody waits");
 
     let stuck = subject.join(0, u64::MAX);
-    let second = subject.queue.start_watchdog(0).expect("it has ended");
+    let second = start(&mut subject).expect("it has ended");
     look(&mut subject, second);
     subject.now = 2_000_000_000;
-    let third = subject.queue.start_watchdog(subject.now);
-    let third = third.expect("the second is overdue");
+    let wakes = looks.0.load(Ordering::Relaxed);
+    let third = start(&mut subject).expect("the second is overdue");
+    assert_eq!(looks.0.load(Ordering::Relaxed), wakes + 1, "it ends now");
     assert_eq!(look(&mut subject, second), None);
     assert!(look(&mut subject, third).is_some());
     let wakes = stuck.wakes();
@@ -460,4 +464,32 @@ proptest! {
         prop_assert_eq!((subject.permits.waiting, subject.permits.claims), (0, 0));
         prop_assert!(subject.queue.next_check_ns() == u64::MAX);
     }
+}
+
+/// A waker that is dropped runs code of the executor, as one that is woken does.
+#[tokio::test]
+async fn no_waker_is_dropped_under_the_lock() {
+    let alive = Arc::<Counting>::default();
+    let waker = || Waker::from(Arc::clone(&alive));
+    let mut queue = Queue::new();
+    let mut supply = Permits::default();
+    let mut wakers = Wakers::new();
+    let id = queue.join(0, 0, u64::MAX, &mut supply);
+    queue.turn(id, 0, waker(), &mut supply, &mut wakers);
+    queue.on_lapse(id, waker(), &mut wakers);
+    queue.on_lapse(id, waker(), &mut wakers);
+    let first = queue.start_watchdog(0, &mut wakers).expect("none runs");
+    queue.watch(first, 0, waker(), &mut supply, &mut wakers);
+    let late = 2_000_000_000;
+    let second = queue
+        .start_watchdog(late, &mut wakers)
+        .expect("the first is overdue");
+    queue.watch(first, late, waker(), &mut supply, &mut wakers);
+    queue.watch(second, late, waker(), &mut supply, &mut wakers);
+    queue.leave(id, late, &mut supply, &mut wakers);
+    queue.on_lapse(id, waker(), &mut wakers);
+    queue.watch_ended(second, &mut wakers);
+    assert_eq!(Arc::strong_count(&alive), 8, "all seven are handed out");
+    wakers.wake();
+    assert_eq!(Arc::strong_count(&alive), 1);
 }

@@ -23,7 +23,7 @@ const MOST_NEVER_POLLED: u8 = 3;
 impl<T> Queue<T> {
     /// Whether a waiter that goes to sleep has to start a [watchdog](watch) for its runtime, and of
     /// which generation.
-    pub fn start_watchdog(&mut self, now_ns: u64) -> Option<u64> {
+    pub fn start_watchdog(&mut self, now_ns: u64, wakers: &mut Wakers) -> Option<u64> {
         let runtime = current_runtime()?;
         let watchdogs = &mut self.watchdogs;
         let known = watchdogs.running.iter().position(|w| w.runtime == runtime);
@@ -32,7 +32,7 @@ impl<T> Queue<T> {
                 return None;
             }
             // It ends when it finds that it is not known any more.
-            watchdogs.running.swap_remove(at);
+            wakers.add(watchdogs.running.swap_remove(at).waker);
         }
         watchdogs.last_generation += 1;
         let generation = watchdogs.last_generation;

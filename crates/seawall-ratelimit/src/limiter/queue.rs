@@ -94,7 +94,7 @@ impl Limiter {
         self.with_queue(inner, |queue, tokens| {
             let standing = queue.turn(id, now_ns, waker, tokens, wakers);
             if let Some(on_lapse) = on_lapse {
-                queue.on_lapse(id, on_lapse);
+                queue.on_lapse(id, on_lapse, wakers);
             }
             let costs = queue.item(id).map(|waiting| waiting.costs);
             let costs = costs.unwrap_or_default();
@@ -216,6 +216,6 @@ fn sleep(
             u64::MAX => Turn::Wait,
             due_ns => Turn::WaitUntil(due_ns),
         },
-        watchdog: queue.start_watchdog(now_ns),
+        watchdog: queue.start_watchdog(now_ns, wakers),
     }
 }
