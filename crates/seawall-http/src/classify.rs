@@ -283,7 +283,7 @@ impl<T> HttpClassifier<T> {
                 return None;
             }
             let limits = self.settings.limits();
-            let resets_in = limits.throttle_wait(response.headers(), self.now)?;
+            let resets_in = limits.throttle_wait_by(self.now, response.headers())?;
             Some(resets_in.min(longest))
         })
     }

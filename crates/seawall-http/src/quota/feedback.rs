@@ -206,8 +206,7 @@ impl<C> HttpFeedback<C> {
     /// know them.
     fn throttle_wait(&self, headers: &HeaderMap) -> Option<Duration> {
         let stripe = self.state.here();
-        let wait =
-            stripe.with_headers(|of_limits| of_limits.throttle_wait(headers, SystemTime::now));
+        let wait = stripe.with_headers(|of_limits| of_limits.throttle_wait(headers));
         wait.map(|wait| wait.min(LONGEST_WAIT))
     }
 

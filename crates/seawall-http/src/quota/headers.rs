@@ -152,10 +152,15 @@ impl RateLimitHeaders {
     /// Those are the limits of which nothing is left, or that do not report what is left; of several
     /// the one that resets last. When something is left of all of them, it is too little for this
     /// request: then it is the limit with the smallest share left.
-    pub(crate) fn throttle_wait(
+    pub(crate) fn throttle_wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        self.throttle_wait_by(self.clock, headers)
+    }
+
+    /// The same by another clock.
+    pub(crate) fn throttle_wait_by(
         &self,
-        headers: &HeaderMap,
         local: fn() -> SystemTime,
+        headers: &HeaderMap,
     ) -> Option<Duration> {
         let mut tightest = Tightest::default();
         self.read_by(local, headers, |limit| tightest.add(&limit));

@@ -454,6 +454,12 @@ fn a_throttle_pauses_for_the_wait_asked_for_or_until_the_used_up_limits_reset() 
         pause(&response(429, &[])),
         Some(QuotaSignal::Pause { lasts, scope })
     );
+    // Without a date by the clock that was set.
+    let clocked = times_of_day().with_clock(|| SystemTime::UNIX_EPOCH + seconds(NOW));
+    let clocked = HttpFeedback::new("test", clocked);
+    let pausing = signals(&clocked, Ok(&response(429, &used_up[1..]))).pop();
+    let lasts = Some(seconds(30));
+    assert_eq!(pausing, Some(QuotaSignal::Pause { lasts, scope }));
     let good = pause(&response(200, &used_up));
     assert!(
         matches!(good, Some(QuotaSignal::Limit(_))),
