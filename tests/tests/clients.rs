@@ -51,6 +51,28 @@ fn a_client_that_could_not_be_built_is_built_again() {
 }
 
 #[test]
+fn a_client_whose_function_asks_for_it_is_an_error_and_no_deadlock() {
+    let clients = Clients::new();
+    let inner = clients.clone();
+    clients.add("self", move || Ok(*inner.get("self")? + 1));
+    for _ in 0..2 {
+        let error = clients.get("self").unwrap_err().to_string();
+        assert!(
+            error.ends_with("the function that builds it asks for it"),
+            "{error}"
+        );
+    }
+    let inner = clients.clone();
+    clients.add("base", || Ok(1));
+    clients.add("above", move || Ok(*inner.get("base")? + 1));
+    assert_eq!(
+        *clients.get("above").unwrap(),
+        2,
+        "another one may be asked for"
+    );
+}
+
+#[test]
 fn a_look_up_allocates_nothing() {
     let built = Arc::new(AtomicUsize::new(0));
     let clients = clients(&built);

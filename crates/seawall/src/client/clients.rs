@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
 use arc_swap::ArcSwap;
 
@@ -46,6 +47,8 @@ struct Entry<C> {
     client: OnceLock<Arc<C>>,
     /// Held while it is built.
     build: Mutex<Box<Build<C>>>,
+    /// The thread that builds it.
+    builder: Mutex<Option<ThreadId>>,
 }
 
 type Build<C> = dyn Fn() -> Result<C, BoxError> + Send;
@@ -81,8 +84,7 @@ impl<C> Clients<C> {
         }
     }
 
-    /// Adds a client that `build` makes when it is first asked for; others wait for it then, so it must
-    /// not ask for a client of the same name itself. One of that name is replaced: those that were
+    /// Adds a client that `build` makes when it is first asked for; others wait for it then. One of that name is replaced: those that were
     /// handed out work on.
     pub fn add(
         &self,
@@ -92,6 +94,7 @@ impl<C> Clients<C> {
         let entry = Entry {
             client: OnceLock::new(),
             build: Mutex::new(Box::new(build)),
+            builder: Mutex::new(None),
         };
         let adding = &self.shared.adding;
         let _adding = adding.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,16 +131,35 @@ impl<C> Clients<C> {
 impl<C> Entry<C> {
     #[cold]
     fn build(&self, name: &str) -> Result<Arc<C>, GetClientError> {
+        let current = std::thread::current().id();
+        let builder = || self.builder.lock().unwrap_or_else(PoisonError::into_inner);
+        if *builder() == Some(current) {
+            return Err(GetClientError::Build {
+                name: name.to_owned(),
+                error: "the function that builds it asks for it".into(),
+            });
+        }
         let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have built it meanwhile.
         if let Some(client) = self.client.get() {
             return Ok(Arc::clone(client));
         }
+        *builder() = Some(current);
+        let _done = Done(&self.builder);
         let client = build().map_err(|error| GetClientError::Build {
             name: name.to_owned(),
             error,
         })?;
         Ok(Arc::clone(self.client.get_or_init(|| Arc::new(client))))
+    }
+}
+
+/// Dropped when a client was built, or its function has panicked.
+struct Done<'a>(&'a Mutex<Option<ThreadId>>);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
