@@ -16,7 +16,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use seawall::client::{ClientBuilder, ClientError};
 use seawall::{Client, HttpStack, Reason, Sent};
 use seawall_sim::provider::Broker;
@@ -108,6 +108,14 @@ async fn what_cannot_be_sent_is_an_error_that_says_so() {
     let (client, server) = client_of(Router::new()).await;
     for (request, field) in [
         (client.get("https://elsewhere.example/"), "path"),
+        (
+            client.post("/").header("content-length", "7"),
+            "header `content-length`",
+        ),
+        (
+            client.post("/").header("transfer-encoding", "chunked"),
+            "header `transfer-encoding`",
+        ),
         (client.get("/a/../b"), "path"),
         (client.get("/").header("no name", "x"), "header name"),
         (
@@ -495,6 +503,30 @@ async fn a_request_has_a_timeout_of_its_own() {
         Reason::DeadlineExceeded
     );
     assert_eq!(error.sent(), Sent::Maybe);
+}
+
+#[tokio::test]
+async fn the_timeout_of_a_request_bounds_its_body_too() {
+    let stalls = || async {
+        let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"[1,"))]);
+        Body::from_stream(first.chain(stream::pending()))
+    };
+    let (client, _server) = client_of(Router::new().route("/", get(stalls))).await;
+    let within = Duration::from_millis(150);
+    let response = client.get("/").timeout(within).send().await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(5), response.bytes()).await;
+    let error = read.expect("in time").unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error:?}");
+    assert_eq!(error.sent(), Sent::Maybe);
+    let text = "the body of the response has not ended within the timeout of 150ms";
+    assert_eq!(error.to_string(), text);
+    assert_eq!(client.stack().handles().bulkhead.snapshot().in_flight, 0);
+
+    let response = client.get("/").timeout(within).send().await.unwrap();
+    let mut chunks = response.stream();
+    assert_eq!(chunks.next().await.unwrap().unwrap(), "[1,");
+    assert!(chunks.next().await.unwrap().is_err());
+    assert!(chunks.next().await.is_none(), "it is over");
 }
 
 #[tokio::test]

@@ -66,6 +66,18 @@ impl BaseUrl {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Whether a URL has its scheme, host and port (RFC 6454, section 5), and no user.
+    fn is_origin_of(&self, url: &Uri) -> bool {
+        let default = if self.is_https() { 443 } else { 80 };
+        url.scheme() == Some(&self.scheme)
+            && url.authority().is_some_and(|other| {
+                let ours = &self.authority;
+                !other.as_str().contains('@')
+                    && other.host().eq_ignore_ascii_case(ours.host())
+                    && other.port_u16().unwrap_or(default) == ours.port_u16().unwrap_or(default)
+            })
+    }
+
     /// The URL of `path`, which may have a query. A complete URL is taken as it is where its scheme
     /// and host are those of the base: nobody else gets the headers of this client.
     pub(super) fn join(&self, path: &str) -> Result<Uri, InvalidConfig> {
@@ -76,9 +88,10 @@ impl BaseUrl {
         }
         if has_scheme(only_path) {
             let uri: Uri = path.parse().or(Err(invalid()))?;
-            let is_same =
-                uri.scheme() == Some(&self.scheme) && uri.authority() == Some(&self.authority);
-            return if is_same { Ok(uri) } else { Err(invalid()) };
+            return match self.is_origin_of(&uri) {
+                true => Ok(uri),
+                false => Err(invalid()),
+            };
         }
         let slash = if only_path.is_empty() || only_path.starts_with('/') {
             ""
@@ -180,6 +193,26 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_of_the_base_also_where_only_one_names_the_default_port() {
+        for (base, url) in [
+            ("https://h/v2", "https://h:443/v2/next?page=2"),
+            ("https://h:443", "https://h/next"),
+            ("http://h", "http://h:80/next"),
+        ] {
+            assert_eq!(joined(base, url), url);
+        }
+        for (base, url) in [
+            ("https://h", "https://h:80/"),
+            ("https://h", "http://h/"),
+            ("https://h", "https://other/"),
+            ("https://h", "https://user@h/"),
+            ("http://h:81", "http://h/"),
+        ] {
+            assert!(BaseUrl::parse(base).unwrap().join(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
     fn paths_are_joined_with_one_slash() {
         for base in ["https://h", "https://h/"] {
             assert_eq!(joined(base, "/v2/orders"), "https://h/v2/orders");
@@ -195,6 +228,7 @@ mod tests {
                 "http://h:81/v2?next=http://x"
             );
             assert_eq!(joined(base, "http://h:81/v3/x"), "http://h:81/v3/x");
+            assert_eq!(joined(base, "http://H:81/v3/x"), "http://H:81/v3/x");
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use hyper_util::client::legacy::Error as LegacyError;
-use seawall_core::{FailureKind, InvalidConfig, Outcome, Rejection, Sent, find_rejection};
+use seawall_core::{FailureKind, InvalidConfig, Outcome, Rejection, Sent, Span, find_rejection};
 use seawall_http::TransportError;
 
 use super::sending::{AuthError, SendError};
@@ -35,6 +35,12 @@ pub enum ClientError {
     TooLarge {
         /// How many bytes are allowed.
         limit: usize,
+    },
+    /// The body has not ended within the [`timeout`](super::RequestBuilder::timeout) of the request. The
+    /// response had begun.
+    TimedOut {
+        /// The timeout.
+        within: Duration,
     },
     /// The response has a status of 4xx or 5xx; from
     /// [`error_for_status`](super::Response::error_for_status).
@@ -203,6 +209,11 @@ impl fmt::Display for ClientError {
             Self::TooLarge { limit } => {
                 write!(f, "the body of the response is longer than {limit} bytes")
             }
+            Self::TimedOut { within } => write!(
+                f,
+                "the body of the response has not ended within the timeout of {}",
+                Span(*within)
+            ),
             Self::Status { status, body, .. } if body.is_empty() => {
                 write!(f, "the response has the status {status}")
             }
@@ -251,7 +262,7 @@ impl StdError for ClientError {
             | Self::Body(error)
             | Self::Json { error, .. } => Some(&**error),
             Self::NotUtf8(error) => Some(error),
-            Self::TooLarge { .. } | Self::Status { .. } => None,
+            Self::TooLarge { .. } | Self::TimedOut { .. } | Self::Status { .. } => None,
         }
     }
 }

@@ -6,12 +6,11 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request};
 use seawall_core::{Departure, InvalidConfig, Priority, Replay};
 use seawall_http::deadline::propagate_deadline;
 use serde::Serialize;
-use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -19,7 +18,7 @@ use super::base_url::{BaseUrl, add_query, without_secrets};
 use super::body::RequestBody;
 use super::departing::Departing;
 use super::error::ClientError;
-use super::response::Response;
+use super::response::{Response, Timeout};
 use super::sending::Sending;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -111,7 +110,7 @@ impl<'a, S> RequestBuilder<'a, S> {
     }
 
     /// Bounds the call with all its waits and attempts, where that is earlier than the deadline of
-    /// the stack; from `send` on.
+    /// the stack, and the reading of the response by its methods; from `send` on.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -163,8 +162,9 @@ impl<'a, S> RequestBuilder<'a, S> {
             return Err(invalid.into());
         }
         *request.uri_mut() = defaults.base.join(&path)?;
-        if let Some(at) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
-            propagate_deadline(&mut request, at);
+        let timeout = timeout.and_then(Timeout::starting_now);
+        if let Some(timeout) = &timeout {
+            propagate_deadline(&mut request, timeout.at);
         }
         let mut service = service.clone();
         let of_call = |error: S::Error| ClientError::of_call(error.into());
@@ -172,7 +172,7 @@ impl<'a, S> RequestBuilder<'a, S> {
             .await
             .map_err(of_call)?;
         let response = service.call(request).await.map_err(of_call)?;
-        Ok(Response::new(response, defaults.max_body))
+        Ok(Response::new(response, defaults.max_body, timeout))
     }
 }
 
@@ -197,6 +197,13 @@ where
         let accepted = "letters, digits and some of `-_.`, as in `x-request-id`";
         InvalidConfig::new("header name", "not accepted", accepted)
     })?;
+    if [CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+        return Err(InvalidConfig::new(
+            format!("header `{name}`"),
+            "set",
+            "nothing: it is that of the body",
+        ));
+    }
     let value = value.try_into().map_err(|_unnamed| {
         // The value may be a secret.
         let what = format!("value of `{name}`");

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use seawall_core::Rejection;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::ClientError;
 use super::sse::{SseEvent, SseParser, TooLong};
@@ -28,11 +29,36 @@ const EXCERPT: usize = 1_024;
 pub struct Response<B> {
     inner: http::Response<B>,
     max_body: usize,
+    timeout: Option<Timeout>,
+}
+
+/// Until when the body has to be there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeout {
+    pub(super) at: Instant,
+    /// As the caller has set it.
+    within: Duration,
+}
+
+impl Timeout {
+    /// `None` for one that never comes.
+    pub(super) fn starting_now(within: Duration) -> Option<Self> {
+        let at = Instant::now().checked_add(within)?;
+        Some(Self { at, within })
+    }
 }
 
 impl<B> Response<B> {
-    pub(super) const fn new(inner: http::Response<B>, max_body: usize) -> Self {
-        Self { inner, max_body }
+    pub(super) const fn new(
+        inner: http::Response<B>,
+        max_body: usize,
+        timeout: Option<Timeout>,
+    ) -> Self {
+        Self {
+            inner,
+            max_body,
+            timeout,
+        }
     }
 
     /// Its status.
@@ -64,7 +90,8 @@ impl<B> Response<B> {
         self
     }
 
-    /// The response of the stack, with its body as it is.
+    /// The response of the stack, with its body as it is: nothing bounds its length and time but the
+    /// stack.
     pub fn into_inner(self) -> http::Response<B> {
         self.inner
     }
@@ -164,6 +191,8 @@ where
             body: Some(self.inner.into_body()),
             left: self.max_body,
             limit: self.max_body,
+            timeout: self.timeout,
+            timer: None,
         }
     }
 
@@ -194,6 +223,9 @@ pub struct Chunks<B> {
     body: Option<B>,
     left: usize,
     limit: usize,
+    timeout: Option<Timeout>,
+    /// Once there was nothing to read.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Chunks<B>
@@ -216,7 +248,15 @@ where
             let Some(body) = &mut self.body else {
                 return Poll::Ready(None);
             };
-            let result = match ready!(Pin::new(body).poll_frame(cx)) {
+            let frame = match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    let late = ready!(self.poll_timeout(cx));
+                    self.body = None;
+                    return Poll::Ready(Some(Err(late)));
+                }
+            };
+            let result = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => Ok(data),
                     // Nothing, or trailers.
@@ -240,6 +280,20 @@ where
             }
             return Poll::Ready(Some(result));
         }
+    }
+
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<ClientError> {
+        let Some(Timeout { at, within }) = self.timeout else {
+            return Poll::Pending;
+        };
+        let timer = &mut self.timer;
+        ready!(
+            timer
+                .get_or_insert_with(|| Box::pin(sleep_until(at)))
+                .as_mut()
+                .poll(cx)
+        );
+        Poll::Ready(ClientError::TimedOut { within })
     }
 }
 
