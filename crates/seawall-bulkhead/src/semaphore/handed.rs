@@ -23,7 +23,7 @@ use super::sync::{AtomicU8, Ordering};
 /// Places of the first chunk.
 const FIRST: usize = if cfg!(seawall_loom) { 4 } else { 256 };
 
-/// Each chunk has as many places as all before it, and the first: these are more than 2^32.
+/// Each chunk has as many places as all before it, and the first: together 2^32.
 const CHUNKS: usize = if cfg!(seawall_loom) { 31 } else { 25 };
 
 type Chunk = Box<[AtomicU8]>;
