@@ -114,13 +114,13 @@ tests!(
     version_0_13,
     ReqwestClient::build(reqwest::Client::builder())
         .unwrap()
-        .with_body()
+        .with_body::<RequestBody>()
 );
 tests!(
     version_0_12,
     ReqwestClient012::build(reqwest_0_12::Client::builder())
         .unwrap()
-        .with_body()
+        .with_body::<RequestBody>()
 );
 
 #[test]

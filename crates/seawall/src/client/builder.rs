@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Request;
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use seawall_core::{Departure, DepartureLayer, InvalidConfig};
-use tower_layer::Layer;
+use tower_layer::{Identity, Layer, Stack as LayerStack};
 
 use super::api::Client;
 use super::base_url::{BaseUrl, without_secrets};
@@ -21,7 +21,7 @@ use super::transport::{Connections, HttpTransport, HttpVersion};
 #[cfg(feature = "catalog")]
 use crate::catalog::Tier;
 
-/// Builds a [`Client`] around a stack `L`.
+/// Builds a [`Client`] around a stack `L`, with a layer `Y` [around its transport](Self::layer_transport).
 ///
 /// From [`Tier::client`](crate::catalog::Tier::client), which knows the base URLs of the provider and
 /// the headers that it asks for, or from [`Client::builder`] with a stack of your own.
@@ -42,8 +42,9 @@ use crate::catalog::Tier;
 /// # Ok::<(), seawall::InvalidConfig>(())
 /// ```
 #[must_use]
-pub struct ClientBuilder<L> {
+pub struct ClientBuilder<L, Y = Identity> {
     stack: L,
+    around_transport: Y,
     /// The base URLs that the catalogue knows, by name.
     known: Vec<(String, String)>,
     /// The headers that the provider asks for, with an example.
@@ -78,6 +79,7 @@ impl<L> ClientBuilder<L> {
     pub(super) fn new(stack: L) -> Self {
         Self {
             stack,
+            around_transport: Identity::new(),
             known: Vec::new(),
             required: Vec::new(),
             base: None,
@@ -110,7 +112,9 @@ impl<L> ClientBuilder<L> {
         builder.connections.connect_timeout = tier.connect_timeout();
         builder
     }
+}
 
+impl<L, Y> ClientBuilder<L, Y> {
     /// Changes the stack: adds an option of it, such as hedging.
     ///
     /// ```
@@ -123,9 +127,35 @@ impl<L> ClientBuilder<L> {
     /// # let _ = client;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn map_stack<M>(self, change: impl FnOnce(L) -> M) -> ClientBuilder<M> {
+    pub fn map_stack<M>(self, change: impl FnOnce(L) -> M) -> ClientBuilder<M, Y> {
+        self.map(|stack, around_transport| (change(stack), around_transport))
+    }
+
+    /// Puts a layer around the transport, below the stack and its waits: it sees each attempt as it is
+    /// sent, with all its headers, and each response before the stack does. Of several, the last one is
+    /// the outermost.
+    ///
+    /// ```
+    /// use tower::util::MapRequestLayer;
+    /// use seawall::client::RequestBody;
+    ///
+    /// let show = MapRequestLayer::new(|request: http::Request<RequestBody>| {
+    ///     println!("{} {}", request.method(), request.uri());
+    ///     request
+    /// });
+    /// let client = seawall::alpaca()?.client()?.layer_transport(show).base("paper").build()?;
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn layer_transport<Z>(self, layer: Z) -> ClientBuilder<L, LayerStack<Y, Z>> {
+        self.map(|stack, around| (stack, LayerStack::new(around, layer)))
+    }
+
+    fn map<M, Z>(self, change: impl FnOnce(L, Y) -> (M, Z)) -> ClientBuilder<M, Z> {
+        let (stack, around_transport) = change(self.stack, self.around_transport);
         ClientBuilder {
-            stack: change(self.stack),
+            stack,
+            around_transport,
             known: self.known,
             required: self.required,
             base: self.base,
@@ -297,9 +327,10 @@ impl<L> ClientBuilder<L> {
     /// [`InvalidConfig`] of the first setting that is not accepted: a base URL that is missing or
     /// has no scheme, a header that cannot be sent, one that the provider asks for and that is not
     /// set, a time of zero, certificates that cannot be read.
-    pub fn build(self) -> Result<Client<L>, InvalidConfig>
+    pub fn build(self) -> Result<Client<L, Y::Service>, InvalidConfig>
     where
-        L: Layer<Departure<Sending<HttpTransport>, Departing>>,
+        Y: Layer<HttpTransport>,
+        L: Layer<Departure<Sending<Y::Service>, Departing>>,
     {
         let is_https = self.find_base()?.is_https();
         let transport = HttpTransport::new(self.connections.checked()?, is_https)?;
@@ -321,9 +352,10 @@ impl<L> ClientBuilder<L> {
     ///
     /// ```
     /// # #[cfg(feature = "reqwest")] {
+    /// use seawall::client::RequestBody;
     /// use seawall::http_client::ReqwestClient;
     ///
-    /// let transport = ReqwestClient::build(reqwest::Client::builder())?.with_body();
+    /// let transport = ReqwestClient::build(reqwest::Client::builder())?.with_body::<RequestBody>();
     /// let client = seawall::alpaca()?.client()?.base("paper").build_around(transport)?;
     /// assert_eq!(client.base_url(), "https://paper-api.alpaca.markets");
     /// # }
@@ -334,9 +366,10 @@ impl<L> ClientBuilder<L> {
     ///
     /// As [`build`](Self::build), and [`InvalidConfig`] where a setting of connections was made: they are
     /// those of `transport`.
-    pub fn build_around<T>(self, transport: T) -> Result<Client<L, T>, InvalidConfig>
+    pub fn build_around<T>(self, transport: T) -> Result<Client<L, Y::Service>, InvalidConfig>
     where
-        L: Layer<Departure<Sending<T>, Departing>>,
+        Y: Layer<T>,
+        L: Layer<Departure<Sending<Y::Service>, Departing>>,
     {
         if let Some(setting) = self.connection_setting {
             let accepted = "nothing: the transport has its own connections";
@@ -345,9 +378,10 @@ impl<L> ClientBuilder<L> {
         self.around(transport)
     }
 
-    fn around<T>(mut self, transport: T) -> Result<Client<L, T>, InvalidConfig>
+    fn around<T>(mut self, transport: T) -> Result<Client<L, Y::Service>, InvalidConfig>
     where
-        L: Layer<Departure<Sending<T>, Departing>>,
+        Y: Layer<T>,
+        L: Layer<Departure<Sending<Y::Service>, Departing>>,
     {
         if let Some(invalid) = self.invalid.take() {
             return Err(invalid);
@@ -362,8 +396,8 @@ impl<L> ClientBuilder<L> {
             base,
             max_body: self.max_body,
         };
-        let departing =
-            DepartureLayer::new(Departing::new(headers, self.auth)).layer(Sending::new(transport));
+        let departing = DepartureLayer::new(Departing::new(headers, self.auth))
+            .layer(Sending::new(self.around_transport.layer(transport)));
         let service = self.stack.layer(departing);
         Ok(Client {
             stack: self.stack,
@@ -430,7 +464,7 @@ impl fmt::Debug for Base {
     }
 }
 
-impl<L> fmt::Debug for ClientBuilder<L> {
+impl<L, Y> fmt::Debug for ClientBuilder<L, Y> {
     /// Without the values of headers, which have credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.keys().collect();
