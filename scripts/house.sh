@@ -82,5 +82,11 @@ capital=$(grep -E '^[a-z?()|]+$' scripts/words.txt | sed -E 's/^(.)/\U\1/' | pas
 found=$(git grep -nE "[a-z]($capital)([A-Z_(){}<>:,; ]|$)|\b($capital)[A-Z]" -- '*.rs' || true)
 [ -z "$found" ] || complain 'names of such words:' "$found"
 
+# Every word by which a command is emitted has a row in the test of commands.
+found=$(comm -23 \
+    <(git grep -hoP '^(?!\s*//).*commanded\([^")]*"\K[a-z_]+' -- 'crates/*/src/*.rs' | sort -u) \
+    <(grep -oP 'Some\("\K[a-z_]+' tests/tests/command_events.rs | sort -u))
+[ -z "$found" ] || complain 'commands without a row in tests/tests/command_events.rs:' "$found"
+
 [ "$failed" -eq 0 ] && echo 'house rules: ok'
 exit "$failed"
