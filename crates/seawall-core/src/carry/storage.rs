@@ -76,7 +76,11 @@ impl<T> Storage for Pooled<T> {
     #[inline]
     fn put(value: T) -> Self {
         let mut slot = pool::take();
-        *slot = Some(value);
+        // It always is, and is asked all the same: where something might have to be dropped first,
+        // the value is put somewhere else meanwhile, and moved twice.
+        if slot.is_none() {
+            *slot = Some(value);
+        }
         Self(Some(slot))
     }
 
@@ -135,40 +139,42 @@ mod pool {
 
     type Boxes<T> = Vec<Box<Option<T>>>;
 
-    /// Uses the boxes of a type; `None` while the thread ends.
+    /// The boxes of a type, if there were any before.
     #[inline]
-    fn with<T: 'static, R>(use_boxes: impl FnOnce(&mut Boxes<T>) -> R) -> Option<R> {
-        let with = |pool: &RefCell<Vec<(TypeId, Box<dyn Any>)>>| {
-            let mut pool = pool.borrow_mut();
-            let id = TypeId::of::<T>();
-            let known = pool.iter().position(|(of, _)| *of == id);
-            let at = known.unwrap_or_else(|| {
-                pool.push((id, Box::new(Boxes::<T>::new())));
-                pool.len() - 1
-            });
-            pool[at].1.downcast_mut().map(use_boxes)
-        };
-        POOL.try_with(with).ok().flatten()
+    fn of<T: 'static>(pool: &mut Vec<(TypeId, Box<dyn Any>)>) -> Option<&mut Boxes<T>> {
+        let id = TypeId::of::<T>();
+        let known = pool.iter_mut().find(|(of, _)| *of == id);
+        known.and_then(|(_, boxes)| boxes.downcast_mut())
     }
 
+    /// An empty box.
     #[inline]
     pub(super) fn take<T: 'static>() -> Box<Option<T>> {
-        let known = with(|boxes: &mut Boxes<T>| boxes.pop());
-        known.flatten().unwrap_or_default()
+        let taken = POOL.try_with(|pool| of(&mut pool.borrow_mut())?.pop());
+        taken.ok().flatten().unwrap_or_default()
     }
 
     #[cfg(test)]
     pub(super) fn len<T: 'static>() -> usize {
-        with(|boxes: &mut Boxes<T>| boxes.len()).unwrap_or(0)
+        POOL.with(|pool| of::<T>(&mut pool.borrow_mut()).map_or(0, |boxes| boxes.len()))
     }
 
     #[inline]
     pub(super) fn give<T: 'static>(slot: Box<Option<T>>) {
-        with(|boxes| {
-            if boxes.len() < MOST {
-                boxes.push(slot);
+        // Where the thread ends, the box is freed.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            match of::<T>(&mut pool) {
+                Some(boxes) if boxes.len() < MOST => boxes.push(slot),
+                Some(_) => {}
+                None => pool.push((TypeId::of::<T>(), first(slot))),
             }
         });
+    }
+
+    #[cold]
+    fn first<T: 'static>(slot: Box<Option<T>>) -> Box<dyn Any> {
+        Box::new(Boxes::from([slot]))
     }
 }
 
