@@ -144,7 +144,8 @@ impl Clock {
     #[inline]
     pub fn has_passed(&self, deadline: Instant) -> bool {
         match self.counter {
-            Some(counter) => tokio_ns(deadline) <= counter.now(),
+            // This way round, the conversion takes the fewest instructions.
+            Some(counter) => deadline <= at_origin(counter.now()),
             None => deadline <= Instant::now(),
         }
     }
@@ -166,6 +167,7 @@ impl Clock {
 
     /// The instant of a reading; as far in the future as the platform has instants when it is
     /// farther.
+    #[inline]
     pub fn instant(&self, reading: u64) -> Instant {
         at_origin(self.start.saturating_add(reading))
     }

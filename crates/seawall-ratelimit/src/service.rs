@@ -113,7 +113,7 @@ where
         }
         let now = state.clock.now();
         if let Some(deadline) = meta.deadline
-            && state.clock.at(deadline) <= now
+            && deadline <= state.clock.instant(now)
         {
             return self.call_slow(req, &meta, now);
         }

@@ -105,7 +105,7 @@ where
         }
         let now = self.state.common().clock.now();
         if let Some(deadline) = meta.deadline
-            && self.state.common().clock.at(deadline) <= now
+            && deadline <= self.state.common().clock.instant(now)
         {
             let limiter = keys.limiter(meta.key, now);
             return self.call_limiter(req, &meta, now, limiter);

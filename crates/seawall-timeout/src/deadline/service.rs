@@ -2,10 +2,9 @@
 
 use std::mem;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Rejectable, deadline, is_large, ns};
+use seawall_core::{Rejectable, is_large, ns};
 use tower_service::Service;
 
 use super::state::State;
@@ -116,15 +115,17 @@ impl<S, P> Deadline<S, P> {
             return DeadlineFuture::new(Race::rejected(kind, limits));
         }
         if P::WRITES && limit_ns != BYPASSED {
-            let now = instance.clock().instant_now();
-            let own = deadline(now, Duration::from_nanos(limit_ns));
+            let clock = instance.clock();
+            let now_ns = clock.now();
+            let own = clock.instant(now_ns.saturating_add(limit_ns));
             let at = self.propagate.propagate(&mut request, own).min(own);
-            if at <= now {
-                let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
-                return DeadlineFuture::new(race);
-            }
             limits.until = Some(at);
             if at < own {
+                let now = clock.instant(now_ns);
+                if at <= now {
+                    let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
+                    return DeadlineFuture::new(race);
+                }
                 limits.limit_ns = ns(at - now);
             }
         }
