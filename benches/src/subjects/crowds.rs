@@ -1,6 +1,7 @@
 //! Subjects that many tasks call at once: queues, and an HTTP client over a real connection.
 
 use std::future::{Future, poll_fn};
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use governor::{Quota, RateLimiter};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-use seawall_core::WrapError;
+use seawall_core::striped::{Shared, Stripes};
+use seawall_core::{Clock, WrapError};
 use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -71,6 +73,30 @@ fn bulkheads() -> Vec<Crowd> {
                         permit.as_ref().expect("nobody closes it");
                         waits.extend(upstream.call(start).await);
                         drop(permit);
+                    }
+                    waits
+                })
+            })
+        }),
+        // With what a call of a service needs that may wait: memory that outlives `call`, two
+        // references to the state, a reading of the clock at each end of the wait.
+        Crowd::new("tokio/bulkhead/semaphore-of-a-service", size, move || {
+            let semaphore = Semaphore::new(PERMITS as usize);
+            let state = Shared::new(semaphore, Stripes::auto(), || ());
+            Box::new(move || {
+                let (state, clock) = (state.anchor(), Clock::start());
+                Box::pin(async move {
+                    let mut waits = Vec::with_capacity(size.calls);
+                    let mut upstream = Upstream;
+                    for _ in 0..size.calls {
+                        let start = Instant::now();
+                        let (waiting, held) = (state.local(), state.local());
+                        let joined = black_box(clock.now());
+                        let permit = Box::pin(waiting.common().acquire()).await;
+                        permit.as_ref().expect("nobody closes it");
+                        waits.extend(upstream.call(start).await);
+                        drop(permit);
+                        black_box((clock.now() - joined, held));
                     }
                     waits
                 })

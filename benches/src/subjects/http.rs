@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use super::{Instance, MANY, Subject, Worker, tower, tower_resilience, until_ready};
 
-type Body = Full<Bytes>;
+pub(super) type Body = Full<Bytes>;
 
 pub(super) fn subjects() -> Vec<Subject> {
     let mut subjects = vec![
@@ -57,6 +57,11 @@ pub(super) fn subjects() -> Vec<Subject> {
 fn ours() -> Vec<Subject> {
     vec![
         http("seawall/http/broker-get", GET, || broker().layer(Client)),
+        http("parts/http/one-attempt", GET, || {
+            let once = seawall::RetryConfig::builder().attempts(1).build();
+            let once = seawall::broker("bench").retry(once.expect("one is valid"));
+            stack(once).layer(Client)
+        }),
         http("seawall/http/broker-get-6", GET_6, || {
             broker().layer(Client)
         }),
@@ -123,12 +128,12 @@ fn ai() -> HttpStack {
 
 /// What a caller sends.
 #[derive(Clone, Copy)]
-struct Sent {
+pub(super) struct Sent {
     method: fn() -> Method,
     headers: bool,
 }
 
-const GET: Sent = Sent {
+pub(super) const GET: Sent = Sent {
     method: || Method::GET,
     headers: false,
 };
@@ -148,7 +153,7 @@ const POST_6: Sent = Sent {
 impl Sent {
     /// Inlined, so that a method is the constant that it is in a caller's code.
     #[inline(always)]
-    fn make(self) -> Request<Body> {
+    pub(super) fn make(self) -> Request<Body> {
         let mut request = Request::new(Body::default());
         *request.method_mut() = (self.method)();
         if self.headers {
@@ -169,7 +174,7 @@ impl Sent {
 }
 
 /// A service whose clones share their state.
-fn http<S, B>(name: &'static str, sent: Sent, make: impl Fn() -> S + 'static) -> Subject
+pub(super) fn http<S, B>(name: &'static str, sent: Sent, make: impl Fn() -> S + 'static) -> Subject
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
     B: http_body::Body,
@@ -245,7 +250,7 @@ where
 
 /// Responds in `call`.
 #[derive(Clone, Copy, Debug)]
-struct Client;
+pub(super) struct Client;
 
 impl Service<Request<Body>> for Client {
     type Response = Response<Body>;
@@ -257,9 +262,13 @@ impl Service<Request<Body>> for Client {
     }
 
     fn call(&mut self, _: Request<Body>) -> Self::Future {
-        let body = Body::new(Bytes::from_static(b"[\"AAPL\",\"SPY\"]"));
-        ready(Ok(Response::new(body)))
+        ready(Ok(response()))
     }
+}
+
+#[inline(always)]
+pub(super) fn response() -> Response<Body> {
+    Response::new(Body::new(Bytes::from_static(b"[\"AAPL\",\"SPY\"]")))
 }
 
 /// Makes a request of each number.

@@ -4,6 +4,7 @@ mod crowds;
 mod extra;
 mod governor;
 mod http;
+mod http_parts;
 mod loopback;
 mod raw;
 mod recloser;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all.extend(raw::subjects());
     all.extend(seawall::subjects());
     all.extend(http::subjects());
+    all.extend(http_parts::subjects());
     all.extend(routes::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
