@@ -74,6 +74,16 @@ impl RateLimitHandle {
         Ok(())
     }
 
+    /// Whether [`configure`](Self::configure) accepts these settings, without a change: before
+    /// settings of several layers are changed together.
+    ///
+    /// # Errors
+    ///
+    /// As `configure`.
+    pub fn check(&self, config: &RateLimitConfig) -> Result<(), InvalidConfig> {
+        self.limiter().config().check_shape(config)
+    }
+
     /// Tokens that are there now, in whole and partial ones, at most the burst; with several limits,
     /// of the one that has the least. Waiters have not taken theirs yet. Below zero where more was
     /// used than estimated.

@@ -13,6 +13,13 @@ use crate::config::RateLimitConfig;
 use crate::limiter::Limiter;
 
 impl Keys {
+    /// Whether [`configure`](Self::configure) accepts these settings.
+    pub(crate) fn check(&self, new: &KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        let tables: Vec<_> = self.shards.iter().map(lock).collect();
+        check_shapes(&config, tables.iter().map(|table| &**table), new)
+    }
+
     /// Changes the settings of all keys; what was used stays used.
     ///
     /// # Errors
@@ -28,14 +35,7 @@ impl Keys {
         {
             let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
             let mut tables: Vec<_> = self.shards.iter().map(lock).collect();
-            config.per_key().check_shape(new.per_key())?;
-            for (key, limit) in tables.iter().flat_map(|table| table.iter()) {
-                let key = PartitionKey(key);
-                match limit {
-                    KeyLimit::Limiter(limiter) => limiter.config().check_shape(new.of_key(key))?,
-                    KeyLimit::Word(_) => config.per_key().check_shape(new.of_key(key))?,
-                }
-            }
+            check_shapes(&config, tables.iter().map(|table| &**table), &new)?;
             let rate = word_rate(new.per_key(), self.has_account);
             // Also while no key is a word, in shadow mode.
             let [old, now] = [config.per_key(), new.per_key()].map(|of| of.limits()[0].rate());
@@ -126,4 +126,21 @@ impl Keys {
         // Without a lock: waiters are woken.
         limiter.map_or(Ok(()), |limiter| limiter.configure(now_ns, settings))
     }
+}
+
+/// Rejects other limits than those of keys that are not named, and of each key that is in use.
+fn check_shapes<'a>(
+    config: &KeyedRateLimitConfig,
+    tables: impl Iterator<Item = &'a Table>,
+    new: &KeyedRateLimitConfig,
+) -> Result<(), InvalidConfig> {
+    config.per_key().check_shape(new.per_key())?;
+    for (key, limit) in tables.flat_map(Table::iter) {
+        let key = PartitionKey(key);
+        match limit {
+            KeyLimit::Limiter(limiter) => limiter.config().check_shape(new.of_key(key))?,
+            KeyLimit::Word(_) => config.per_key().check_shape(new.of_key(key))?,
+        }
+    }
+    Ok(())
 }

@@ -68,6 +68,16 @@ impl KeyedRateLimitHandle {
         Ok(())
     }
 
+    /// Whether [`configure`](Self::configure) accepts these settings, without a change: before
+    /// settings of several layers are changed together. Visits every key.
+    ///
+    /// # Errors
+    ///
+    /// As `configure`.
+    pub fn check(&self, config: &KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
+        self.keys().check(config)
+    }
+
     /// Gives a key settings of its own, or changes them; what was used stays used.
     ///
     /// # Errors

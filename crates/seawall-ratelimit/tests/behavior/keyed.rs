@@ -110,10 +110,14 @@ async fn named_keys_have_settings_of_their_own() {
     let window = RateLimitConfig::builder().limit(Limit::window(1, MINUTE));
     let window = window.build().unwrap();
     let all = KeyedRateLimitConfig::new(window.clone()).unwrap();
+    assert_eq!(handle.check(&all).unwrap_err().field(), "limits");
     assert_eq!(handle.configure(all).unwrap_err().field(), "limits");
     let key = limits(2).key(PartitionKey(8), window.clone());
-    let error = handle.configure(key.build().unwrap()).unwrap_err();
+    let key = key.build().unwrap();
+    assert_eq!(handle.check(&key).unwrap_err().field(), "limits");
+    let error = handle.configure(key).unwrap_err();
     assert_eq!(error.field(), "limits");
+    assert_eq!(handle.check(&limits(7).build().unwrap()), Ok(()));
     assert!(handle.configure_key(PartitionKey(8), window).is_err());
     assert_eq!(handle.config(), two, "unchanged by errors");
 }

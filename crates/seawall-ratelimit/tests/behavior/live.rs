@@ -26,7 +26,11 @@ async fn a_new_rate_keeps_what_was_used() {
     assert_eq!(handle.config().limits()[0].capacity(), 2);
     // Its kind cannot change.
     let strict = RateLimitConfig::builder().limit(Limit::strict(5, SECOND));
-    let error = handle.configure(strict.build().unwrap()).unwrap_err();
+    let strict = strict.build().unwrap();
+    let unchecked = handle.check(&strict).unwrap_err();
+    let error = handle.configure(strict).unwrap_err();
+    assert_eq!(unchecked, error);
+    assert_eq!(handle.check(&builder(9).build().unwrap()), Ok(()));
     assert_eq!(
         error.to_string(),
         "`limits` is 5 cost per 1s, strict, accepted is as many as before, of the same kinds and \
