@@ -78,6 +78,8 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::FileNotWritten => {
             tracing::warn!(target: "seawall", pattern, name, "file not written");
         }
+        // What reloads logs it with the mistakes.
+        EventKind::Reloaded { .. } | EventKind::ReloadRejected { .. } => {}
     }
 }
 

@@ -99,4 +99,16 @@ pub enum EventKind {
     },
     /// A file that keeps what is used could not be written; it is tried again.
     FileNotWritten,
+    /// A configuration is in force that was read again, or one that was rejected before is right again
+    /// as it was.
+    Reloaded {
+        /// How many configurations were in force, this one included.
+        generation: u64,
+    },
+    /// A configuration that was read again is not accepted: the last good one stays in force. Once, until
+    /// something else is wrong with it.
+    ReloadRejected {
+        /// Why: `"unreadable"`, `"invalid"`, or `"new_stack"` where a running stack cannot be changed so.
+        reason: &'static str,
+    },
 }
