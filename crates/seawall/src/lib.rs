@@ -98,6 +98,8 @@ mod http_stack;
 #[cfg(feature = "catalog")]
 mod mistake;
 mod preset;
+#[cfg(feature = "reload")]
+pub mod reload;
 #[cfg(feature = "services")]
 pub mod services;
 mod settings;
@@ -117,6 +119,10 @@ pub mod guide {
     #[cfg(feature = "config")]
     #[doc = include_str!("../docs/configuration.md")]
     pub mod configuration {}
+
+    #[cfg(feature = "reload")]
+    #[doc = include_str!("../docs/reload.md")]
+    pub mod reload {}
 
     #[cfg(feature = "reqwest")]
     #[doc = include_str!("../docs/reqwest.md")]

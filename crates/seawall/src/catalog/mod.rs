@@ -37,7 +37,7 @@ pub use data::{Duplicates, Kind, LimitScope, Mark, Operation};
 pub(crate) use data::{TIME, parse_time};
 pub use error::{CatalogError, UnknownName};
 pub use provider::{
-    OrderIds, Provider, ProviderLimit, ProviderService, ProviderStack, Route, Tier,
+    OrderIds, Provider, ProviderHandles, ProviderLimit, ProviderService, ProviderStack, Route, Tier,
 };
 pub use typed::*;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_bulkhead::BulkheadLayer;
 use seawall_core::{InstanceName, InvalidConfig, Ratio, RequestMeta, Unit};
 use seawall_http::inspect::BodyRules;
-use seawall_ratelimit::KeyedRateLimitLayer;
+use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig};
 use seawall_retry::RetryLayer;
 
 use super::build::{self, UTILIZATION};
@@ -17,13 +17,19 @@ use super::data::{
 use super::error::UnknownName;
 use crate::settings::Settings;
 use crate::stack::NoLayer;
-use crate::{HttpPolicy, HttpStack, Slots, StackBuilder};
+use crate::{HttpHandles, HttpPolicy, HttpStack, Slots, StackBuilder, StackHandles};
 
 /// The stack of a provider: with limits for each class of its routes, within those of all calls.
 pub type ProviderStack = HttpStack<
     HttpPolicy,
     BodyRules,
     Slots<RetryLayer, NoLayer, NoLayer, BulkheadLayer, KeyedRateLimitLayer>,
+>;
+
+/// The handles of the stack of a provider.
+pub type ProviderHandles = StackHandles<
+    Slots<RetryLayer, NoLayer, NoLayer, BulkheadLayer, KeyedRateLimitLayer>,
+    HttpHandles,
 >;
 
 /// The service that the stack of a provider makes of a client `S`: a type that can be named.
@@ -320,10 +326,16 @@ impl Tier {
 
     /// Limits the classes of routes within what `builder` limits.
     fn within(&self, builder: StackBuilder) -> Result<ProviderStack, InvalidConfig> {
-        let share = self.utilization.clone()?;
-        let total = &builder.settings()?.rate_limit;
-        let classes = build::per_class(&self.provider, &self.data, share, total)?;
+        let classes = self.per_class(&builder.settings()?.rate_limit)?;
         Ok(builder.build()?.rate_limit_per_key(classes))
+    }
+
+    /// The limits of the classes of routes, within `total`.
+    pub(crate) fn per_class(
+        &self,
+        total: &RateLimitConfig,
+    ) -> Result<KeyedRateLimitConfig, InvalidConfig> {
+        build::per_class(&self.provider, &self.data, self.utilization.clone()?, total)
     }
 
     /// Checks what of a stack's settings depends on the classes of this tier's routes.

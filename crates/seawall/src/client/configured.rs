@@ -31,10 +31,45 @@ impl ServiceConfig {
     ///
     /// None: what makes no stack is not loaded.
     pub fn client(&self) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
-        let stack = self.build()?;
-        Ok(match self.tier_of_provider() {
-            Some(tier) => ClientBuilder::of_tier(stack, tier),
-            None => ClientBuilder::new(stack),
-        })
+        Ok(of_service(self, self.build()?))
+    }
+}
+
+fn of_service(service: &ServiceConfig, stack: ProviderStack) -> ClientBuilder<ProviderStack> {
+    match service.tier_of_provider() {
+        Some(tier) => ClientBuilder::of_tier(stack, tier),
+        None => ClientBuilder::new(stack),
+    }
+}
+
+#[cfg(feature = "reload")]
+impl crate::reload::ReloadableConfig {
+    /// A builder of a client for a service, with [its stack](Self::stack): clients of one service share
+    /// it, and it is changed with the file.
+    ///
+    /// ```
+    /// use seawall::Clients;
+    /// use seawall::config::Config;
+    ///
+    /// let text = "[resilience.orders]\nprovider = \"alpaca\"\ndeadline = \"20s\"\n";
+    /// let config = Config::loader().text("seawall.toml", text).load_reloadable()?;
+    /// let clients = Clients::new();
+    /// let of_orders = config.clone();
+    /// clients.add("orders", move || {
+    ///     let client = of_orders.client("orders")?.base("paper");
+    ///     Ok(client.header("APCA-API-KEY-ID", "key").build()?)
+    /// });
+    /// let shared = clients.get("orders")?.stack().handles();
+    /// config.stack("orders")?.handles().breaker.force_open();
+    /// assert_eq!(shared.snapshot().breaker.unwrap().state, seawall::CircuitState::ForcedOpen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`stack`](Self::stack).
+    pub fn client(&self, name: &str) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
+        let kept = self.kept(name)?;
+        Ok(of_service(&kept.service, kept.stack.clone()))
     }
 }

@@ -149,6 +149,25 @@ impl Loader {
         services(&document, catalog, mistakes)
     }
 
+    /// The file that it reads, if it is one.
+    #[cfg(feature = "reload")]
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            Source::Nothing | Source::Text(..) => None,
+        }
+    }
+
+    /// What mistakes call its source.
+    #[cfg(feature = "reload")]
+    pub(crate) fn source_name(&self) -> String {
+        match &self.source {
+            Source::Nothing => "environment".to_owned(),
+            Source::File(path) => path.display().to_string(),
+            Source::Text(name, _) => name.clone(),
+        }
+    }
+
     fn read(&self, mistakes: &mut Vec<Mistake>) -> Result<Document, ConfigError> {
         match &self.source {
             Source::Nothing => Ok(Document::default()),

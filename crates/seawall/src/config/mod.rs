@@ -50,6 +50,8 @@ mod setting;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "reload")]
+mod update;
 mod value;
 
 pub use crate::mistake::{Mistake, Place};
@@ -58,3 +60,5 @@ pub use kind::ServiceKind;
 pub use loader::{Config, Loader};
 pub use schema::json_schema;
 pub use service::{EffectiveSetting, Origin, ServiceConfig};
+#[cfg(feature = "reload")]
+pub(crate) use update::Update;

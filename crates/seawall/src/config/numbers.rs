@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_core::{Command, InstanceHandle, Ratio};
 
-use crate::catalog::{ProviderStack, UTILIZATION};
+use crate::catalog::{ProviderHandles, UTILIZATION};
 use crate::settings::Settings;
 
 use super::value::Rate;
@@ -48,26 +48,57 @@ pub(super) struct Off {
 }
 
 impl Off {
-    pub(super) fn apply(self, stack: &ProviderStack) {
-        let handles = stack.handles();
+    /// Lets every call pass the layers that are off.
+    pub(super) fn apply(self, handles: &ProviderHandles) {
+        self.switch(Self::default(), handles, None);
+    }
+
+    /// Switches what differs from `before`. A layer that is on again works by what it knew, and for
+    /// those that have a shadow mode `settings` say whether it is on.
+    pub(super) fn switch(
+        self,
+        before: Self,
+        handles: &ProviderHandles,
+        settings: Option<&Settings>,
+    ) {
         let account = handles.rate_limit.account();
-        let off: [(bool, &dyn InstanceHandle); 7] = [
-            (self.deadline, &handles.deadline),
-            (self.attempt_timeout, &handles.attempt_timeout),
-            (self.retry, &handles.retry),
-            (self.bulkhead, &handles.bulkhead),
-            (self.rate_limit, &handles.rate_limit),
-            (self.breaker, &handles.breaker),
-            (self.body_timeout, &handles.protocol.body_timeout),
-        ];
-        let account = account
-            .iter()
-            .map(|account| (self.rate_limit, account as _));
-        for (is_off, handle) in off.into_iter().chain(account) {
-            if is_off {
-                // All of them have this command.
-                let _ = handle.control(Command::Bypass);
-            }
+        let shadow = |of: fn(&Settings) -> bool| settings.is_some_and(of);
+        let layer = |was_off: bool, is_off: bool, handle: &dyn InstanceHandle, on: &dyn Fn()| match (
+            was_off, is_off,
+        ) {
+            // All of them have this command.
+            (false, true) => drop(handle.control(Command::Bypass)),
+            (true, false) => on(),
+            _ => {}
+        };
+        let (was, is) = (before, self);
+        let of = handles;
+        layer(was.deadline, is.deadline, &of.deadline, &|| {
+            of.deadline.reset();
+        });
+        layer(
+            was.attempt_timeout,
+            is.attempt_timeout,
+            &of.attempt_timeout,
+            &|| of.attempt_timeout.reset(),
+        );
+        layer(was.retry, is.retry, &of.retry, &|| of.retry.reset());
+        layer(was.bulkhead, is.bulkhead, &of.bulkhead, &|| {
+            // It ends a bypass, and no pause.
+            of.bulkhead.set_shadow(shadow(|s| s.bulkhead.shadow()));
+        });
+        layer(was.rate_limit, is.rate_limit, &of.rate_limit, &|| {
+            of.rate_limit.resume_all();
+        });
+        if let Some(account) = &account {
+            layer(was.rate_limit, is.rate_limit, account, &|| {
+                account.set_shadow(shadow(|s| s.rate_limit.shadow()));
+            });
         }
+        layer(was.breaker, is.breaker, &of.breaker, &|| {
+            of.breaker.automatic();
+        });
+        let body = &of.protocol.body_timeout;
+        layer(was.body_timeout, is.body_timeout, body, &|| body.reset());
     }
 }

@@ -97,6 +97,7 @@ impl Resolver<'_> {
             base,
             numbers,
             self.origins(),
+            self.place(),
         ))
     }
 
@@ -282,10 +283,15 @@ impl Resolver<'_> {
         }
     }
 
+    /// Where the service is named.
+    fn place(&self) -> Place {
+        let unnamed = || Place::Variable(Arc::from("SEAWALL"));
+        self.scope.place.clone().unwrap_or_else(unnamed)
+    }
+
     /// A mistake that no single setting makes.
     fn of_service(&mut self, error: &InvalidConfig) {
-        let unnamed = || Place::Variable(Arc::from("SEAWALL"));
-        let place = self.scope.place.clone().unwrap_or_else(unnamed);
+        let place = self.place();
         let (key, problem) = (self.scope.name.clone(), format!("does not fit: {error}"));
         self.mistakes.push(Mistake {
             place,

@@ -48,10 +48,12 @@ pub(super) enum Base {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServiceConfig {
-    name: String,
-    base: Base,
-    numbers: Numbers,
-    origins: BTreeMap<Id, Origin>,
+    pub(super) name: String,
+    pub(super) base: Base,
+    pub(super) numbers: Numbers,
+    pub(super) origins: BTreeMap<Id, Origin>,
+    /// Where it is named.
+    pub(super) place: Place,
     is_fail_safe: bool,
 }
 
@@ -85,12 +87,14 @@ impl ServiceConfig {
         base: Base,
         numbers: Numbers,
         origins: BTreeMap<Id, Origin>,
+        place: Place,
     ) -> Self {
         Self {
             name,
             base,
             numbers,
             origins,
+            place,
             is_fail_safe: false,
         }
     }
@@ -121,6 +125,7 @@ impl ServiceConfig {
             origins: BTreeMap::new(),
             is_fail_safe: true,
             name: self.name,
+            place: self.place,
         })
     }
 
@@ -204,6 +209,15 @@ impl ServiceConfig {
         }
     }
 
+    /// The limits per class of routes, within that of all calls.
+    pub(super) fn limit_per_key(&self) -> Result<KeyedRateLimitConfig, InvalidConfig> {
+        let total = &self.numbers.settings.rate_limit;
+        match &self.base {
+            Base::Tier { tier, .. } => tier.per_class(total),
+            Base::Kind(_) => KeyedRateLimitConfig::new(total.clone()),
+        }
+    }
+
     /// The stack of the service: of one type, whatever it is, so that a program can store many.
     ///
     /// Layers that are not enabled are in the stack and let every call pass, as
@@ -221,12 +235,12 @@ impl ServiceConfig {
                 tier.build_of(settings, |stack| self.believe(stack))?
             }
             Base::Kind(_) => {
-                let limit = KeyedRateLimitConfig::new(settings.rate_limit.clone())?;
+                let limit = self.limit_per_key()?;
                 let builder = self.believe(StackBuilder::new(name, settings));
                 builder.build()?.rate_limit_per_key(limit)
             }
         };
-        self.numbers.off.apply(&stack);
+        self.numbers.off.apply(&stack.handles());
         Ok(stack)
     }
 }

@@ -1,0 +1,201 @@
+//! Another configuration of a service, put on its running stack.
+
+use seawall_core::{InvalidConfig, Span};
+use seawall_ratelimit::KeyedRateLimitConfig;
+
+use crate::catalog::ProviderHandles;
+use crate::mistake::{Mistake, Place};
+use crate::settings::Settings;
+
+use super::service::{Origin, ServiceConfig};
+use super::set::Id;
+use super::setting::Table;
+use super::table;
+
+/// Settings that decide which limits there are.
+const LIMITS: [Id; 8] = [
+    (Table::RateLimit, "quotas"),
+    (Table::RateLimit, "tokens"),
+    (Table::RateLimit, "input_tokens"),
+    (Table::RateLimit, "output_tokens"),
+    (Table::RateLimit, "rate"),
+    (Table::RateLimit, "limit"),
+    (Table::Service, "tier"),
+    (Table::Service, "kind"),
+];
+
+/// What changes in a running stack: what differs between two configurations of its service.
+///
+/// What is the same in both is left alone, so that an operator's command stays where the file says
+/// nothing else than before.
+pub(crate) struct Update<'a> {
+    handles: ProviderHandles,
+    from: &'a ServiceConfig,
+    to: &'a ServiceConfig,
+    classes: [KeyedRateLimitConfig; 2],
+    /// What was in force.
+    before: (Settings, KeyedRateLimitConfig),
+}
+
+impl<'a> Update<'a> {
+    /// The way from one configuration to another, changing nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// A mistake for each setting that a running stack cannot have.
+    pub(crate) fn check(
+        handles: ProviderHandles,
+        from: &'a ServiceConfig,
+        to: &'a ServiceConfig,
+    ) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        if from.provider() != to.provider() {
+            let id = (Table::Service, "provider");
+            let values = [from, to].map(|of| of.provider().unwrap_or("none").to_owned());
+            mistakes.push(to.needs_stack(id, values));
+        }
+        if from.numbers.longest_wait != to.numbers.longest_wait {
+            let id = (Table::Service, "longest_wait");
+            let values = [from, to].map(|of| Span::or_none(of.numbers.longest_wait));
+            mistakes.push(to.needs_stack(id, values));
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let invalid = |error: InvalidConfig| vec![to.cannot_have(from, &error)];
+        let classes = [
+            from.limit_per_key().map_err(invalid)?,
+            to.limit_per_key().map_err(invalid)?,
+        ];
+        let limit = &handles.rate_limit;
+        limit.check(&classes[1]).map_err(invalid)?;
+        if let Some(account) = limit.account() {
+            let total = &to.numbers.settings.rate_limit;
+            account.check(total).map_err(invalid)?;
+        }
+        let before = (handles.settings(), limit.config());
+        Ok(Self {
+            handles,
+            from,
+            to,
+            classes,
+            before,
+        })
+    }
+
+    /// Changes the settings.
+    ///
+    /// # Errors
+    ///
+    /// None, unless an operator gives a key of the rate limit other limits at that moment. Then
+    /// [`undo`](Self::undo) it.
+    pub(crate) fn apply(&self) -> Result<(), Mistake> {
+        let done = self.set(&self.to.numbers.settings, &self.classes[1]);
+        done.map_err(|error| self.to.cannot_have(self.from, &error))
+    }
+
+    /// Goes back to what was in force before.
+    pub(crate) fn undo(&self) {
+        // It was accepted before.
+        let _ = self.set(&self.before.0, &self.before.1);
+    }
+
+    /// Switches layers on and off, when everything else is applied.
+    pub(crate) fn switch(&self) {
+        let (from, to) = (&self.from.numbers, &self.to.numbers);
+        to.off.switch(from.off, &self.handles, Some(&to.settings));
+    }
+
+    /// Sets what differs to what `new` and `classes` have there.
+    fn set(&self, new: &Settings, classes: &KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
+        let (from, to) = (&self.from.numbers.settings, &self.to.numbers.settings);
+        let handles = &self.handles;
+        // First what can be rejected.
+        if self.classes[0] != self.classes[1] {
+            handles.rate_limit.configure(classes.clone())?;
+        }
+        let account = handles.rate_limit.account();
+        if let Some(account) = account.filter(|_| from.rate_limit != to.rate_limit) {
+            account.configure(new.rate_limit.clone())?;
+        }
+        if from.deadline != to.deadline {
+            handles.deadline.configure(new.deadline)?;
+        }
+        if from.retry != to.retry {
+            handles.retry.configure(new.retry.clone())?;
+        }
+        if from.bulkhead != to.bulkhead {
+            handles.bulkhead.configure(new.bulkhead)?;
+        }
+        if from.breaker != to.breaker {
+            handles.breaker.configure(new.breaker.clone())?;
+        }
+        if from.attempt_timeout != to.attempt_timeout {
+            handles.attempt_timeout.configure(new.attempt_timeout)?;
+        }
+        if from.body_timeout != to.body_timeout {
+            let body_timeout = &handles.protocol.body_timeout;
+            body_timeout.configure(new.body_timeout)?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceConfig {
+    /// Whether a stack of the one is a stack of the other, wherever the settings come from.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let base = |of: &Self| (of.kind(), of.provider().map(str::to_owned));
+        self.numbers == other.numbers
+            && base(self) == base(other)
+            && self.tier() == other.tier()
+            && self.is_fail_safe() == other.is_fail_safe()
+    }
+
+    fn place_of(&self, id: Id) -> Place {
+        match self.origins.get(&id) {
+            Some(Origin::Defaults(place) | Origin::Service(place)) => place.clone(),
+            Some(Origin::Base) | None => self.place.clone(),
+        }
+    }
+
+    fn needs_stack(&self, id: Id, [before, now]: [String; 2]) -> Mistake {
+        let accepted = format!("{before} while its stack runs: another one needs a new stack");
+        self.mistake(id, format!("is {now}, accepted is {accepted}"))
+    }
+
+    /// The limits are others than before: the mistake is at the setting that has made them so.
+    fn cannot_have(&self, from: &Self, error: &InvalidConfig) -> Mistake {
+        let shown = |of: &Self, (layer, key): Id| match (layer, key) {
+            (Table::Service, "tier") => of.tier().map(str::to_owned),
+            (Table::Service, _) => Some(of.kind().as_str().to_owned()),
+            _ => {
+                let show = table::find(layer, key).and_then(|setting| setting.show);
+                show.map(|show| show(&of.numbers))
+            }
+        };
+        let is_other = |id: &&Id| shown(self, **id) != shown(from, **id);
+        match LIMITS.iter().find(is_other) {
+            Some(id) => {
+                let values = [from, self].map(|of| shown(of, *id).unwrap_or_else(|| "none".into()));
+                self.needs_stack(*id, values)
+            }
+            None => {
+                let problem = format!("does not fit the running stack: {error}");
+                self.mistake((Table::RateLimit, "limits"), problem)
+            }
+        }
+    }
+
+    fn mistake(&self, id: Id, problem: String) -> Mistake {
+        let (layer, key) = id;
+        let key = match layer {
+            Table::Service => format!("{}.{key}", self.name),
+            layer => format!("{}.{}.{key}", self.name, layer.name()),
+        };
+        Mistake {
+            place: self.place_of(id),
+            key,
+            problem,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What came of reading a configuration again.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{ConfigError, Mistake};
+use crate::mistake::write_all;
+
+/// What is different in a configuration that was read again.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The number of the configuration in force: the first one is 1. The same as before where nothing
+    /// is different.
+    pub generation: u64,
+    /// Services whose settings are others, by name.
+    pub changed: Vec<String>,
+    /// Services that are new.
+    pub added: Vec<String>,
+    /// Services that are there no more. Their stacks work on as they were.
+    pub removed: Vec<String>,
+}
+
+impl Reloaded {
+    /// Whether everything is as before.
+    pub const fn is_unchanged(&self) -> bool {
+        self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// Why a configuration that was read again is not in force.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum ReloadError {
+    /// It cannot be read, or there are mistakes in it; also where `fail_safe_defaults` would have a
+    /// service that is right now fall back to the numbers of its base.
+    Config(ConfigError),
+    /// Settings that a running stack cannot have: all of them.
+    /// [`forget`](super::ReloadableConfig::forget) the stacks of these services, and reload.
+    NeedsNewStack(Vec<Mistake>),
+}
+
+impl ReloadError {
+    /// Each with its place; none where the file cannot be read.
+    pub fn mistakes(&self) -> &[Mistake] {
+        match self {
+            Self::Config(error) => error.mistakes(),
+            Self::NeedsNewStack(mistakes) => mistakes,
+        }
+    }
+
+    /// Why, in one word: `"unreadable"`, `"invalid"` or `"new_stack"`.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Config(ConfigError::Unreadable { .. }) => "unreadable",
+            Self::Config(_) => "invalid",
+            Self::NeedsNewStack(_) => "new_stack",
+        }
+    }
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::NeedsNewStack(mistakes) => write_all(f, mistakes),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::NeedsNewStack(_) => None,
+        }
+    }
+}
+
+/// Which configuration is in force, and whether it is what the file says.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct ReloadStatus {
+    /// The number of the configuration in force: the first one is 1.
+    pub generation: u64,
+    /// Since when it is in force.
+    pub since: SystemTime,
+    /// The file; `None` where there is none.
+    pub source: Option<PathBuf>,
+    /// What the file says since then and is not accepted.
+    pub rejected: Option<RejectedConfig>,
+}
+
+/// A configuration that was read again and is not in force.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct RejectedConfig {
+    /// What is wrong.
+    pub error: Arc<ReloadError>,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+impl RejectedConfig {
+    pub(super) fn new(error: ReloadError, since: SystemTime) -> Self {
+        Self {
+            error: Arc::new(error),
+            since,
+        }
+    }
+}

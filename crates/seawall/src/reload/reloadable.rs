@@ -1,0 +1,257 @@
+//! The configuration that can be read again, with its stacks.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use seawall_core::{EventKind, EventSource, InstanceName, InvalidConfig};
+
+use crate::catalog::ProviderStack;
+use crate::config::{Config, ConfigError, Loader, ServiceConfig};
+
+use super::kept::{Current, Kept};
+use super::outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
+use super::report::{self, Counters};
+
+/// A configuration that can be read again, with the stacks of its services; see the
+/// [module](crate::reload). Clones share.
+///
+/// It is an [`InstanceHandle`](crate::InstanceHandle): add it to a [`Registry`](crate::Registry) for
+/// its events and metrics.
+///
+/// ```
+/// use seawall::Registry;
+/// use seawall::config::Config;
+///
+/// let text = "[resilience.feed]\nkind = \"market-data\"\n";
+/// let config = Config::loader().text("seawall.toml", text).load_reloadable()?;
+/// Registry::new("desk").register(config.clone())?;
+/// assert_eq!(config.status().generation, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct ReloadableConfig {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) loader: Loader,
+    pub(super) events: EventSource,
+    pub(super) counters: Counters,
+    current: ArcSwap<Current>,
+    /// Held from reading to applying, so that what was read last is applied last.
+    reloading: Mutex<()>,
+    /// Held while `current` is exchanged.
+    changing: Mutex<()>,
+}
+
+impl Loader {
+    /// Loads the services, so that they can be [read again](crate::reload): the file by the same
+    /// path, with the same variables over it.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_reloadable(self) -> Result<ReloadableConfig, ConfigError> {
+        let config = self.clone().load()?;
+        let name = self.source_name();
+        let name = Path::new(&name).file_name().unwrap_or_default();
+        let name = InstanceName::new(&name.to_string_lossy());
+        let source = self.path().map(Path::to_owned);
+        Ok(ReloadableConfig {
+            shared: Arc::new(Shared {
+                loader: self,
+                events: EventSource::new(report::PATTERN, name),
+                counters: Counters::default(),
+                current: ArcSwap::from_pointee(Current::first(config, source)),
+                reloading: Mutex::new(()),
+                changing: Mutex::new(()),
+            }),
+        })
+    }
+}
+
+/// What there is to report once no lock is held.
+enum Report {
+    Nothing,
+    Reloaded { generation: u64, recovered: bool },
+    Rejected(ReloadError),
+}
+
+impl ReloadableConfig {
+    /// The services of this file, with the environment of the process put over it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        Config::loader().file(path).from_env().load_reloadable()
+    }
+
+    /// The name of the instance: that of the file.
+    pub fn name(&self) -> InstanceName {
+        self.shared.events.name()
+    }
+
+    /// The configuration in force.
+    pub fn current(&self) -> Arc<Config> {
+        Arc::clone(&self.shared.current.load().config)
+    }
+
+    /// The stack of a service: built when it is first asked for and kept from then on, so that all who
+    /// ask have the same circuits, tokens and permits. A look-up of one that was built takes no lock.
+    ///
+    /// It is changed with the file. A service that is removed from the file keeps its stack as it was:
+    /// that of a service which comes back later is the same one.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] where there is no service of that name, with the nearest names.
+    pub fn stack(&self, name: &str) -> Result<ProviderStack, InvalidConfig> {
+        Ok(self.kept(name)?.stack.clone())
+    }
+
+    /// The stack of a service, with what it is made of.
+    pub(crate) fn kept(&self, name: &str) -> Result<Arc<Kept>, InvalidConfig> {
+        let current = self.shared.current.load();
+        service(&current.config, name)?;
+        match current.kept.get(name) {
+            Some(kept) => Ok(Arc::clone(kept)),
+            None => self.build(name),
+        }
+    }
+
+    #[cold]
+    fn build(&self, name: &str) -> Result<Arc<Kept>, InvalidConfig> {
+        let _changing = lock(&self.shared.changing);
+        // Another thread may have built it or changed the configuration meanwhile.
+        let current = self.shared.current.load_full();
+        let service = service(&current.config, name)?;
+        if let Some(kept) = current.kept.get(name) {
+            return Ok(Arc::clone(kept));
+        }
+        let kept = Arc::new(Kept::new(service.build()?, service.clone()));
+        let next = current.with(name, Arc::clone(&kept));
+        self.shared.current.store(Arc::new(next));
+        Ok(kept)
+    }
+
+    /// Keeps the stack of a service no longer, and whether there was one: the next [`stack`](Self::stack)
+    /// is a new one, of the configuration in force then, with no memory of the old one's tokens and
+    /// circuits. Services that were made of the old stack work on, and are changed no more.
+    ///
+    /// For what a running stack cannot take, such as another provider: forget it, [reload](Self::reload),
+    /// and make new services.
+    pub fn forget(&self, name: &str) -> bool {
+        let _changing = lock(&self.shared.changing);
+        let current = self.shared.current.load_full();
+        let is_kept = current.kept.contains_key(name);
+        if is_kept {
+            self.shared.current.store(Arc::new(current.without(name)));
+        }
+        is_kept
+    }
+
+    /// Reads the configuration again, and puts it on the stacks of its services: on all of them, or
+    /// where something is wrong, on none. It reads a file, so call it where that may block.
+    ///
+    /// Two at once go one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]: there is no such configuration, or a running stack cannot be changed so. The last
+    /// good one stays in force.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let (result, report) = {
+            let _reloading = lock(&self.shared.reloading);
+            let loaded = self.shared.loader.clone().load();
+            let _changing = lock(&self.shared.changing);
+            let before = self.shared.current.load_full();
+            match loaded.map_err(ReloadError::Config) {
+                Ok(config) => self.put(&before, config),
+                Err(error) => self.reject(&before, error),
+            }
+        };
+        self.report(report);
+        result
+    }
+
+    fn put(&self, before: &Current, config: Config) -> (Result<Reloaded, ReloadError>, Report) {
+        match before.next(config) {
+            Err(error) => self.reject(before, error),
+            Ok((current, reloaded)) => {
+                let recovered = before.status.rejected.is_some();
+                let report = if recovered || !reloaded.is_unchanged() {
+                    let generation = reloaded.generation;
+                    Report::Reloaded {
+                        generation,
+                        recovered,
+                    }
+                } else {
+                    Report::Nothing
+                };
+                self.shared.current.store(Arc::new(current));
+                (Ok(reloaded), report)
+            }
+        }
+    }
+
+    fn reject(
+        &self,
+        before: &Current,
+        error: ReloadError,
+    ) -> (Result<Reloaded, ReloadError>, Report) {
+        let text = error.to_string();
+        let known = before.status.rejected.as_ref();
+        if known.is_some_and(|known| known.error.to_string() == text) {
+            return (Err(error), Report::Nothing);
+        }
+        let rejected = RejectedConfig::new(error.clone(), SystemTime::now());
+        let current = before.rejecting(rejected);
+        self.shared.current.store(Arc::new(current));
+        (Err(error.clone()), Report::Rejected(error))
+    }
+
+    fn report(&self, report: Report) {
+        let Shared {
+            events, counters, ..
+        } = &*self.shared;
+        match report {
+            Report::Nothing => {}
+            Report::Reloaded {
+                generation,
+                recovered,
+            } => {
+                counters.reloaded(recovered);
+                report::log_reloaded(self.name(), generation, recovered);
+                events.emit(|| EventKind::Reloaded { generation });
+            }
+            Report::Rejected(error) => {
+                counters.rejected.add();
+                report::log_rejected(self.name(), &error);
+                let reason = error.reason();
+                events.emit(|| EventKind::ReloadRejected { reason });
+            }
+        }
+    }
+
+    /// Which configuration is in force, since when, and what is wrong with the file now.
+    pub fn status(&self) -> ReloadStatus {
+        self.shared.current.load().status.clone()
+    }
+}
+
+fn service<'a>(config: &'a Config, name: &str) -> Result<&'a ServiceConfig, InvalidConfig> {
+    config.service(name).map_err(|unknown| {
+        InvalidConfig::new(
+            "service",
+            format!("{name:?}"),
+            unknown.accepted().join(", "),
+        )
+    })
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

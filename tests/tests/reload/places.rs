@@ -1,0 +1,159 @@
+//! What needs a new stack, where it says so, and which services there are.
+
+use super::*;
+
+#[tokio::test]
+async fn what_a_running_stack_cannot_have_changes_nothing_and_names_its_line() {
+    let folder = Folder::new();
+    let config = folder.load(
+        "[resilience.a]\nprovider = \"alpaca\"\nretry.attempts = 2\n[resilience.b]\nkind = \"news\"\n",
+    );
+    let (a, b) = (handles(&config, "a"), handles(&config, "b"));
+    let before = (a.settings(), b.settings());
+    let error = folder.wrong(
+        &config,
+        "[resilience.a]\nprovider = \"tradier\"\nretry.attempts = 3\n\
+         [resilience.b]\nkind = \"news\"\nretry.attempts = 4\nlongest_wait = \"2h\"\n",
+    );
+    assert_eq!(error.reason(), "new_stack");
+    assert_eq!(
+        lines(&error, &folder),
+        [
+            "seawall.toml:2:12: `a.provider` is tradier, accepted is alpaca while its stack runs: \
+             another one needs a new stack",
+            "seawall.toml:7:16: `b.longest_wait` is 7200s, accepted is none while its stack runs: \
+             another one needs a new stack",
+        ]
+    );
+    assert_eq!(
+        (a.settings(), b.settings()),
+        before,
+        "not even what could be"
+    );
+    assert_eq!(config.status().generation, 1);
+    assert_eq!(
+        config.current().service("a").expect("there").provider(),
+        Some("alpaca")
+    );
+}
+
+#[tokio::test]
+async fn numbers_of_limits_are_applied_and_other_kinds_need_a_new_stack() {
+    let folder = Folder::new();
+    let text = |more: &str| format!("[resilience.a]\nkind = \"news\"\n{more}");
+    let quota = |count: u32| text(&format!("rate_limit.quotas = [\"{count}/day\"]\n"));
+    let config = folder.load(&quota(100));
+    folder.change(&config, &quota(90));
+    let limits = handles(&config, "a")
+        .settings()
+        .rate_limit
+        .limits()
+        .to_vec();
+    assert!(limits.iter().any(|limit| limit.count() == 90), "{limits:?}");
+    let error = folder.wrong(&config, &text("retry.attempts = 2\n"));
+    let [line] = &lines(&error, &folder)[..] else {
+        panic!("{error}");
+    };
+    assert!(
+        line.starts_with("seawall.toml:1:13: `a.rate_limit.quotas` is ") && line.contains("90/day"),
+        "it is not written any more, so the line is the service's: {line}"
+    );
+    // Together with a share of the tier's limits and with limits of tokens.
+    let tokens = |count: u32| {
+        format!("[resilience.a]\nprovider = \"openai\"\nrate_limit.tokens = \"{count}/min\"\n")
+    };
+    let folder = Folder::new();
+    let config = folder.load(&tokens(1_000));
+    assert_eq!(folder.change(&config, &tokens(2_000)), ["a"]);
+}
+
+#[tokio::test]
+async fn a_forgotten_stack_is_built_of_the_new_file() {
+    let folder = Folder::new();
+    let config = folder.load("[resilience.a]\nprovider = \"alpaca\"\n");
+    let old = handles(&config, "a");
+    old.breaker.force_open();
+    let changed = "[resilience.a]\nprovider = \"tradier\"\n";
+    folder.wrong(&config, changed);
+    assert!(config.forget("a"));
+    assert!(!config.forget("a"), "there is none any more");
+    assert_eq!(config.reload().expect("it is right").changed, ["a"]);
+    assert_eq!(
+        config.current().service("a").expect("there").provider(),
+        Some("tradier")
+    );
+    let new = handles(&config, "a");
+    assert_eq!(new.breaker.snapshot().state, seawall::CircuitState::Closed);
+    assert_eq!(
+        old.breaker.snapshot().state,
+        seawall::CircuitState::ForcedOpen
+    );
+    assert!(config.status().rejected.is_none());
+}
+
+#[tokio::test]
+async fn services_come_go_and_come_back() {
+    let folder = Folder::new();
+    let a = "[resilience.a]\nkind = \"news\"\nretry.attempts = 2\n";
+    let b = "[resilience.b]\nkind = \"broker\"\n";
+    let config = folder.load(a);
+    let first = handles(&config, "a");
+    first.breaker.force_open();
+    folder.write(b);
+    let reloaded = config.reload().expect("it is right");
+    assert_eq!(
+        (reloaded.added, reloaded.removed),
+        (vec!["b".to_owned()], vec!["a".to_owned()])
+    );
+    assert!(reloaded.changed.is_empty());
+    let gone = config.stack("a").expect_err("it is gone");
+    assert_eq!(gone.to_string(), "`service` is \"a\", accepted is b");
+    assert_eq!(first.settings().retry.attempts(), 2, "it works on");
+    assert_eq!(
+        handles(&config, "b").settings(),
+        *config.current().service("b").expect("there").settings()
+    );
+    // The same stack, with other settings.
+    folder.write(format!("{b}{}", a.replace('2', "3")));
+    assert_eq!(config.reload().expect("it is right").added, ["a"]);
+    assert_eq!(first.settings().retry.attempts(), 3);
+    let again = handles(&config, "a");
+    assert_eq!(
+        again.breaker.snapshot().state,
+        seawall::CircuitState::ForcedOpen
+    );
+}
+
+#[tokio::test]
+async fn a_tier_with_the_same_kinds_of_limits_is_applied() {
+    let folder = Folder::new();
+    let text = |tier: &str| format!("[resilience.a]\nprovider = \"alpaca\"\ntier = \"{tier}\"\n");
+    let config = folder.load(&text("standard"));
+    let before = handles(&config, "a").settings();
+    assert_eq!(folder.change(&config, &text("plus")), ["a"]);
+    assert_ne!(handles(&config, "a").settings(), before);
+    assert_eq!(
+        config.current().service("a").expect("there").tier(),
+        Some("plus")
+    );
+}
+
+#[tokio::test]
+async fn a_mistake_has_no_service_fall_back_to_its_base() {
+    let folder = Folder::new();
+    let text = |attempts: &str, other: &str| {
+        format!(
+            "[resilience]\nfail_safe_defaults = true\n[resilience.a]\nretry.attempts = {attempts}\n\
+             [resilience.b]\nretry.attempts = {other}\n"
+        )
+    };
+    let config = folder.load(&text("2", "0"));
+    assert!(config.current().service("b").expect("there").is_fail_safe());
+    // What is wrong from the beginning stays so.
+    assert_eq!(folder.change(&config, &text("3", "0")), ["a"]);
+    let error = folder.wrong(&config, &text("0", "0"));
+    assert_eq!(error.reason(), "invalid");
+    assert_eq!(handles(&config, "a").settings().retry.attempts(), 3);
+    assert_eq!(folder.change(&config, &text("3", "4")), ["b"]);
+    assert!(!config.current().service("b").expect("there").is_fail_safe());
+}
