@@ -17,13 +17,15 @@ use std::time::{Duration, Instant};
 use seawall::config::Config;
 
 const SERVICES: usize = 50;
+/// Far more than a program has: time grows with their number, and no faster.
+const MANY: usize = 8_000;
 const PROVIDERS: [&str; 5] = ["alpaca", "binance", "kraken", "openai", "alpha-vantage"];
 const KINDS: [&str; 5] = ["broker", "market-data", "news", "ai-api", "database"];
 
 /// Services of providers and of kinds by turns, each with a table of every layer.
-fn file() -> Result<String, std::fmt::Error> {
+fn file(services: usize) -> Result<String, std::fmt::Error> {
     let mut text = "[resilience]\nutilization = 0.7\n[resilience.retry]\nattempts = 4\n".to_owned();
-    for at in 0..SERVICES {
+    for at in 0..services {
         let base = match at % 2 {
             0 => format!("provider = \"{}\"", PROVIDERS[at / 2 % PROVIDERS.len()]),
             _ => format!("kind = \"{}\"", KINDS[at / 2 % KINDS.len()]),
@@ -54,8 +56,37 @@ fn measure(runs: u32, mut run: impl FnMut()) -> (Duration, Duration) {
     (times[0], times[times.len() / 2])
 }
 
+/// A change of every service, put on the running stacks of all.
+fn reload(text: &str) -> Result<(), Box<dyn Error>> {
+    let path = std::env::temp_dir().join(format!("seawall-bench-{}.toml", std::process::id()));
+    std::fs::write(&path, text)?;
+    let config = Config::loader().file(&path).load_reloadable()?;
+    for service in config.current().services() {
+        config.stack(service.name())?;
+    }
+    let (least, median) = measure(200, || {
+        let _ = black_box(config.reload());
+    });
+    println!("reload, nothing different       least {least:?}, median {median:?}");
+    let other = text.replace("max_wait = \"4s\"", "max_wait = \"5s\"");
+    let mut at = 0;
+    let (least, median) = measure(200, || {
+        at += 1;
+        let text = if at % 2 == 0 { text } else { other.as_str() };
+        let written = std::fs::write(&path, text);
+        let changed = config.reload().map_or(0, |reloaded| reloaded.changed.len());
+        assert!(
+            written.is_ok() && changed == SERVICES,
+            "{changed} have changed"
+        );
+    });
+    println!("reload, all services changed    least {least:?}, median {median:?}");
+    std::fs::remove_file(&path)?;
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let text = file()?;
+    let text = file(SERVICES)?;
     let load = || Config::loader().text("bench.toml", text.as_str()).load();
     let first = Instant::now();
     let config = load()?;
@@ -69,6 +100,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let _ = black_box(load());
     });
     println!("load        least {least:?}, median {median:?}");
+    let many = file(MANY)?;
+    let (least, median) = measure(3, || {
+        let _ = black_box(Config::loader().text("bench.toml", many.as_str()).load());
+    });
+    println!("load {MANY}   least {least:?}, median {median:?}");
+    reload(&text)?;
     for service in config.services().take(10) {
         let name = service.provider().unwrap_or(service.kind().as_str());
         let (least, median) = measure(2_000, || {

@@ -1,5 +1,7 @@
 //! Reads a file.
 
+use std::collections::HashMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -22,6 +24,7 @@ pub(super) fn read(file: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Docum
         lines: &lines,
         mistakes,
         document: Document::default(),
+        names: HashMap::new(),
     };
     if errors.is_empty() {
         reader.root(root.get_ref());
@@ -39,6 +42,8 @@ struct Reader<'a> {
     lines: &'a Lines<'a>,
     mistakes: &'a mut Vec<Mistake>,
     document: Document,
+    /// The services so far, by their names as variables have them.
+    names: HashMap<String, String>,
 }
 
 impl Reader<'_> {
@@ -103,20 +108,15 @@ impl Reader<'_> {
         // A variable would mean the layer or the setting.
         let layers = Table::LAYERS.iter().map(|layer| layer.name());
         let settings = table::of(Table::Service).map(|setting| setting.key);
-        if let Some(known) = layers.chain(settings).find(|known| *known == fold(name)) {
+        let folded = fold(name);
+        if let Some(known) = layers.chain(settings).find(|known| *known == folded) {
             let problem = format!("`{name}` is no name of a service: did you mean `{known}`?");
             self.mistakes.push(self.lines.mistake(at, problem));
             return;
         }
-        let alike = self
-            .document
-            .services
-            .iter()
-            .find(|other| fold(&other.name) == fold(name));
-        if let Some(other) = alike {
+        if let Some(other) = self.names.get(&folded) {
             let problem = format!(
-                "there are two services of one name: `{}` and `{name}` are alike in variables",
-                other.name
+                "there are two services of one name: `{other}` and `{name}` are alike in variables"
             );
             self.mistakes.push(self.lines.mistake(at, problem));
         }
@@ -139,6 +139,7 @@ impl Reader<'_> {
             self.mistakes.push(self.lines.mistake(at, problem));
             return;
         }
+        self.names.entry(folded).or_insert_with(|| name.to_string());
         self.document.services.push(scope);
     }
 
