@@ -240,6 +240,12 @@ impl Tier {
         self
     }
 
+    /// The share in use, if it is one.
+    #[cfg(feature = "config")]
+    pub(crate) fn share(&self) -> Option<Ratio> {
+        self.utilization.clone().ok()
+    }
+
     /// How long a client should try to connect.
     pub fn connect_timeout(&self) -> Duration {
         build::timing(&self.provider, &self.data).connect_timeout.0

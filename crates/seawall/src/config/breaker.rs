@@ -41,6 +41,13 @@ pub(super) fn breaker(base: &BreakerConfig, set: &Set<'_>) -> Result<BreakerConf
     }
     let built = pairs(policies(config, set), base, set)?.build();
     built.map_err(|error| match error.field() {
+        // A rate is one over a window, which is a setting of its own here.
+        "failure_rate" | "slow_rate" if error.accepted().contains("number of calls") => {
+            error.in_field("calls")
+        }
+        "failure_rate_over" | "slow_rate_over" if error.accepted().starts_with("a time") => {
+            error.in_field("period")
+        }
         "rules" => InvalidConfig::new(
             "rules",
             "empty",

@@ -48,7 +48,9 @@ impl Form {
             },
             Self::Seconds => match Raw::of_variable(text) {
                 Raw::Whole(number, Some(_)) => Some(Raw::Text(format!("{number}s"))),
-                Raw::Number(number, _) => Some(Raw::Text(format!("{number}s"))),
+                Raw::Number(number, value) if value.is_finite() && value >= 0.0 => {
+                    Some(Raw::Text(format!("{number}s")))
+                }
                 raw @ Raw::Text(_) => Some(raw),
                 _ => None,
             },

@@ -108,7 +108,15 @@ fn change_rate(limits: &mut Vec<Limit>, set: &Set<'_>, share: Ratio) -> Result<(
     let unit = at
         .and_then(|at| limits.get(at))
         .map_or(Unit::Cost, Limit::unit);
-    let limit = checked(key, rate, limit.with_unit(unit).into())?;
+    let limit = limit.with_unit(unit).into();
+    let limit = checked(key, rate, limit).map_err(|error| match set.rate("limit") {
+        // The share has made it too long.
+        Some(limit) if strict("limit", limit, unit).is_ok() && error.field() == "limit" => {
+            let accepted = "a share that leaves at least one per 366 days";
+            InvalidConfig::new("utilization", share.get(), accepted)
+        }
+        _ => error,
+    })?;
     match at.and_then(|at| limits.get_mut(at)) {
         Some(own) => *own = limit,
         None => limits.insert(0, limit),

@@ -136,6 +136,7 @@ impl Loader {
         variables.sort();
         environment::overlay(&mut document, &variables, &mut mistakes);
         if no_toml {
+            mistakes.append(&mut document.unrelated);
             return Err(invalid(mistakes));
         }
         let embedded;
@@ -202,9 +203,10 @@ fn services(
         .any(|mistake| !document.is_of_service(mistake));
     let mut services = Vec::new();
     let mut is_lost = false;
+    let of_all_written = Arc::new(document.defaults.entries.clone());
     for scope in &document.services {
-        let own = mistakes.iter().any(|mistake| scope.has(mistake));
-        let (service, found) = resolve(scope, &document.defaults, catalog);
+        let own = scope.is_wrong || mistakes.iter().any(|mistake| scope.has(mistake));
+        let (service, found) = resolve(scope, &document.defaults, &of_all_written, catalog);
         let is_wrong = of_all || own || !found.is_empty();
         for mistake in found {
             if !mistakes.contains(&mistake) {
@@ -220,6 +222,7 @@ fn services(
             None => is_lost = true,
         }
     }
+    mistakes.extend_from_slice(&document.unrelated);
     mistakes.sort_by(|a, b| a.place.cmp(&b.place));
     if is_lost || !(mistakes.is_empty() || fails_safe) {
         return Err(ConfigError::Invalid(mistakes));

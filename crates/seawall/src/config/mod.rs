@@ -33,6 +33,7 @@ mod apply;
 mod breaker;
 mod environment;
 mod error;
+mod fail_safe;
 mod file;
 mod flat;
 mod kind;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{Command, InstanceHandle, Ratio};
+use seawall_core::{Command, InstanceHandle, InvalidConfig, Ratio};
+use seawall_retry::RetryConfigBuilder;
+use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 use crate::catalog::{ProviderHandles, UTILIZATION};
 use crate::settings::Settings;
@@ -32,6 +34,34 @@ impl Numbers {
             longest_wait: None,
             limit: None,
         }
+    }
+
+    /// A layer that is off constrains no other. What it has for the time when a `reset` of its handle
+    /// switches it on is made to fit those that are on.
+    pub(super) fn ease(&mut self) -> Result<(), InvalidConfig> {
+        let Settings {
+            deadline,
+            attempt_timeout,
+            retry,
+            ..
+        } = &mut self.settings;
+        let shorter = deadline.timeout() - deadline.timeout() / 10;
+        let shorter = shorter.min(deadline.timeout().saturating_sub(Duration::from_nanos(1)));
+        let fits =
+            |time: Duration| time < deadline.timeout() || deadline.timeout() == Duration::MAX;
+        let overall = retry.overall_timeout();
+        if self.off.deadline && !(fits(attempt_timeout.timeout()) && overall.is_none_or(fits)) {
+            *deadline = DeadlineConfig::new(Duration::MAX)?;
+            return Ok(());
+        }
+        if self.off.attempt_timeout && !fits(attempt_timeout.timeout()) && !shorter.is_zero() {
+            *attempt_timeout = AttemptTimeoutConfig::fixed(shorter)?;
+        }
+        if self.off.retry && !overall.is_none_or(fits) && !shorter.is_zero() {
+            let builder = RetryConfigBuilder::from(retry.clone());
+            *retry = builder.overall_timeout(shorter).build()?;
+        }
+        Ok(())
     }
 }
 

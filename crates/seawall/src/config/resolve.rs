@@ -14,8 +14,8 @@ use crate::settings::Settings;
 use super::kind::ServiceKind;
 use super::merge::{Wrong, depends, put};
 use super::numbers::Numbers;
-use super::scope::{Entry, Scope};
-use super::service::{Base, Origin, ServiceConfig};
+use super::scope::{Entries, Entry, Scope};
+use super::service::{Base, ServiceConfig, Written};
 use super::set::Id;
 use super::setting::Table;
 use super::value::Value;
@@ -41,6 +41,7 @@ const PERMITS: Shared = &[
 pub(super) fn resolve(
     scope: &Scope,
     defaults: &Scope,
+    of_all: &Arc<Entries>,
     catalog: &Catalog,
 ) -> (Option<ServiceConfig>, Vec<Mistake>) {
     let mut resolver = Resolver {
@@ -49,7 +50,11 @@ pub(super) fn resolve(
         mistakes: Vec::new(),
         is_share_wrong: false,
     };
-    let service = resolver.service(catalog);
+    let written = Written {
+        own: scope.entries.clone(),
+        defaults: Arc::clone(of_all),
+    };
+    let service = resolver.service(catalog, written);
     (service, resolver.mistakes)
 }
 
@@ -62,7 +67,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn service(&mut self, catalog: &Catalog) -> Option<ServiceConfig> {
+    fn service(&mut self, catalog: &Catalog, written: Written) -> Option<ServiceConfig> {
         // Without a base that is known the rest is read all the same, to find what else is wrong.
         let known = self.base(catalog);
         let is_known = known.is_some();
@@ -90,13 +95,16 @@ impl Resolver<'_> {
             self.shorter_waits(longest);
             raise(&mut numbers.settings, longest);
         }
-        self.across(&base, &numbers.settings);
+        if let Err(error) = numbers.ease() {
+            self.of_service(&error);
+        }
+        self.across(&base, &numbers);
         self.without_effect(&base);
         Some(ServiceConfig::new(
             self.scope.name.clone(),
             base,
             numbers,
-            self.origins(),
+            written,
             self.place(),
         ))
     }
@@ -256,7 +264,11 @@ impl Resolver<'_> {
             match tier.settings() {
                 Ok(settings) => return Some((base(tier), settings, share)),
                 Err(error) => {
-                    let problem = format!("is {}, accepted is {}", error.value(), error.accepted());
+                    let accepted = match error.field() {
+                        "utilization" => error.accepted().to_owned(),
+                        _ => format!("a share at which the limits can be kept: {error}"),
+                    };
+                    let problem = format!("is {}, accepted is {accepted}", share.get());
                     self.complain(id, &scope, place, problem);
                     self.is_share_wrong = true;
                 }
@@ -270,6 +282,10 @@ impl Resolver<'_> {
         if self.is_share_wrong && error.field() == "utilization" {
             return;
         }
+        // That of a limit: it is the share that is wrong, where it is set.
+        let share = (Table::Service, "utilization");
+        let is_of_share = error.field() == share.1 && self.entry(share).is_some();
+        let id = if is_of_share { Some(share) } else { id };
         let found = id.and_then(|id| {
             let (scope, entry) = self.entry(id)?;
             Some((id, scope.name.clone(), entry.place.clone()))
@@ -301,8 +317,8 @@ impl Resolver<'_> {
     }
 
     /// Checks what no layer sees alone, where the layers themselves are right.
-    fn across(&mut self, base: &Base, settings: &Settings) {
-        let mut checked = settings.clone();
+    fn across(&mut self, base: &Base, numbers: &Numbers) {
+        let mut checked = numbers.settings.clone();
         while let Err(error) = checked.check() {
             let overall = error.field() == "overall_timeout";
             self.shared(&error, if overall { OVERALL } else { TIMES });
@@ -311,7 +327,9 @@ impl Resolver<'_> {
             }
         }
         if let Base::Tier { tier, .. } = base
-            && let Err(error) = tier.check(settings)
+            // Without one of the two no call that waits for a token has a permit.
+            && !(numbers.off.bulkhead || numbers.off.rate_limit)
+            && let Err(error) = tier.check(&numbers.settings)
         {
             self.shared(&error, PERMITS);
         }
@@ -371,14 +389,6 @@ impl Resolver<'_> {
     fn is_disabled(&self, table: Table) -> bool {
         let own = self.scope.entries.get(&(table, "enabled"));
         own.is_some_and(|entry| entry.value == Value::Switch(false))
-    }
-
-    fn origins(&self) -> BTreeMap<Id, Origin> {
-        let defaults = self.defaults.entries.iter();
-        let defaults = defaults.map(|(id, entry)| (*id, Origin::Defaults(entry.place.clone())));
-        let own = self.scope.entries.iter();
-        let own = own.map(|(id, entry)| (*id, Origin::Service(entry.place.clone())));
-        defaults.chain(own).collect()
     }
 }
 

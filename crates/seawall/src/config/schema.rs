@@ -91,7 +91,7 @@ fn accepts(accepts: Accepts) -> Vec<(String, Json)> {
     };
     let rate = || {
         let mut schema = strings(&["200/min", "10/s", "5000/day", "3/500ms"]);
-        schema.push(("pattern", text("^\\s*[0-9_]+\\s*/\\s*\\S")));
+        schema.push(("pattern", text("^\\s*[0-9]+(_[0-9]+)*\\s*/\\s*\\S")));
         schema
     };
     let schema = match accepts {

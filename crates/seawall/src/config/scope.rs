@@ -16,6 +16,9 @@ pub(super) struct Entry {
     pub(super) place: Place,
 }
 
+/// What is set, by setting.
+pub(super) type Entries = BTreeMap<Id, Entry>;
+
 /// What is written for one service, or in `[resilience]` for all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
@@ -23,9 +26,11 @@ pub(super) struct Scope {
     pub(super) name: String,
     /// Where the service is named.
     pub(super) place: Option<Place>,
-    pub(super) entries: BTreeMap<Id, Entry>,
+    pub(super) entries: Entries,
     /// What was meant to be set, and cannot be read.
     pub(super) broken: BTreeSet<Id>,
+    /// Whether a variable for it leads nowhere.
+    pub(super) is_wrong: bool,
 }
 
 /// A file and the environment, as they are written.
@@ -33,6 +38,8 @@ pub(super) struct Scope {
 pub(super) struct Document {
     pub(super) defaults: Scope,
     pub(super) services: Vec<Scope>,
+    /// Mistakes that make no service wrong, or only those that are [noted](Scope::is_wrong).
+    pub(super) unrelated: Vec<Mistake>,
 }
 
 impl Document {

@@ -1,7 +1,7 @@
 //! A service with its configuration.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use seawall_core::InvalidConfig;
 use seawall_ratelimit::KeyedRateLimitConfig;
@@ -13,7 +13,9 @@ use crate::settings::Settings;
 
 use super::kind::ServiceKind;
 use super::numbers::Numbers;
+use super::scope::{Entries, Entry};
 use super::set::Id;
+use super::setting::Setting;
 use super::table;
 
 /// What the numbers of a service start from.
@@ -51,10 +53,50 @@ pub struct ServiceConfig {
     pub(super) name: String,
     pub(super) base: Base,
     pub(super) numbers: Numbers,
-    pub(super) origins: BTreeMap<Id, Origin>,
+    pub(super) written: Written,
     /// Where it is named.
     pub(super) place: Place,
-    is_fail_safe: bool,
+    pub(super) is_fail_safe: bool,
+}
+
+/// What is written for a service, and for all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    pub(super) own: Entries,
+    pub(super) defaults: Arc<Entries>,
+}
+
+impl Written {
+    /// Where a setting is written: for the service or, if it is not, for all.
+    pub(super) fn place(&self, id: Id) -> Option<&Place> {
+        let entry = self.own.get(&id).or_else(|| self.defaults.get(&id));
+        entry.map(|entry| &entry.place)
+    }
+
+    /// Where the value in force comes from, which is `shown` and was `of_base`.
+    fn origin(&self, setting: &'static Setting, shown: &str, of_base: &str) -> Origin {
+        let id = (setting.table, setting.key);
+        let service = |entry: &Entry| Origin::Service(entry.place.clone());
+        let defaults = |entry: &Entry| Origin::Defaults(entry.place.clone());
+        if let Some(entry) = self.own.get(&id) {
+            return service(entry);
+        }
+        // A default may be overridden by a setting of the service that excludes it.
+        if let Some(entry) = self.defaults.get(&id).filter(|entry| entry.value.is(shown)) {
+            return defaults(entry);
+        }
+        if shown == of_base {
+            return Origin::Base;
+        }
+        // One that is not set itself has followed others.
+        let mut followed = table::follows(setting);
+        let mut again = followed.clone();
+        let own = followed.find_map(|id| self.own.get(&id).map(service));
+        let of_all = || again.find_map(|id| self.defaults.get(&id).map(defaults));
+        // Or it was made to fit the others.
+        let fitted = || self.defaults.get(&id).map(defaults);
+        own.or_else(of_all).or_else(fitted).unwrap_or(Origin::Base)
+    }
 }
 
 /// Where the value of a setting comes from.
@@ -86,47 +128,17 @@ impl ServiceConfig {
         name: String,
         base: Base,
         numbers: Numbers,
-        origins: BTreeMap<Id, Origin>,
+        written: Written,
         place: Place,
     ) -> Self {
         Self {
             name,
             base,
             numbers,
-            origins,
+            written,
             place,
             is_fail_safe: false,
         }
-    }
-
-    /// The same service with nothing but what its kind or its provider says.
-    pub(super) fn fail_safe(self) -> Option<Self> {
-        let (base, numbers) = match self.base {
-            Base::Kind(kind) => (Base::Kind(kind), Numbers::of(kind.settings().ok()?)),
-            Base::Tier {
-                kind,
-                provider,
-                tier,
-            } => {
-                let tier = (*tier).with_default_utilization();
-                let numbers = Numbers::of(tier.settings().ok()?);
-                let tier = Box::new(tier);
-                let base = Base::Tier {
-                    kind,
-                    provider,
-                    tier,
-                };
-                (base, numbers)
-            }
-        };
-        Some(Self {
-            base,
-            numbers,
-            origins: BTreeMap::new(),
-            is_fail_safe: true,
-            name: self.name,
-            place: self.place,
-        })
     }
 
     /// Its name: what rejections, events and metrics call its stack.
@@ -186,19 +198,27 @@ impl ServiceConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn effective(&self) -> Vec<EffectiveSetting> {
-        let mut effective = Vec::new();
-        for setting in table::all() {
-            let Some(show) = setting.show else { continue };
-            // One that is not set itself has followed others, if one of these is set.
-            let keys = std::iter::once(&setting.key).chain(setting.follows);
-            let mut origins = keys.filter_map(|key| self.origins.get(&(setting.table, *key)));
-            effective.push(EffectiveSetting {
+        let base = self.base_numbers();
+        let shown = table::all().filter_map(|setting| {
+            let show = setting.show?;
+            let value = show(&self.numbers);
+            let of_base = base.as_ref().map(show).unwrap_or_default();
+            Some(EffectiveSetting {
                 key: setting.path(),
-                value: show(&self.numbers),
-                origin: origins.next().cloned().unwrap_or(Origin::Base),
-            });
-        }
-        effective
+                origin: self.written.origin(setting, &value, &of_base),
+                value,
+            })
+        });
+        shown.collect()
+    }
+
+    /// The numbers of its kind or provider, with nothing that is written.
+    pub(super) fn base_numbers(&self) -> Option<Numbers> {
+        let settings = match &self.base {
+            Base::Kind(kind) => kind.settings(),
+            Base::Tier { tier, .. } => (**tier).clone().with_default_utilization().settings(),
+        };
+        settings.ok().map(Numbers::of)
     }
 
     /// The same builder with the longest wait that is believed, where it is set.

@@ -8,6 +8,7 @@ use seawall_ratelimit::Limit;
 
 use super::kind::ServiceKind;
 use super::numbers::Numbers;
+use super::set::Id;
 use super::setting::{Level, Setting, Table};
 use super::value::{Accepts, Rate};
 
@@ -24,6 +25,22 @@ pub(super) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
 /// The setting of that table and name.
 pub(super) fn find(table: Table, key: &str) -> Option<&'static Setting> {
     of(table).find(|setting| setting.key == key)
+}
+
+/// The settings that one follows where it is not set itself.
+pub(super) fn follows(setting: &'static Setting) -> impl Iterator<Item = Id> + Clone {
+    let of_service = match (setting.table, setting.key) {
+        (
+            Table::RateLimit,
+            "rate" | "burst" | "quotas" | "tokens" | "input_tokens" | "output_tokens",
+        ) => Some("utilization"),
+        (Table::RateLimit, "max_pause") | (Table::Breaker, "max_retry_after") => {
+            Some("longest_wait")
+        }
+        _ => None,
+    };
+    let own = setting.follows.iter().map(|key| (setting.table, *key));
+    own.chain(of_service.map(|key| (Table::Service, key)))
 }
 
 const BACKOFFS: &[&str] = &[
@@ -61,7 +78,7 @@ static NAMES: [Setting; 4] = [
         "fail_safe_defaults",
         Accepts::Switch,
         Level::Defaults,
-        "A service with mistakes gets the numbers of its kind or provider instead of failing the load.",
+        "A service with mistakes gets the numbers of its kind or provider, and its own where they are tighter, instead of failing the load.",
     ),
 ];
 
@@ -203,18 +220,18 @@ static SETTINGS: &[Setting] = settings! {
         failure_rate: Share, "So large a share of failures in the window opens the circuit.",
             |n| option(rate_of(n).map(|(share, _)| share)), or false;
         calls: Count, "The window: the last so many calls.",
-            |n| option(window(n).0), follows ["period"];
+            |n| option(window(n).0), follows ["period", "failure_rate", "slow_rate"];
         period: Time, "The window: the calls of so long a time; in place of `calls`.",
-            |n| Span::or_none(window(n).1), follows ["calls"];
+            |n| Span::or_none(window(n).1), follows ["calls", "failure_rate", "slow_rate"];
         min_calls: Count, "With fewer calls in the window no rate is computed.",
             |n| option(rate_of(n).or_else(|| slow_rate_of(n)).map(|(_, least)| least)),
-            follows ["calls", "period"];
+            follows ["calls", "period", "failure_rate", "slow_rate"];
         slow_after: Time, "From when on a call is slow.",
-            |n| Span::or_none(n.settings.breaker.slow_after());
+            |n| Span::or_none(n.settings.breaker.slow_after()), follows ["slow_rate"];
         slow_rate: Share, "So large a share of slow calls in the window opens the circuit.",
             |n| option(slow_rate_of(n).map(|(share, _)| share)), or false;
         max_age: Time, "From which age on a call no longer counts.",
-            |n| Span::or_none(n.settings.breaker.max_age()), or false;
+            |n| Span::or_none(n.settings.breaker.max_age()), or false, follows ["consecutive_failures"];
         open_for: Time, "How long the circuit stays open before it probes.",
             |n| time(n.settings.breaker.open_for());
         open_factor: Number, "By what the open time grows each time; with `longest_open`.",
@@ -271,7 +288,7 @@ static SETTINGS: &[Setting] = settings! {
         first_byte: Time, "How long a call may take to the first byte of the body.",
             |n| Span::or_none(n.settings.body_timeout.first_byte());
         idle: Time, "How long a reader may find nothing to read.",
-            |n| Span::or_none(n.settings.body_timeout.idle()), or false;
+            |n| Span::or_none(n.settings.body_timeout.idle()), or false, follows ["total"];
         total: Time, "How long the body may take in total.",
             |n| Span::or_none(n.settings.body_timeout.total());
         within_deadline: Switch, "Whether a body ends at the deadline that its request brings along.",

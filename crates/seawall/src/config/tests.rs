@@ -3,6 +3,7 @@
 mod fuzz;
 mod merging;
 mod mistakes;
+mod origins;
 mod stacks;
 mod table;
 mod variables;

@@ -7,7 +7,7 @@ use crate::catalog::ProviderHandles;
 use crate::mistake::{Mistake, Place};
 use crate::settings::Settings;
 
-use super::service::{Origin, ServiceConfig};
+use super::service::ServiceConfig;
 use super::set::Id;
 use super::setting::Table;
 use super::table;
@@ -152,10 +152,7 @@ impl ServiceConfig {
     }
 
     fn place_of(&self, id: Id) -> Place {
-        match self.origins.get(&id) {
-            Some(Origin::Defaults(place) | Origin::Service(place)) => place.clone(),
-            Some(Origin::Base) | None => self.place.clone(),
-        }
+        self.written.place(id).unwrap_or(&self.place).clone()
     }
 
     fn needs_stack(&self, id: Id, [before, now]: [String; 2]) -> Mistake {

@@ -93,8 +93,10 @@ impl Rate {
     /// `200/min`, `10/s`, `5_000/day`, `3/500ms`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (count, per) = text.split_once('/')?;
-        let (count, per) = (count.trim().replace('_', ""), per.trim());
-        if !count.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (count, per) = (count.trim(), per.trim());
+        // As in a number of TOML, an underscore stands between digits.
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !count.split('_').all(digits) {
             return None;
         }
         let word = Self::WORDS
@@ -104,7 +106,7 @@ impl Rate {
             Some((_, _, per)) => *per,
             None => parse_time(per).filter(|per| !per.is_zero())?,
         };
-        let count = count.parse().ok()?;
+        let count = count.replace('_', "").parse().ok()?;
         Some(Self { count, per })
     }
 }
@@ -146,6 +148,26 @@ pub(super) enum Value {
     Name(String),
     /// `false` in place of a number.
     Off,
+}
+
+impl Value {
+    /// Whether it is the value in force that is shown so.
+    pub(super) fn is(&self, shown: &str) -> bool {
+        match self {
+            Self::Count(count) => count.to_string() == shown,
+            Self::Number(number) => number.to_string() == shown,
+            Self::Time(time) => Span(*time).to_string() == shown,
+            Self::Switch(on) => on.to_string() == shown,
+            Self::Rates(rates) if rates.is_empty() => shown == "none",
+            Self::Rates(rates) => {
+                let rates: Vec<_> = rates.iter().map(ToString::to_string).collect();
+                rates.join(", ") == shown
+            }
+            Self::Word(word) => *word == shown,
+            Self::Name(name) => name == shown,
+            Self::Off => matches!(shown, "false" | "none"),
+        }
+    }
 }
 
 impl Accepts {
@@ -243,6 +265,10 @@ mod tests {
             "1/s/s",
             "+1/s",
             "\u{664}/s",
+            "_1/s",
+            "1_/s",
+            "1__0/s",
+            "_/s",
         ] {
             assert_eq!(rate(wrong), None, "{wrong}");
         }

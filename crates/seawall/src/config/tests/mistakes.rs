@@ -315,3 +315,92 @@ retry.attempts = 7
     let error = load(&text.replace("kind = \"broker\"", "provider = \"brokr\""));
     assert_eq!(error.expect_err("no base").mistakes().len(), 2);
 }
+
+#[test]
+fn a_service_with_mistakes_keeps_what_is_tighter() {
+    let text = |base: &str, own: &str| {
+        format!(
+            "[resilience]\nfail_safe_defaults = true\n[resilience.a]\n{base}\nretry.atempts = 1\n{own}"
+        )
+    };
+    let tighter = "deadline = \"10s\"\nattempt_timeout = \"2s\"\nretry.attempts = 2\n\
+        bulkhead = { max_concurrent = 3, max_waiting = 1 }\nrate_limit = { rate = \"5/min\", burst = 1 }\n";
+    let config = ok(&text("kind = \"market-data\"", tighter));
+    let a = config.service("a").expect("there");
+    assert!(a.is_fail_safe());
+    let settings = a.settings();
+    assert_eq!(settings.deadline.timeout(), 10 * SECOND);
+    assert_eq!(settings.attempt_timeout.timeout(), 2 * SECOND);
+    assert_eq!(settings.retry.attempts(), 2);
+    assert_eq!(
+        (
+            settings.bulkhead.max_concurrent(),
+            settings.bulkhead.max_waiting()
+        ),
+        (3, 1)
+    );
+    assert_eq!(settings.rate_limit.limits()[0].count(), 5);
+    let (rate, origin) = effective(&config, "a", "rate_limit.rate");
+    assert_eq!((rate.as_str(), line(&origin)), ("5/min", 10));
+    assert!(a.build().is_ok());
+
+    let wider = "deadline = \"20m\"\nretry.attempts = 20\nbulkhead.max_concurrent = 3000\n\
+        bulkhead.enabled = false\nrate_limit.rate = \"5000/s\"\nbreaker.consecutive_failures = 900\n";
+    let config = ok(&text("kind = \"market-data\"", wider));
+    let a = config.service("a").expect("there");
+    assert_eq!(
+        *a.settings(),
+        ServiceKind::MarketData.settings().expect("valid")
+    );
+    assert_eq!(effective(&config, "a", "bulkhead.enabled").0, "true");
+    assert!(
+        a.effective()
+            .iter()
+            .all(|setting| setting.origin == Origin::Base)
+    );
+
+    // Of what the provider allows, too; a deadline that would not fit its attempts stays out.
+    let half = "utilization = 0.5\ndeadline = \"1ms\"\n";
+    let config = ok(&text("provider = \"alpaca\"", half));
+    let a = config.service("a").expect("there").settings().clone();
+    let tier = crate::provider("alpaca").and_then(|known| Ok(known.default_tier()?));
+    let tier = tier.expect("known").utilization(crate::Ratio::HALF);
+    assert_eq!(a, tier.settings().expect("valid"));
+    let more = ok(&text("provider = \"alpaca\"", "utilization = 0.95\n"));
+    assert_eq!(effective(&more, "a", "utilization").0, "0.8");
+}
+
+#[test]
+fn a_share_a_window_and_a_period_are_what_is_wrong() {
+    let one = |text: &str| {
+        let found = wrong(text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].clone()
+    };
+    assert_eq!(
+        one("[resilience.a]\nprovider = \"alpaca\"\nutilization = 1e-9\n"),
+        "f.toml:3:15: `a.utilization` is 0.000000001, accepted is a share at which the limits can be \
+         kept: `period` is 18446744073.709551615s, accepted is longer than zero and at most 366 days"
+    );
+    assert_eq!(
+        one("[resilience.a]\nutilization = 1e-9\nrate_limit.limit = \"10/s\"\n"),
+        "f.toml:2:15: `a.utilization` is 0.000000001, accepted is a share that leaves at least one per 366 days"
+    );
+    assert_eq!(
+        one("[resilience.a]\nbreaker.calls = 0\n"),
+        "f.toml:2:17: `a.breaker.calls` is 0, accepted is a whole number of calls from 1 to 10000000"
+    );
+    assert_eq!(
+        one("[resilience.a]\nbreaker.failure_rate = 0.5\nbreaker.calls = 0\n"),
+        "f.toml:3:17: `a.breaker.calls` is 0, accepted is a whole number of calls from 1 to 10000000"
+    );
+    assert_eq!(
+        one("[resilience.a]\nbreaker.failure_rate = 0.5\nbreaker.period = \"0s\"\n"),
+        "f.toml:3:18: `a.breaker.period` is 0ns, accepted is a time from 10 ms to 24 h"
+    );
+    assert_eq!(
+        one("[resilience.a]\nrate_limit.rate = \"_1/s\"\n"),
+        "f.toml:2:19: `a.rate_limit.rate` is \"_1/s\", accepted is a rate such as \"200/min\", \
+         \"10/s\", \"5000/day\" or \"3/500ms\""
+    );
+}

@@ -192,3 +192,24 @@ fn a_body_timeout_that_is_off_is_bypassed() {
     let state = |text: &str| stack(text).handles().protocol.body_timeout.state();
     assert_ne!(state("body_timeout.enabled = false"), state(""));
 }
+
+#[test]
+fn a_layer_that_is_off_constrains_no_other() {
+    for text in [
+        "attempt_timeout = false\ndeadline = \"1s\"",
+        "deadline = false\nattempt_timeout = \"5m\"",
+        "deadline = false\nretry.overall_timeout = \"5m\"",
+        "retry.enabled = false\nretry.overall_timeout = \"5m\"",
+        "provider = \"kraken\"\nbulkhead = { enabled = false, max_concurrent = 1 }",
+        "provider = \"kraken\"\nbulkhead.max_concurrent = 1\nrate_limit.enabled = false",
+    ] {
+        let handles = stack(text).handles();
+        // What stands behind it fits, so that it can be given back.
+        let settings = handles.settings();
+        assert_eq!(handles.configure(&settings), Ok(()), "{text}");
+    }
+    let config = ok("[resilience.a]\nattempt_timeout = false\ndeadline = \"1s\"\n");
+    assert_eq!(effective(&config, "a", "attempt_timeout").0, "false");
+    let settings = config.service("a").expect("there").settings().clone();
+    assert_eq!(settings.attempt_timeout.timeout(), SECOND * 9 / 10);
+}

@@ -110,3 +110,75 @@ fn flat_names_are_defaults_and_what_has_no_part_is_a_mistake() {
         assert!(error.contains(part), "{part}\n{error}");
     }
 }
+
+#[test]
+fn two_names_of_one_setting_must_agree() {
+    let text = "[resilience.a]\n";
+    let rates = |one, other| {
+        let variables = [
+            ("RATE_LIMIT_PER_MINUTE", one),
+            ("RESILIENCE_RATE_LIMIT_PER_MINUTE", other),
+        ];
+        with(text, &variables)
+    };
+    assert!(rates("60", "60").is_ok());
+    assert_eq!(
+        rates("60", "90").expect_err("they differ").to_string(),
+        "RESILIENCE_RATE_LIMIT_PER_MINUTE: sets the same as RATE_LIMIT_PER_MINUTE, and to something \
+         else, accepted is one of the two"
+    );
+    let thresholds = [
+        ("CIRCUIT_BREAKER_THRESHOLD", "5"),
+        ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "6"),
+    ];
+    assert_eq!(
+        with(text, &thresholds)
+            .expect_err("they differ")
+            .mistakes()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn numbers_of_seconds_are_numbers() {
+    for (value, is_right) in [
+        ("1.5", true),
+        ("0.25", true),
+        ("nan", false),
+        ("inf", false),
+        ("-1.5", false),
+    ] {
+        let config = with(
+            "[resilience.a]\n",
+            &[("CIRCUIT_BREAKER_RECOVERY_TIMEOUT", value)],
+        );
+        match config {
+            Ok(_) => assert!(is_right, "{value}"),
+            Err(error) => assert!(
+                !is_right
+                    && error
+                        .to_string()
+                        .contains(&format!("is {value:?}, accepted is a number of seconds")),
+                "{error}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_variable_of_one_service_makes_no_other_one_wrong() {
+    let text = "[resilience]\nfail_safe_defaults = true\n[resilience.a]\nretry.attempts = 7\n[resilience.b]\n";
+    let fallen = |name: &str| -> Vec<String> {
+        let config = with(text, &[(name, "3")]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.mistakes().len(), 1, "{name}");
+        let fallen = config.services().filter(|service| service.is_fail_safe());
+        fallen.map(|service| service.name().to_owned()).collect()
+    };
+    assert_eq!(fallen("SEAWALL__OTHER__RETRY__ATTEMPTS"), [""; 0]);
+    assert_eq!(fallen("SEAWALL__OTHER__RETRY__ATTEMPTS__X"), [""; 0]);
+    assert_eq!(fallen("SEAWALL__B__RETRY__ATEMPTS"), ["b"]);
+    assert_eq!(fallen("SEAWALL__B__RETRI__ATTEMPTS"), ["b"]);
+    assert_eq!(fallen("SEAWALL__RETRY__ATEMPTS"), ["a", "b"]);
+    assert_eq!(fallen("HEALTH_CHECK_INTERVAL"), ["a", "b"]);
+}

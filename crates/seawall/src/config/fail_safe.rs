@@ -1,0 +1,161 @@
+//! The numbers of a service with mistakes.
+
+use std::sync::Arc;
+
+use seawall_bulkhead::BulkheadConfigBuilder;
+use seawall_core::InvalidConfig;
+use seawall_ratelimit::{Limit, RateLimitConfigBuilder};
+use seawall_retry::RetryConfigBuilder;
+
+use super::numbers::Numbers;
+use super::service::{Base, ServiceConfig};
+use super::set::Id;
+use super::setting::Table;
+
+/// Takes one thing of the numbers that are written, where it is tighter.
+type Tighten = fn(&mut Numbers, &Numbers) -> Result<(), InvalidConfig>;
+
+/// What is taken, and the settings that it comes from.
+const TIGHTER: [(&[Id], Tighten); 7] = [
+    (&[(Table::Service, "deadline")], |numbers, own| {
+        let (config, other) = (&mut numbers.settings.deadline, own.settings.deadline);
+        if other.timeout() < config.timeout() {
+            *config = other;
+        }
+        Ok(())
+    }),
+    (&[(Table::Service, "attempt_timeout")], |numbers, own| {
+        let config = &mut numbers.settings.attempt_timeout;
+        let other = own.settings.attempt_timeout;
+        if other.timeout() < config.timeout() {
+            *config = other;
+        }
+        Ok(())
+    }),
+    (&[(Table::Retry, "enabled")], |numbers, own| {
+        numbers.off.retry = own.off.retry;
+        Ok(())
+    }),
+    (&[(Table::Retry, "attempts")], |numbers, own| {
+        let config = &mut numbers.settings.retry;
+        let attempts = config.attempts().min(own.settings.retry.attempts());
+        *config = RetryConfigBuilder::from(config.clone())
+            .attempts(attempts)
+            .build()?;
+        Ok(())
+    }),
+    (&[(Table::Bulkhead, "max_concurrent")], |numbers, own| {
+        let config = &mut numbers.settings.bulkhead;
+        let permits = own.settings.bulkhead.max_concurrent();
+        let permits = config.max_concurrent().min(permits);
+        *config = BulkheadConfigBuilder::from(*config)
+            .max_concurrent(permits)
+            .build()?;
+        Ok(())
+    }),
+    (&[(Table::Bulkhead, "max_waiting")], |numbers, own| {
+        let config = &mut numbers.settings.bulkhead;
+        let waiting = config
+            .max_waiting()
+            .min(own.settings.bulkhead.max_waiting());
+        *config = BulkheadConfigBuilder::from(*config)
+            .max_waiting(waiting)
+            .build()?;
+        Ok(())
+    }),
+    (
+        &[
+            (Table::RateLimit, "rate"),
+            (Table::RateLimit, "limit"),
+            (Table::RateLimit, "burst"),
+            (Table::RateLimit, "quotas"),
+            (Table::RateLimit, "tokens"),
+            (Table::RateLimit, "input_tokens"),
+            (Table::RateLimit, "output_tokens"),
+        ],
+        |numbers, own| {
+            let config = &mut numbers.settings.rate_limit;
+            let others = own.settings.rate_limit.limits();
+            let is_kept = |limit: &Limit| others.iter().any(|other| is_within(other, limit));
+            if config.limits().iter().all(is_kept) {
+                let mut builder = RateLimitConfigBuilder::from(config.clone()).without_limits();
+                for limit in others {
+                    builder = builder.limit(limit.clone());
+                }
+                *config = builder.build()?;
+                if own.limit.is_some() {
+                    (numbers.limit, numbers.utilization) = (own.limit, own.utilization);
+                }
+            }
+            Ok(())
+        },
+    ),
+];
+
+/// Whether what `tighter` grants never exceeds `limit`.
+fn is_within(tighter: &Limit, limit: &Limit) -> bool {
+    let per_second = |limit: &Limit| f64::from(limit.count()) / limit.period().as_secs_f64();
+    tighter.unit() == limit.unit()
+        && tighter.kind() == limit.kind()
+        && tighter.capacity() <= limit.capacity()
+        && per_second(tighter) <= per_second(limit)
+        && tighter.period() >= limit.period()
+}
+
+impl ServiceConfig {
+    /// The same service with what its kind or its provider says, and of what is written for it only what
+    /// is tighter: with that, nobody is asked for more than without a mistake.
+    pub(super) fn fail_safe(self) -> Option<Self> {
+        let own = self.numbers;
+        let (base, mut numbers) = match self.base {
+            Base::Kind(kind) => (Base::Kind(kind), Numbers::of(kind.settings().ok()?)),
+            Base::Tier {
+                kind,
+                provider,
+                tier,
+            } => {
+                let usual = (*tier).clone().with_default_utilization();
+                let mut numbers = Numbers::of(usual.settings().ok()?);
+                let mut tier = tier;
+                let share = tier.share().unwrap_or(numbers.utilization);
+                if share.get() < numbers.utilization.get() {
+                    numbers.utilization = share;
+                    numbers.settings = tier.settings().ok()?;
+                } else {
+                    tier = Box::new(usual);
+                }
+                let base = Base::Tier {
+                    kind,
+                    provider,
+                    tier,
+                };
+                (base, numbers)
+            }
+        };
+        let mut kept = vec![(Table::Service, "utilization")];
+        for (ids, tighten) in TIGHTER {
+            let mut trial = numbers.clone();
+            let fits = tighten(&mut trial, &own).is_ok()
+                && trial.settings.check().is_ok()
+                && match &base {
+                    Base::Kind(_) => true,
+                    Base::Tier { tier, .. } => tier.check(&trial.settings).is_ok(),
+                };
+            if fits && trial != numbers {
+                numbers = trial;
+                kept.extend_from_slice(ids);
+            }
+        }
+        let mut written = self.written;
+        written.own.retain(|id, _| kept.contains(id));
+        Arc::make_mut(&mut written.defaults).retain(|id, _| kept.contains(id));
+        Some(Self {
+            base,
+            numbers,
+            written,
+            is_fail_safe: true,
+            name: self.name,
+            place: self.place,
+        })
+    }
+}
