@@ -147,8 +147,9 @@ impl ServiceConfig {
             }
         }
         let mut written = self.written;
-        written.own.retain(|id, _| kept.contains(id));
-        Arc::make_mut(&mut written.defaults).retain(|id, _| kept.contains(id));
+        for entries in [&mut written.own, &mut written.defaults] {
+            Arc::make_mut(entries).retain(|id, _| kept.contains(id));
+        }
         Some(Self {
             base,
             numbers,

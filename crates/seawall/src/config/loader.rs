@@ -203,10 +203,9 @@ fn services(
         .any(|mistake| !document.is_of_service(mistake));
     let mut services = Vec::new();
     let mut is_lost = false;
-    let of_all_written = Arc::new(document.defaults.entries.clone());
     for scope in &document.services {
         let own = scope.is_wrong || mistakes.iter().any(|mistake| scope.has(mistake));
-        let (service, found) = resolve(scope, &document.defaults, &of_all_written, catalog);
+        let (service, found) = resolve(scope, &document.defaults, catalog);
         let is_wrong = of_all || own || !found.is_empty();
         for mistake in found {
             if !mistakes.contains(&mistake) {

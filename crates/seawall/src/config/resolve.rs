@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use super::kind::ServiceKind;
 use super::merge::{Wrong, depends, put};
 use super::numbers::Numbers;
-use super::scope::{Entries, Entry, Scope};
+use super::scope::{Entry, Scope};
 use super::service::{Base, ServiceConfig, Written};
 use super::set::Id;
 use super::setting::Table;
@@ -41,7 +41,6 @@ const PERMITS: Shared = &[
 pub(super) fn resolve(
     scope: &Scope,
     defaults: &Scope,
-    of_all: &Arc<Entries>,
     catalog: &Catalog,
 ) -> (Option<ServiceConfig>, Vec<Mistake>) {
     let mut resolver = Resolver {
@@ -51,8 +50,8 @@ pub(super) fn resolve(
         is_share_wrong: false,
     };
     let written = Written {
-        own: scope.entries.clone(),
-        defaults: Arc::clone(of_all),
+        own: Arc::clone(&scope.entries),
+        defaults: Arc::clone(&defaults.entries),
     };
     let service = resolver.service(catalog, written);
     (service, resolver.mistakes)
@@ -361,7 +360,7 @@ impl Resolver<'_> {
     fn without_effect(&mut self, base: &Base) {
         let has_limit = self.entry((Table::RateLimit, "limit")).is_some();
         let mut useless = Vec::new();
-        for (id, entry) in &self.scope.entries {
+        for (id, entry) in &*self.scope.entries {
             let accepted = match (id.1, base) {
                 ("utilization", Base::Kind(_)) if !has_limit => {
                     "nothing without a `provider` or a `rate_limit.limit`"

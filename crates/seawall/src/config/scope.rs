@@ -1,6 +1,7 @@
 //! What is written for one service, or for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::mistake::{Mistake, Names, Place, is_near, nearest};
 
@@ -26,7 +27,8 @@ pub(super) struct Scope {
     pub(super) name: String,
     /// Where the service is named.
     pub(super) place: Option<Place>,
-    pub(super) entries: Entries,
+    /// Shared with the service that is made of it.
+    pub(super) entries: Arc<Entries>,
     /// What was meant to be set, and cannot be read.
     pub(super) broken: BTreeSet<Id>,
     /// Whether a variable for it leads nowhere.
@@ -101,7 +103,8 @@ impl Scope {
         match value {
             Some(value) => {
                 let id = (setting.table, setting.key);
-                self.entries.insert(id, Entry { value, place });
+                let entries = Arc::make_mut(&mut self.entries);
+                entries.insert(id, Entry { value, place });
             }
             None => {
                 let problem = format!("is {raw}, accepted is {}", setting.accepted());

@@ -62,7 +62,7 @@ pub struct ServiceConfig {
 /// What is written for a service, and for all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written {
-    pub(super) own: Entries,
+    pub(super) own: Arc<Entries>,
     pub(super) defaults: Arc<Entries>,
 }
 
