@@ -121,6 +121,23 @@ async fn a_change_between_loading_and_watching_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_in_pieces_is_read_once_it_has_settled() {
+    let folder = Folder::new();
+    let config = folder.load(&permits(3));
+    let patient = WatchConfig::builder().settle(ms(400)).without_poll();
+    let _watch = config
+        .watch(patient.build().expect("valid"))
+        .expect("watched");
+    for number in 4..24 {
+        folder.write(permits(number));
+        tokio::time::sleep(ms(5)).await;
+    }
+    until("the last limit", || limit_of(&config) == 23).await;
+    let generation = config.status().generation;
+    assert!(generation < 6, "of 20 changes: {generation}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn polling_alone_sees_a_change() {
     let folder = Folder::new();
     let config = folder.load(&permits(3));

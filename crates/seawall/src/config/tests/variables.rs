@@ -112,6 +112,19 @@ fn flat_names_are_defaults_and_what_has_no_part_is_a_mistake() {
 }
 
 #[test]
+fn shadow_mode_is_a_variable_too() {
+    let variables = [
+        ("SEAWALL__A__BREAKER__SHADOW", "true"),
+        ("SEAWALL__RATE_LIMIT__SHADOW", "true"),
+    ];
+    let config = with("[resilience.a]\n", &variables).expect("right");
+    let settings = config.service("a").expect("there").settings();
+    let shadows = (settings.breaker.shadow(), settings.rate_limit.shadow());
+    assert_eq!(shadows, (true, true));
+    assert_eq!(effective(&config, "a", "breaker.shadow").0, "true");
+}
+
+#[test]
 fn two_names_of_one_setting_must_agree() {
     let text = "[resilience.a]\n";
     let rates = |one, other| {
