@@ -47,6 +47,8 @@ check ai_api '^\(after 2 attempts\)$' '^\(streaming, permits in use: 1\)$' \
 check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it 1 time' \
     'the circuit is open'
 check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'
+check reload '^IBM: 200 OK$' '^5: 5 permits, as the file says$' '^"many": 5 permits, is "many", accepted is ' \
+    '^7: 7 permits, as the file says$' '^calls counted since the start: 1$'
 check market_data '^IBM: "[0-9.]+"$' '1 hidden throttles, 0 violations of the limit$'
 
 first_hour=(reqwest_ai axum_api tonic_client own_enum database prometheus)
