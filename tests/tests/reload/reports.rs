@@ -84,3 +84,43 @@ fn each_state_is_reported_once() {
         "{settings:?}"
     );
 }
+
+#[test]
+fn a_listener_may_ask_for_a_new_stack_and_not_reload() {
+    let folder = Folder::new();
+    let config = folder.load(&permits(3));
+    let registry = Registry::new("desk");
+    handles(&config, "a")
+        .register(&registry)
+        .expect("the only one");
+    let outcomes = Arc::new(Mutex::new(Vec::new()));
+    let (seen, asking) = (Arc::clone(&outcomes), config.clone());
+    let _listening = registry.events().listen(move |event| {
+        if event.kind
+            == (EventKind::Commanded {
+                command: "configure",
+            })
+        {
+            // It is in the new file, and in force a moment later; `b` is in both.
+            let of_b = asking.stack("b").is_ok();
+            let nested = asking.reload().expect_err("it is under way").reason();
+            seen.lock().expect("no panic").push((of_b, nested));
+        }
+    });
+    let both = |count: u32| permits(count) + &permits(count).replace(".a]", ".b]");
+    assert!(folder.change(&config, &permits(4)) == ["a"]);
+    folder.write(both(5));
+    assert_eq!(config.reload().expect("right").added, ["b"]);
+    folder.change(&config, &both(6));
+    let outcomes = outcomes.lock().expect("no panic").clone();
+    assert_eq!(
+        outcomes,
+        [(false, "nested"), (false, "nested"), (true, "nested")]
+    );
+    assert_eq!(
+        handles(&config, "b").settings().bulkhead.max_concurrent(),
+        6,
+        "built meanwhile"
+    );
+    assert_eq!(limit_of(&config), 6);
+}

@@ -28,16 +28,16 @@ const LIMITS: [Id; 8] = [
 ///
 /// What is the same in both is left alone, so that an operator's command stays where the file says
 /// nothing else than before.
-pub(crate) struct Update<'a> {
+pub(crate) struct Update {
     handles: ProviderHandles,
-    from: &'a ServiceConfig,
-    to: &'a ServiceConfig,
+    from: ServiceConfig,
+    to: ServiceConfig,
     classes: [KeyedRateLimitConfig; 2],
     /// What was in force.
     before: (Settings, KeyedRateLimitConfig),
 }
 
-impl<'a> Update<'a> {
+impl Update {
     /// The way from one configuration to another, changing nothing yet.
     ///
     /// # Errors
@@ -45,8 +45,8 @@ impl<'a> Update<'a> {
     /// A mistake for each setting that a running stack cannot have.
     pub(crate) fn check(
         handles: ProviderHandles,
-        from: &'a ServiceConfig,
-        to: &'a ServiceConfig,
+        from: &ServiceConfig,
+        to: &ServiceConfig,
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         if from.provider() != to.provider() {
@@ -76,8 +76,8 @@ impl<'a> Update<'a> {
         let before = (handles.settings(), limit.config());
         Ok(Self {
             handles,
-            from,
-            to,
+            from: from.clone(),
+            to: to.clone(),
             classes,
             before,
         })
@@ -91,7 +91,7 @@ impl<'a> Update<'a> {
     /// [`undo`](Self::undo) it.
     pub(crate) fn apply(&self) -> Result<(), Mistake> {
         let done = self.set(&self.to.numbers.settings, &self.classes[1]);
-        done.map_err(|error| self.to.cannot_have(self.from, &error))
+        done.map_err(|error| self.to.cannot_have(&self.from, &error))
     }
 
     /// Goes back to what was in force before.

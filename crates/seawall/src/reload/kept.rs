@@ -73,68 +73,37 @@ impl Current {
         next
     }
 
-    /// Puts `config` on the stacks: on all of them or, with an error, on none.
-    pub(super) fn next(&self, config: Config) -> Result<(Self, Reloaded), ReloadError> {
-        self.check_fail_safe(&config)?;
-        self.update(&config)?;
+    /// The same with `config`, which the stacks have by now.
+    pub(super) fn next(&self, config: &Arc<Config>) -> (Self, Reloaded) {
         let mut next = self.copy();
         for service in config.services() {
             if let Some(kept) = next.kept.get_mut(service.name()) {
                 *kept = Arc::new(Kept::new(kept.stack.clone(), service.clone()));
             }
         }
-        let mut reloaded = self.difference(&config);
+        let mut reloaded = self.difference(config);
         if !reloaded.is_unchanged() {
             next.status.generation += 1;
             next.status.since = SystemTime::now();
         }
         reloaded.generation = next.status.generation;
         next.status.rejected = None;
-        next.config = Arc::new(config);
-        Ok((next, reloaded))
+        next.config = Arc::clone(config);
+        (next, reloaded)
     }
 
     /// A service that runs by what was written for it does not go back to the numbers of its base
     /// because of a mistake: what it has is safer.
-    fn check_fail_safe(&self, config: &Config) -> Result<(), ReloadError> {
-        let was_right = |service: &&ServiceConfig| {
+    pub(super) fn check_fail_safe(&self, config: &Config) -> Result<(), ReloadError> {
+        let was_right = |service: &ServiceConfig| {
             let before = self.config.service(service.name());
             before.is_ok_and(|before| !before.is_fail_safe())
         };
         let mut fallen = config.services().filter(|service| service.is_fail_safe());
-        if fallen.any(|service| was_right(&service)) {
+        if fallen.any(was_right) {
             let mistakes = config.mistakes().to_vec();
             return Err(ReloadError::Config(ConfigError::Invalid(mistakes)));
         }
-        Ok(())
-    }
-
-    fn update(&self, config: &Config) -> Result<(), ReloadError> {
-        let mut updates = Vec::new();
-        let mut mistakes: Vec<Mistake> = Vec::new();
-        for to in config.services() {
-            let Some(kept) = self.kept.get(to.name()) else {
-                continue;
-            };
-            if kept.service.is_same(to) {
-                continue;
-            }
-            match Update::check(kept.stack.handles(), &kept.service, to) {
-                Ok(update) => updates.push(update),
-                Err(wrong) => mistakes.extend(wrong),
-            }
-        }
-        if !mistakes.is_empty() {
-            mistakes.sort_by(|a, b| a.place.cmp(&b.place));
-            return Err(ReloadError::NeedsNewStack(mistakes));
-        }
-        for (at, update) in updates.iter().enumerate() {
-            if let Err(mistake) = update.apply() {
-                updates.iter().take(at + 1).for_each(Update::undo);
-                return Err(ReloadError::NeedsNewStack(vec![mistake]));
-            }
-        }
-        updates.iter().for_each(Update::switch);
         Ok(())
     }
 
@@ -154,4 +123,40 @@ impl Current {
         reloaded.removed = removed.map(|service| service.name().to_owned()).collect();
         reloaded
     }
+}
+
+/// Puts `config` on these stacks, after those of `updates`: on all or, with an error, on none of both.
+/// It emits events, so no lock may be held that a listener could want.
+pub(super) fn update(
+    stacks: &[Arc<Kept>],
+    config: &Config,
+    updates: &mut Vec<Update>,
+) -> Result<(), ReloadError> {
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    let mut further = Vec::new();
+    for kept in stacks {
+        let from = &kept.service;
+        match config.service(from.name()) {
+            Ok(to) if !from.is_same(to) => match Update::check(kept.stack.handles(), from, to) {
+                Ok(update) => further.push(update),
+                Err(wrong) => mistakes.extend(wrong),
+            },
+            // One that is gone keeps what it has.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    for update in further {
+        if !mistakes.is_empty() {
+            break;
+        }
+        let applied = update.apply();
+        updates.push(update);
+        mistakes.extend(applied.err());
+    }
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    updates.drain(..).for_each(|update| update.undo());
+    mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    Err(ReloadError::NeedsNewStack(mistakes))
 }

@@ -35,6 +35,7 @@ mod kept;
 mod outcome;
 mod reloadable;
 mod report;
+mod turn;
 mod watch;
 
 pub use outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};

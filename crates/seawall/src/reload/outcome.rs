@@ -40,6 +40,8 @@ pub enum ReloadError {
     /// Settings that a running stack cannot have: all of them.
     /// [`forget`](super::ReloadableConfig::forget) the stacks of these services, and reload.
     NeedsNewStack(Vec<Mistake>),
+    /// It was called by a listener of events that a reload on the same thread emits; nothing was read.
+    Nested,
 }
 
 impl ReloadError {
@@ -48,15 +50,17 @@ impl ReloadError {
         match self {
             Self::Config(error) => error.mistakes(),
             Self::NeedsNewStack(mistakes) => mistakes,
+            Self::Nested => &[],
         }
     }
 
-    /// Why, in one word: `"unreadable"`, `"invalid"` or `"new_stack"`.
+    /// Why, in one word: `"unreadable"`, `"invalid"`, `"new_stack"` or `"nested"`.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Config(ConfigError::Unreadable { .. }) => "unreadable",
             Self::Config(_) => "invalid",
             Self::NeedsNewStack(_) => "new_stack",
+            Self::Nested => "nested",
         }
     }
 }
@@ -66,6 +70,7 @@ impl fmt::Display for ReloadError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::NeedsNewStack(mistakes) => write_all(f, mistakes),
+            Self::Nested => f.write_str("a listener of a reload's events cannot reload"),
         }
     }
 }
@@ -74,7 +79,7 @@ impl std::error::Error for ReloadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::NeedsNewStack(_) => None,
+            Self::NeedsNewStack(_) | Self::Nested => None,
         }
     }
 }

@@ -8,11 +8,12 @@ use arc_swap::ArcSwap;
 use seawall_core::{EventKind, EventSource, InstanceName, InvalidConfig};
 
 use crate::catalog::ProviderStack;
-use crate::config::{Config, ConfigError, Loader, ServiceConfig};
+use crate::config::{Config, ConfigError, Loader, ServiceConfig, Update};
 
-use super::kept::{Current, Kept};
+use super::kept::{Current, Kept, update};
 use super::outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
 use super::report::{self, Counters};
+use super::turn::Reloading;
 
 /// A configuration that can be read again, with the stacks of its services; see the
 /// [module](crate::reload). Clones share.
@@ -40,8 +41,7 @@ pub(super) struct Shared {
     pub(super) events: EventSource,
     pub(super) counters: Counters,
     current: ArcSwap<Current>,
-    /// Held from reading to applying, so that what was read last is applied last.
-    reloading: Mutex<()>,
+    reloading: Reloading,
     /// Held while `current` is exchanged.
     changing: Mutex<()>,
 }
@@ -65,7 +65,7 @@ impl Loader {
                 events: EventSource::new(report::PATTERN, name),
                 counters: Counters::default(),
                 current: ArcSwap::from_pointee(Current::first(config, source)),
-                reloading: Mutex::new(()),
+                reloading: Reloading::default(),
                 changing: Mutex::new(()),
             }),
         })
@@ -164,53 +164,72 @@ impl ReloadableConfig {
     /// good one stays in force.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (result, report) = {
-            let _reloading = lock(&self.shared.reloading);
+            let _reloading = self.shared.reloading.enter()?;
             let loaded = self.shared.loader.clone().load();
-            let _changing = lock(&self.shared.changing);
-            let before = self.shared.current.load_full();
-            match loaded.map_err(ReloadError::Config) {
-                Ok(config) => self.put(&before, config),
-                Err(error) => self.reject(&before, error),
+            match loaded
+                .map_err(ReloadError::Config)
+                .and_then(|config| self.put(config))
+            {
+                Ok((reloaded, report)) => (Ok(reloaded), report),
+                Err(error) => {
+                    let report = self.reject(&error);
+                    (Err(error), report)
+                }
             }
         };
         self.report(report);
         result
     }
 
-    fn put(&self, before: &Current, config: Config) -> (Result<Reloaded, ReloadError>, Report) {
-        match before.next(config) {
-            Err(error) => self.reject(before, error),
-            Ok((current, reloaded)) => {
-                let recovered = before.status.rejected.is_some();
-                let report = if recovered || !reloaded.is_unchanged() {
+    /// Puts `config` on all stacks, those that are built meanwhile included, and in force.
+    fn put(&self, config: Config) -> Result<(Reloaded, Report), ReloadError> {
+        let config = Arc::new(config);
+        let (mut updated, mut updates) = (Vec::new(), Vec::new());
+        loop {
+            let missing: Vec<Arc<Kept>> = {
+                let changing = lock(&self.shared.changing);
+                let before = self.shared.current.load_full();
+                before.check_fail_safe(&config)?;
+                let is_missing =
+                    |kept: &&Arc<Kept>| !updated.iter().any(|it| Arc::ptr_eq(it, kept));
+                let missing = before.kept.values().filter(is_missing).map(Arc::clone);
+                let missing: Vec<_> = missing.collect();
+                if missing.is_empty() {
+                    let (current, reloaded) = before.next(&config);
+                    self.shared.current.store(Arc::new(current));
+                    drop(changing);
+                    updates.iter().for_each(Update::switch);
+                    let recovered = before.status.rejected.is_some();
                     let generation = reloaded.generation;
-                    Report::Reloaded {
-                        generation,
-                        recovered,
-                    }
-                } else {
-                    Report::Nothing
-                };
-                self.shared.current.store(Arc::new(current));
-                (Ok(reloaded), report)
-            }
+                    let report = match recovered || !reloaded.is_unchanged() {
+                        true => Report::Reloaded {
+                            generation,
+                            recovered,
+                        },
+                        false => Report::Nothing,
+                    };
+                    return Ok((reloaded, report));
+                }
+                missing
+            };
+            update(&missing, &config, &mut updates)?;
+            updated.extend(missing);
         }
     }
 
-    fn reject(
-        &self,
-        before: &Current,
-        error: ReloadError,
-    ) -> (Result<Reloaded, ReloadError>, Report) {
+    /// Notes what is wrong, where it is not known already.
+    fn reject(&self, error: &ReloadError) -> Report {
         let text = error.to_string();
+        let _changing = lock(&self.shared.changing);
+        let before = self.shared.current.load_full();
         let known = before.status.rejected.as_ref();
         if known.is_some_and(|known| known.error.to_string() == text) {
-            return (Err(error), Report::Nothing);
+            return Report::Nothing;
         }
         let rejected = RejectedConfig::new(error.clone(), SystemTime::now());
         let current = before.rejecting(rejected);
         self.shared.current.store(Arc::new(current));
-        (Err(error.clone()), Report::Rejected(error))
+        Report::Rejected(error.clone())
     }
 
     fn report(&self, report: Report) {
