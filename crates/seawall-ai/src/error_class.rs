@@ -1,21 +1,38 @@
 //! What an error of an AI API means, and what to do about it.
 
+use http::StatusCode;
+
 /// What kind of error an AI API has reported.
 ///
 /// The variants are in the order in which they are looked for: a message about money also speaks of a
 /// rate limit.
+///
+/// | class | [`fault`](Self::fault) | again, after a wait | another key | another model | vote |
+/// |---|---|---|---|---|---|
+/// | [`Credential`](Self::Credential) | account | no | yes | yes | no |
+/// | [`QuotaExhausted`](Self::QuotaExhausted) | account | no | yes | yes | no |
+/// | [`ContextLength`](Self::ContextLength) | request | no | no | yes | no |
+/// | [`ContentPolicy`](Self::ContentPolicy) | request | no | no | no | no |
+/// | [`ModelUnavailable`](Self::ModelUnavailable) | account | no | yes | yes | no |
+/// | [`RateLimit`](Self::RateLimit) | account | yes | yes | yes | no |
+/// | [`Overload`](Self::Overload) | provider | yes | no | yes | yes |
+/// | [`Server`](Self::Server) | provider | yes | yes | yes | yes |
+/// | [`Network`](Self::Network) | provider | yes | yes | yes | yes |
+/// | [`InvalidRequest`](Self::InvalidRequest) | request | no | no | no | no |
+///
+/// What a response says for itself goes before that: see [`ApiError`](crate::ApiError).
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
     /// The key is wrong, revoked or not allowed to do that.
     Credential,
     /// The money or the quota of the account is used up; no wait of seconds helps.
     QuotaExhausted,
-    /// The prompt is longer than the model reads.
+    /// The request is longer than the model reads, or than its account may send at once.
     ContextLength,
     /// The provider refuses the content of the prompt or of the response.
     ContentPolicy,
-    /// The model does not exist, is retired, or is not open to this account.
+    /// The model does not exist, is retired, or is not open to this account or its region.
     ModelUnavailable,
     /// More requests or tokens than the limits of this key or account allow.
     RateLimit,
@@ -109,5 +126,68 @@ impl ErrorClass {
     /// Whether it is a failure of the provider, which counts for a breaker.
     pub const fn is_failure(self) -> bool {
         matches!(self.fault(), Fault::Provider)
+    }
+
+    /// The status of a response of this class, where nothing names another.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Credential => StatusCode::UNAUTHORIZED,
+            Self::QuotaExhausted | Self::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+            Self::ContextLength | Self::ContentPolicy | Self::InvalidRequest => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::ModelUnavailable => StatusCode::NOT_FOUND,
+            Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Server => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Network => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorClass {
+    /// The class in words.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Credential => "the key is not accepted",
+            Self::QuotaExhausted => "money or quota is used up",
+            Self::ContextLength => "the request is too long",
+            Self::ContentPolicy => "the content is refused",
+            Self::ModelUnavailable => "the model is not available",
+            Self::RateLimit => "the rate limit is reached",
+            Self::Overload => "the provider is overloaded",
+            Self::Server => "the provider failed",
+            Self::Network => "the connection failed",
+            Self::InvalidRequest => "the request is not valid",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_the_variants_and_nothing_is_missing() {
+        assert!(ErrorClass::ALL.is_sorted());
+        let words: std::collections::HashSet<_> =
+            ErrorClass::ALL.iter().map(|class| class.as_str()).collect();
+        assert_eq!(words.len(), ErrorClass::ALL.len());
+    }
+
+    #[test]
+    fn only_failures_of_the_provider_vote_and_content_is_never_taken_elsewhere() {
+        for class in ErrorClass::ALL {
+            assert_eq!(class.is_failure(), class.fault() == Fault::Provider);
+            // What fails with this request fails with any key.
+            let request = class.fault() == Fault::Request;
+            assert!(
+                !(request && class.may_succeed_with_another_key()),
+                "{class:?}"
+            );
+            assert!(class.status().as_u16() >= 400);
+        }
+        assert!(!ErrorClass::ContentPolicy.may_succeed_with_another_model());
+        assert!(ErrorClass::ContextLength.may_succeed_with_another_model());
+        assert!(!ErrorClass::Overload.may_succeed_with_another_key());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use seawall_core::{Classify, FailureKind, InvalidConfig, Outcome, Scope};
 
 use crate::quota::RateLimitHeaders;
@@ -265,27 +265,39 @@ impl<T> HttpClassifier<T> {
         self
     }
 
-    /// The wait that a response asks for, at most `longest`.
-    fn wait<B>(&self, response: &Response<B>, longest: Duration) -> Option<Duration> {
-        hint(response.headers(), self.now, longest).bounded(longest)
+    /// The wait that headers ask for, at most `longest`.
+    fn wait(&self, headers: &HeaderMap, longest: Duration) -> Option<Duration> {
+        hint(headers, self.now, longest).bounded(longest)
     }
 
-    fn ban<B>(&self, response: &Response<B>) -> Option<Duration> {
-        self.wait(response, self.settings.bounds().ban())
+    /// The time that the headers of a ban or of an exhausted quota ask for, at most
+    /// [`longest_ban`](Self::longest_ban).
+    pub fn ban_wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        self.wait(headers, self.settings.bounds().ban())
     }
 
-    /// The wait that a throttle asks for: by the headers for that or, of a 429, by those of the
-    /// limit that it has reached.
-    fn throttle<B>(&self, response: &Response<B>) -> Option<Duration> {
+    /// The time that the head of a throttle asks for, at most [`longest_wait`](Self::longest_wait):
+    /// by the headers for that or, of a 429, by those of the limit that it has reached.
+    ///
+    /// For an inspector that finds in a body that a response is a throttle.
+    pub fn throttle_wait(&self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         let longest = self.settings.bounds().wait();
-        self.wait(response, longest).or_else(|| {
-            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        self.wait(headers, longest).or_else(|| {
+            if status != StatusCode::TOO_MANY_REQUESTS {
                 return None;
             }
             let limits = self.settings.limits();
-            let resets_in = limits.throttle_wait_by(self.now, response.headers())?;
+            let resets_in = limits.throttle_wait_by(self.now, headers)?;
             Some(resets_in.min(longest))
         })
+    }
+
+    fn ban<B>(&self, response: &Response<B>) -> Option<Duration> {
+        self.ban_wait(response.headers())
+    }
+
+    fn throttle<B>(&self, response: &Response<B>) -> Option<Duration> {
+        self.throttle_wait(response.status(), response.headers())
     }
 
     /// What a response means for the upstream.
@@ -414,7 +426,7 @@ where
             _ => match self.judge_response(response) {
                 Outcome::Banned { .. } | Outcome::QuotaExhausted { .. } => self.ban(response),
                 outcome => {
-                    let wait = self.wait(response, self.settings.bounds().wait());
+                    let wait = self.wait(response.headers(), self.settings.bounds().wait());
                     wait.or(outcome.retry_after())
                 }
             },
