@@ -179,7 +179,7 @@ const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= PATTERN_SHIFT);
 const COST: u64 = 31 << CAUSE_SHIFT;
 
 /// The patterns that a rejection can name: their ids, from 1 on, and their names in words.
-const PATTERNS: [(&str, &str); 17] = [
+const PATTERNS: [(&str, &str); 18] = [
     ("breaker", "circuit breaker"),
     ("gate", "circuit breaker"),
     ("bulkhead", "bulkhead"),
@@ -197,6 +197,7 @@ const PATTERNS: [(&str, &str); 17] = [
     ("fallback", "fallback"),
     ("cache", "cache"),
     ("orders", "order safety"),
+    ("stream", "stream"),
 ];
 const _: () = assert!(PATTERNS.len() < 1 << PATTERN_BITS);
 

@@ -18,6 +18,7 @@
 //! | what is kept of a response whose call is tried again? | [`KeepBody`] |
 //! | what does a response report about limits and tokens? | [`quota`] |
 //! | what if a body stalls? | [`body_timeout`] |
+//! | what is in a stream of server-sent events? | [`sse`] |
 //! | how long may a call take, and how does the other side learn it? | [`deadline`] |
 //! | how does a server respond to a rejection? | [`RejectionResponseLayer`] |
 //! | what sends the request? | hyper-util's client (feature `hyper`), `ReqwestClient` (feature `reqwest`) |
@@ -66,6 +67,7 @@ pub mod inspect;
 pub mod quota;
 #[cfg(feature = "reqwest-0-12")]
 pub mod reqwest_0_12;
+pub mod sse;
 
 #[cfg(feature = "connections")]
 mod background;
@@ -120,6 +122,8 @@ pub use response::{
 };
 pub use retry_after::{LONGEST_BAN, LONGEST_WAIT, retry_after};
 pub use routes::{Routes, is_idempotent};
+#[doc(hidden)]
+pub use state::Bypass;
 pub use state::{LayerSnapshot, LayerState};
 pub use transport::outcome_of;
 pub use transport_error::TransportError;

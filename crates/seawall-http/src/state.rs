@@ -30,20 +30,36 @@ pub struct LayerSnapshot<C> {
     pub counts: C,
 }
 
-/// Whether a layer is bypassed. Relaxed: nothing else is ordered by it.
+impl<C> LayerSnapshot<C> {
+    /// For layers of this suite.
+    #[doc(hidden)]
+    pub const fn new(name: InstanceName, state: LayerState, counts: C) -> Self {
+        Self {
+            name,
+            state,
+            counts,
+        }
+    }
+}
+
+/// Whether a layer is bypassed. Relaxed: nothing else is ordered by it. For layers of this suite.
+#[doc(hidden)]
 #[derive(Debug, Default)]
-pub(crate) struct Bypass(AtomicBool);
+pub struct Bypass(AtomicBool);
 
 impl Bypass {
-    pub(crate) fn is_on(&self) -> bool {
+    /// Whether it is.
+    pub fn is_on(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&self, on: bool) {
+    /// Switches it.
+    pub fn set(&self, on: bool) {
         self.0.store(on, Ordering::Relaxed);
     }
 
-    pub(crate) fn state(&self) -> LayerState {
+    /// The state in words.
+    pub fn state(&self) -> LayerState {
         if self.is_on() {
             LayerState::Bypassed
         } else {
@@ -52,8 +68,10 @@ impl Bypass {
     }
 }
 
-/// The methods that the handles of this crate have in common. Their common state has the fields
-/// `name`, `events` and `bypass` and a method `set_bypass`.
+/// The methods that the handles of this crate, and of those on top of it, have in common. Their
+/// common state has the fields `name`, `events` and `bypass` and a method `set_bypass`.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! handle_methods {
     ($Counts:ty) => {
         /// The name of the instance.
@@ -62,12 +80,9 @@ macro_rules! handle_methods {
         }
 
         /// Name, state and counts at this moment.
-        pub fn snapshot(&self) -> LayerSnapshot<$Counts> {
-            LayerSnapshot {
-                name: self.name(),
-                state: self.state.common().bypass.state(),
-                counts: self.counts(),
-            }
+        pub fn snapshot(&self) -> $crate::LayerSnapshot<$Counts> {
+            let state = self.state.common().bypass.state();
+            $crate::LayerSnapshot::new(self.name(), state, self.counts())
         }
 
         /// Switches the layer off until [`reset`](Self::reset): calls that begin from now on pass
@@ -86,4 +101,3 @@ macro_rules! handle_methods {
         }
     };
 }
-pub(crate) use handle_methods;

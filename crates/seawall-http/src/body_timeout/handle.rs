@@ -4,7 +4,7 @@ use seawall_core::{InstanceHandle, InvalidConfig, Reason, Samples};
 
 use super::config::BodyTimeoutConfig;
 use super::state::{BodyTimeoutCounts, PATTERN, State};
-use crate::state::{LayerSnapshot, handle_methods};
+use crate::state::LayerSnapshot;
 
 /// Reads and controls a [`BodyTimeoutLayer`](super::BodyTimeoutLayer) from outside. Clones share.
 ///
@@ -27,7 +27,7 @@ pub struct BodyTimeoutHandle {
 pub type BodyTimeoutSnapshot = LayerSnapshot<BodyTimeoutCounts>;
 
 impl BodyTimeoutHandle {
-    handle_methods!(BodyTimeoutCounts);
+    crate::handle_methods!(BodyTimeoutCounts);
 
     /// The limits.
     pub fn config(&self) -> BodyTimeoutConfig {

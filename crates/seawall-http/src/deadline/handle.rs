@@ -3,7 +3,7 @@
 use seawall_core::{InstanceHandle, InvalidConfig, Samples};
 
 use super::state::{PATTERN, ReadDeadlineConfig, ReadDeadlineCounts, State};
-use crate::state::{LayerSnapshot, handle_methods};
+use crate::state::LayerSnapshot;
 
 /// Reads and controls a [`ReadDeadlineLayer`](super::ReadDeadlineLayer) from outside. Clones
 /// share.
@@ -16,7 +16,7 @@ pub struct ReadDeadlineHandle {
 pub type ReadDeadlineSnapshot = LayerSnapshot<ReadDeadlineCounts>;
 
 impl ReadDeadlineHandle {
-    handle_methods!(ReadDeadlineCounts);
+    crate::handle_methods!(ReadDeadlineCounts);
 
     /// The settings.
     pub fn config(&self) -> ReadDeadlineConfig {

@@ -28,11 +28,13 @@ pub(super) fn is_untyped(headers: &HeaderMap) -> bool {
     !headers.contains_key(CONTENT_TYPE)
 }
 
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Whether the headers announce a stream of server-sent events.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/event-stream"))
 }
 
-pub(super) fn is_html(headers: &HeaderMap) -> bool {
+/// Whether the headers announce a page of HTML.
+pub fn is_html(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/html"))
 }
 

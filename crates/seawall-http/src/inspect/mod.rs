@@ -89,8 +89,7 @@ mod rules;
 
 pub use body::InspectedBody;
 pub use body_rules::{BodyRule, BodyRules};
-pub(crate) use content::is_event_stream;
-pub use content::{is_plain_json, is_plain_text};
+pub use content::{is_event_stream, is_html, is_plain_json, is_plain_text};
 pub use future::InspectFuture;
 pub(crate) use future::Reading;
 pub use inspector::{InspectFn, Inspector};

@@ -4,7 +4,7 @@ use seawall_core::{InstanceHandle, InvalidConfig, Samples};
 
 use super::headers::RateLimitHeaders;
 use super::state::{self, HttpFeedbackCounts, State, Stripe};
-use crate::state::{LayerSnapshot, handle_methods};
+use crate::state::LayerSnapshot;
 
 /// Reads and controls an [`HttpFeedback`](super::HttpFeedback) from outside. Clones share.
 ///
@@ -28,7 +28,7 @@ pub struct HttpFeedbackHandle {
 pub type HttpFeedbackSnapshot = LayerSnapshot<HttpFeedbackCounts>;
 
 impl HttpFeedbackHandle {
-    handle_methods!(HttpFeedbackCounts);
+    crate::handle_methods!(HttpFeedbackCounts);
 
     /// The headers that are read.
     pub fn config(&self) -> RateLimitHeaders {

@@ -60,7 +60,6 @@ mod error;
 mod request;
 mod response;
 mod sending;
-mod sse;
 mod tls;
 mod transport;
 
@@ -77,5 +76,5 @@ pub use error::ClientError;
 pub use request::{RequestBuilder, StackOf};
 pub use response::{Chunks, Events, Response};
 pub use sending::{AuthError, SendError, SendFuture, Sending};
-pub use sse::SseEvent;
+pub use seawall_http::sse::SseEvent;
 pub use transport::{HttpBody, HttpError, HttpFuture, HttpTransport, HttpVersion};

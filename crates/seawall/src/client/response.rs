@@ -11,11 +11,11 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use seawall_core::Rejection;
+use seawall_http::sse::{SseEvent, SseParser};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::ClientError;
-use super::sse::{SseEvent, SseParser, TooLong};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -203,7 +203,6 @@ where
             chunks: self.max_body(usize::MAX).stream(),
             parser: SseParser::new(limit),
             unread: Bytes::new(),
-            limit,
         }
     }
 }
@@ -314,7 +313,6 @@ pub struct Events<B> {
     parser: SseParser,
     /// Of the last piece.
     unread: Bytes,
-    limit: usize,
 }
 
 impl<B> Events<B>
@@ -338,12 +336,12 @@ where
     ) -> Poll<Option<Result<SseEvent, ClientError>>> {
         loop {
             match self.parser.next(&mut self.unread) {
-                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
+                Ok(Some(event)) => return Poll::Ready(Some(Ok(event.into()))),
                 Ok(None) => {}
-                Err(TooLong) => {
+                Err(too_long) => {
                     self.chunks.body = None;
                     self.unread.clear();
-                    let limit = self.limit;
+                    let limit = too_long.limit();
                     return Poll::Ready(Some(Err(ClientError::TooLarge { limit })));
                 }
             }

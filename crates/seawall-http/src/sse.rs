@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use seawall_http::LONGEST_WAIT;
+
+use crate::retry_after::LONGEST_WAIT;
 
 /// An event of a stream.
 #[non_exhaustive]
@@ -18,15 +19,55 @@ pub struct SseEvent {
     pub id: String,
 }
 
-/// Parses a stream of bytes, in pieces that are cut anywhere.
+/// An event in the memory of its parser, until the next one is read.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SseEventRef<'a> {
+    /// What kind of event it is; `"message"` where the server does not say.
+    pub event: &'a str,
+    /// Its data; several lines are joined by line feeds.
+    pub data: &'a str,
+    /// The id that the server gave last, with this event or before; empty without one.
+    pub id: &'a str,
+}
+
+impl From<SseEventRef<'_>> for SseEvent {
+    fn from(event: SseEventRef<'_>) -> Self {
+        Self {
+            event: event.event.to_owned(),
+            data: event.data.to_owned(),
+            id: event.id.to_owned(),
+        }
+    }
+}
+
+/// Parses a stream of server-sent events, in pieces that are cut anywhere.
+///
+/// Its memory is that of the longest event so far, and is used again: an event costs no allocation.
+///
+/// ```
+/// use bytes::Bytes;
+/// use seawall_http::sse::SseParser;
+///
+/// let mut parser = SseParser::new(64 * 1024);
+/// let mut piece = Bytes::from("event: ping\ndata: {}\n\ndata: {\"x\"");
+/// let event = parser.next(&mut piece)?.expect("it is complete");
+/// assert_eq!((event.event, event.data), ("ping", "{}"));
+/// assert_eq!(parser.next(&mut piece)?, None, "half of one");
+/// let mut piece = Bytes::from(": 1}\r\n\r\n");
+/// assert_eq!(parser.next(&mut piece)?.expect("all of it").data, r#"{"x": 1}"#);
+/// # Ok::<(), seawall_http::sse::EventTooLong>(())
+/// ```
 #[derive(Debug, Default)]
-pub(super) struct SseParser {
+pub struct SseParser {
     /// The line that has not ended yet.
     line: Vec<u8>,
     /// Whether a first line has ended, so that no byte order mark follows.
     has_begun: bool,
     /// Whether the last byte was a carriage return, which a line feed belongs to.
     after_cr: bool,
+    /// Whether the event was given out, so that the next one begins.
+    is_given: bool,
     event: String,
     data: String,
     id: String,
@@ -35,12 +76,29 @@ pub(super) struct SseParser {
 }
 
 /// An event is longer than it may be.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventTooLong {
+    limit: usize,
+}
+
+impl EventTooLong {
+    /// How long an event may be, in bytes.
+    pub const fn limit(self) -> usize {
+        self.limit
+    }
+}
+
+impl std::fmt::Display for EventTooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an event is longer than {} bytes", self.limit)
+    }
+}
+
+impl std::error::Error for EventTooLong {}
 
 impl SseParser {
     /// For events of at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self {
             limit,
             ..Self::default()
@@ -48,9 +106,17 @@ impl SseParser {
     }
 
     /// Reads on in `piece`, to the end of an event or of the piece, and removes what it has read.
+    ///
+    /// # Errors
+    ///
+    /// [`EventTooLong`]; the stream cannot be read further.
     // One event at a time: each has the last id, and a piece can have thousands of short events
     // behind a long one.
-    pub(super) fn next(&mut self, piece: &mut Bytes) -> Result<Option<SseEvent>, TooLong> {
+    pub fn next(&mut self, piece: &mut Bytes) -> Result<Option<SseEventRef<'_>>, EventTooLong> {
+        if std::mem::take(&mut self.is_given) {
+            self.event.clear();
+            self.data.clear();
+        }
         if self.after_cr && !piece.is_empty() {
             self.after_cr = false;
             if piece.first() == Some(&b'\n') {
@@ -69,8 +135,17 @@ impl SseParser {
                     Some(_) => {}
                 }
             }
-            if let Some(event) = self.end_line() {
-                return Ok(Some(event));
+            if self.end_line() {
+                self.is_given = true;
+                return Ok(Some(SseEventRef {
+                    event: if self.event.is_empty() {
+                        "message"
+                    } else {
+                        &self.event
+                    },
+                    data: &self.data,
+                    id: &self.id,
+                }));
             }
         }
         self.extend(piece)?;
@@ -78,41 +153,42 @@ impl SseParser {
         Ok(None)
     }
 
-    fn extend(&mut self, piece: &[u8]) -> Result<(), TooLong> {
+    fn extend(&mut self, piece: &[u8]) -> Result<(), EventTooLong> {
         let length = self.line.len() + self.data.len() + piece.len();
         if length > self.limit {
-            return Err(TooLong);
+            return Err(EventTooLong { limit: self.limit });
         }
         self.line.extend_from_slice(piece);
         Ok(())
     }
 
-    /// How long the server asks to wait before a stream that broke off is asked for again.
-    pub(super) const fn retry(&self) -> Option<Duration> {
+    /// How long the server asks to wait before a stream that broke off is asked for again, at most
+    /// [`LONGEST_WAIT`].
+    pub const fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    /// The event that the line ends, if it does.
-    fn end_line(&mut self) -> Option<SseEvent> {
+    /// Whether the line ends an event.
+    fn end_line(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
         let mut bytes = &*line;
         if !self.has_begun {
             self.has_begun = true;
             bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         }
-        let event = if bytes.is_empty() {
+        let is_event = if bytes.is_empty() {
             self.dispatch()
         } else {
             // No line ends within a character, so what is cut between pieces is complete here.
             let text = String::from_utf8_lossy(bytes);
             let (field, value) = text.split_once(':').unwrap_or((&*text, ""));
             self.set(field, value.strip_prefix(' ').unwrap_or(value));
-            None
+            false
         };
         // Its memory is used again.
         self.line = line;
         self.line.clear();
-        event
+        is_event
     }
 
     fn set(&mut self, field: &str, value: &str) {
@@ -133,16 +209,13 @@ impl SseParser {
         }
     }
 
-    fn dispatch(&mut self) -> Option<SseEvent> {
-        let mut event = std::mem::take(&mut self.event);
-        let mut data = std::mem::take(&mut self.data);
+    fn dispatch(&mut self) -> bool {
         // The last line feed; without any there was no data.
-        data.pop()?;
-        if event.is_empty() {
-            event.push_str("message");
+        let has_data = self.data.pop().is_some();
+        if !has_data {
+            self.event.clear();
         }
-        let id = self.id.clone();
-        Some(SseEvent { event, data, id })
+        has_data
     }
 }
 
@@ -157,7 +230,7 @@ mod tests {
         for piece in pieces {
             let mut piece = Bytes::copy_from_slice(piece);
             while let Some(event) = parser.next(&mut piece).unwrap() {
-                events.push(event);
+                events.push(event.into());
             }
             assert!(piece.is_empty());
         }
@@ -226,11 +299,14 @@ mod tests {
             assert_eq!(read(&mut parser, b"data: 1234"), Ok(()), "each for itself");
             assert_eq!(read(&mut parser, b"\n\n"), Ok(()));
         }
-        assert_eq!(read(&mut parser, b"data: 12345"), Err(TooLong));
+        assert_eq!(
+            read(&mut parser, b"data: 12345"),
+            Err(EventTooLong { limit: 10 })
+        );
         let mut lines = SseParser::new(16);
         assert_eq!(read(&mut lines, b"data: 1234\n"), Ok(()));
         let more = read(&mut lines, b"data: 1234\ndata: 1234\n");
-        assert_eq!(more, Err(TooLong));
+        assert_eq!(more, Err(EventTooLong { limit: 16 }));
     }
 
     /// Each event has the last id: thousands of short ones behind a long id would be gigabytes.
@@ -240,8 +316,8 @@ mod tests {
         let text = format!("id: {}\n{}", "x".repeat(1 << 19), "data\n\n".repeat(3));
         let mut piece = Bytes::from(text);
         for left in [12, 6, 0] {
-            let event = parser.next(&mut piece).unwrap().unwrap();
-            assert_eq!((event.id.len(), piece.len()), (1 << 19, left));
+            let id = parser.next(&mut piece).unwrap().unwrap().id.len();
+            assert_eq!((id, piece.len()), (1 << 19, left));
         }
         assert_eq!(parser.next(&mut piece), Ok(None));
     }
