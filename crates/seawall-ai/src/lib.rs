@@ -1,8 +1,17 @@
 //! What is particular to clients of AI APIs.
+//!
+//! | question | part |
+//! |---|---|
+//! | what does an error mean, and what may help? | [`ErrorTable`], [`ErrorClass`], [`ApiError`] |
+//! | what if a stream reports an error, stalls, or is cut off? | [`stream`] |
+//!
+//! The stacks of `seawall` take both: a table as the inspector of bodies, the layer of streams around
+//! the client.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error_class;
 mod error_table;
+pub mod stream;
 
 pub use error_class::{ErrorClass, Fault};
 pub use error_table::{ApiError, ErrorRule, ErrorTable};

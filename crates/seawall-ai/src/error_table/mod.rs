@@ -9,5 +9,6 @@ mod table;
 mod tests;
 
 pub use api_error::ApiError;
+pub(crate) use reading::ErrorText;
 pub use rule::ErrorRule;
 pub use table::ErrorTable;

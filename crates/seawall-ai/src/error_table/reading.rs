@@ -62,6 +62,11 @@ impl ErrorText {
         }
     }
 
+    /// The message, where the body is JSON and has one.
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
     pub(super) fn has_code(&self, code: &str) -> bool {
         let mut codes = self.codes.iter();
         codes.any(|known| known.eq_ignore_ascii_case(code)) || self.quotes(code)
