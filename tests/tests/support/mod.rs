@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
 
+pub mod ai_server;
 pub mod raw_server;
 pub mod web_server;
 
