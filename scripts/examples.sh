@@ -44,6 +44,8 @@ check() {
 
 check ai_api '^\(after 2 attempts\)$' '^\(streaming, permits in use: 1\)$' \
     '^\(ended, permits in use: 0\)$'
+check ai_streams '^throttled: 2 attempts, [0-9]+ pieces: ended well$' \
+    '^cut off: 1 attempts?, [0-9]+ pieces: stream `openai`: the connection broke off .* contents came before$'
 check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it 1 time' \
     'the circuit is open'
 check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'

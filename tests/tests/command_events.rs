@@ -19,6 +19,7 @@ use seawall::{
     InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, QuotaSignal,
     RateLimitConfig, RateLimitLayer, RetryConfig, RetryLayer, Unit,
 };
+use seawall_ai::stream::{StreamConfig, StreamLayer};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
@@ -437,6 +438,17 @@ async fn timeouts_and_what_is_read_of_http_emit_every_command() {
     let layer = BodyTimeoutLayer::new(NAME, Default::default());
     check_all(
         "body_timeout",
+        &layer.handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let layer = StreamLayer::new(NAME, StreamConfig::default());
+    check_all(
+        "stream",
         &layer.handle(),
         BYPASS,
         &[

@@ -24,6 +24,7 @@ use seawall::{
     KeyedRateLimitConfig, KeyedRateLimitLayer, PartitionKey, RateLimitConfig, RateLimitLayer,
     RequestMeta, RetryConfig, RetryLayer,
 };
+use seawall_ai::stream::{StreamConfig, StreamLayer};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
@@ -290,6 +291,8 @@ async fn layers_that_only_observe_or_repeat() {
     check(deadline, |h| shown(&h.snapshot()), &bypass());
     let body = || BodyTimeoutLayer::new(NAME, Default::default()).handle();
     check(body, |h| shown(&h.snapshot()), &bypass());
+    let stream = || StreamLayer::new(NAME, StreamConfig::default()).handle();
+    check(stream, |h| shown(&h.snapshot()), &bypass());
     let read = || ReadDeadlineLayer::new(NAME, ReadDeadlineConfig::default()).handle();
     check(read, |h| shown(&h.snapshot()), &bypass());
     let feedback =

@@ -35,6 +35,7 @@ use seawall::{
     RateLimitHandle, RetryConfig, RetryHandle, Settings, Slots, StackCounts, StackHandles,
     StackSnapshot,
 };
+use seawall_ai::stream::{StreamConfig, StreamCounts, StreamHandle, StreamSnapshot};
 
 /// What every handle and every snapshot is.
 fn is_handle<H: InstanceHandle + Clone + std::fmt::Debug + 'static>() {}
@@ -78,6 +79,7 @@ handles! {
     PoolHandle<IsolatedConfig>: IsolatedConfig, PoolSnapshot, BulkheadCounts;
     PoolHandle<ConnectionLimitConfig>: ConnectionLimitConfig, PoolSnapshot, BulkheadCounts;
     ScalingHandle: ScalingConfig, ScalingSnapshot, BulkheadCounts;
+    StreamHandle: StreamConfig, StreamSnapshot, StreamCounts;
 }
 
 macro_rules! without_settings {

@@ -26,6 +26,7 @@ use seawall::{
     KeyedRateLimitLayer, Misconfiguration, Policy, RateLimitConfig, RateLimitLayer, Registry,
     RetryConfig, RetryLayer, WrapErrorLayer,
 };
+use seawall_ai::stream::{StreamConfig, StreamLayer};
 use seawall_tests::provider;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -241,6 +242,7 @@ fn unnamed() -> Vec<Box<dyn InstanceHandle>> {
         Box::new(HealthLayer::new("", HealthConfig::default()).handle()),
         Box::new(HealthMonitor::new("")),
         Box::new(BodyTimeoutLayer::new("", Default::default()).handle()),
+        Box::new(StreamLayer::new("", StreamConfig::default()).handle()),
         Box::new(ReadDeadlineLayer::new("", ReadDeadlineConfig::default()).handle()),
         Box::new(HttpFeedback::new("", RateLimitHeaders::x_ratelimit(ResetFormat::Auto)).handle()),
     ]

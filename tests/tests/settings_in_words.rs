@@ -12,6 +12,7 @@ use seawall::{
     AttemptTimeoutLayer, BreakerConfig, BulkheadConfig, HealthConfig, HedgeConfig,
     KeyedRateLimitConfig, LearnedConfig, RateLimitConfig, Registry,
 };
+use seawall_ai::stream::{StreamConfig, StreamLayer};
 
 #[test]
 fn settings_of_every_layer_are_words_and_figures() {
@@ -43,6 +44,8 @@ fn settings_of_every_layer_are_words_and_figures() {
     registry.register(connections.handle()).expect("new");
     registry.register(learned.handle()).expect("new");
     registry.register(circuits.handle()).expect("new");
+    let streams = StreamLayer::new("streams", StreamConfig::default());
+    registry.register(streams.handle()).expect("new");
     registry
         .register(HealthMonitor::new("checks"))
         .expect("new");
