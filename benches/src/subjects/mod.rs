@@ -1,5 +1,6 @@
 //! What is measured: one file per crate, and here what a subject is.
 
+mod ai;
 mod crowds;
 mod extra;
 mod governor;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all.extend(seawall::subjects());
     all.extend(http::subjects());
     all.extend(http_parts::subjects());
+    all.extend(ai::subjects());
     all.extend(routes::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
