@@ -9,10 +9,14 @@
 //! the client.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod departure;
 mod error_class;
 mod error_table;
 pub mod stream;
+pub mod estimate;
+mod peek;
 
+pub use departure::NoteDeparture;
 pub use error_class::{ErrorClass, Fault};
 pub use error_table::{ApiError, ErrorRule, ErrorTable};
 

@@ -1,0 +1,71 @@
+//! What layers outside of a stack learn at the departure of an attempt.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{Extensions, Request};
+use seawall_core::{PrepareDeparture, Rejectable, Rejection};
+
+/// Notes the departure of every attempt, for the layers that estimate tokens and that limit what is
+/// spent; a hook for `HttpStack::on_departure` and [`DepartureLayer`](seawall_core::DepartureLayer).
+///
+/// These layers are outside of a stack, and see neither when a call leaves its queues nor how often
+/// it is tried. With this hook [`EstimateLayer`](crate::estimate::EstimateLayer) knows which calls
+/// are in flight, and [`SpendLayer`](crate::spend::SpendLayer) reserves again for each further attempt,
+/// or rejects it. A hook of your own calls it:
+///
+/// ```
+/// use http::{HeaderValue, Request};
+/// use seawall_ai::NoteDeparture;
+/// use seawall_core::{DepartureLayer, PrepareDeparture, Rejectable};
+///
+/// fn sign<B, E: Rejectable>(request: &mut Request<B>) -> Result<(), E> {
+///     NoteDeparture.prepare_departure(request)?;
+///     request.headers_mut().insert("x-signature", HeaderValue::from_static("..."));
+///     Ok(())
+/// }
+/// let layer = DepartureLayer::new(sign::<(), seawall_core::Error<std::io::Error>>);
+/// # let _ = layer;
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoteDeparture;
+
+impl<B, E: Rejectable> PrepareDeparture<Request<B>, E> for NoteDeparture {
+    fn prepare_departure(&self, request: &mut Request<B>) -> Result<(), E> {
+        let mut next = request.extensions().get::<Departures>();
+        while let Some(Departures(this)) = next {
+            this.watcher.departs()?;
+            next = this.outer.as_ref();
+        }
+        Ok(())
+    }
+}
+
+/// What wants to know of the departures of one call.
+pub(crate) trait WatchDeparture: Send + Sync {
+    /// An attempt is about to depart.
+    fn departs(&self) -> Result<(), Rejection>;
+}
+
+/// The watchers of a call, in the extensions of its request; the innermost comes first.
+#[derive(Clone)]
+pub(crate) struct Departures(Arc<Watched>);
+
+struct Watched {
+    watcher: Arc<dyn WatchDeparture>,
+    outer: Option<Departures>,
+}
+
+impl Departures {
+    /// Adds a watcher to the requests that have these extensions.
+    pub(crate) fn watch(extensions: &mut Extensions, watcher: Arc<dyn WatchDeparture>) {
+        let outer = extensions.remove::<Self>();
+        extensions.insert(Self(Arc::new(Watched { watcher, outer })));
+    }
+}
+
+impl fmt::Debug for Departures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Departures").finish_non_exhaustive()
+    }
+}
