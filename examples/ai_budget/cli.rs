@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::ask::MaxTokens;
+use crate::replay::Plan;
 use crate::tiers::TIERS;
 
 pub(crate) const HELP: &str = "\
@@ -15,8 +17,15 @@ Options:
                   [default: a bursty half hour, generated from the seed]
   --tier NAME     openai-tier-1 or anthropic-start [default: both]
   --max-tokens N  what every call sets max_tokens to, 1 to 1000000; longer
-                  responses are cut there [default: the least of 64, 256, 1024,
-                  4096 and 16384 that the response fits in]
+                  responses are cut there. Nx, 1x to 100x: so many times what
+                  the response takes [default: the least of 64, 256, 1024, 4096
+                  and 16384 that the response fits in]
+  --estimate HOW  learned: input and output as calls have used them so far;
+                  maximum: the exact input, and max_tokens [default: learned]
+  --deviations X  how many standard deviations of what calls in flight use are
+                  reserved beyond the mean, 0 to 100 [default: 1.5]
+  --share N       percent of the token limits that the client uses, 1 to 200
+                  [default: 98]
   --seed N        seed of the generated trace, a whole number from 0 [default: 1]
   -h, --help      shows this and ends
 
@@ -25,15 +34,15 @@ trace.
 ";
 
 /// The options of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) tier: Option<&'static str>,
-    pub(crate) max_tokens: Option<u32>,
+    pub(crate) plan: Plan,
     pub(crate) seed: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Command {
     Help,
     Run(Options),
@@ -54,7 +63,12 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
     let mut options = Options {
         trace: None,
         tier: None,
-        max_tokens: None,
+        plan: Plan {
+            learned: true,
+            share: 98,
+            deviations: 1.5,
+            max_tokens: MaxTokens::Fitting,
+        },
         seed: 1,
     };
     let mut arguments = arguments.into_iter();
@@ -79,11 +93,31 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
                 options.tier = Some(tier.name);
             }
             "--max-tokens" => {
-                let accepted = "a whole number from 1 to 1000000";
+                let accepted = "a whole number from 1 to 1000000, or 1x to 100x";
                 let text = value(accepted)?;
-                let most = text.parse().ok();
-                let most = most.filter(|most| (1..=1_000_000).contains(most));
-                options.max_tokens = Some(most.ok_or_else(|| unaccepted(&text, accepted))?);
+                let read = max_tokens(&text);
+                options.plan.max_tokens = read.ok_or_else(|| unaccepted(&text, accepted))?;
+            }
+            "--estimate" => {
+                let accepted = "learned or maximum";
+                let text = value(accepted)?;
+                options.plan.learned = match text.as_str() {
+                    "learned" => true,
+                    "maximum" => false,
+                    _ => return Err(unaccepted(&text, accepted)),
+                };
+            }
+            "--deviations" => {
+                let accepted = "a number from 0 to 100";
+                let text = value(accepted)?;
+                let read = text.parse().ok().filter(|x| (0.0..=100.0).contains(x));
+                options.plan.deviations = read.ok_or_else(|| unaccepted(&text, accepted))?;
+            }
+            "--share" => {
+                let accepted = "a whole number from 1 to 200";
+                let text = value(accepted)?;
+                let share = text.parse().ok().filter(|share| (1..=200).contains(share));
+                options.plan.share = share.ok_or_else(|| unaccepted(&text, accepted))?;
             }
             "--seed" => {
                 let accepted = "a whole number from 0";
@@ -94,13 +128,21 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
             _ => {
                 return Err(Misuse(format!(
-                    "unknown option {argument:?}: expected --trace, --tier, --max-tokens, --seed \
-                     or --help"
+                    "unknown option {argument:?}: expected --trace, --tier, --max-tokens, \
+                     --estimate, --deviations, --share, --seed or --help"
                 )));
             }
         }
     }
     Ok(Command::Run(options))
+}
+
+fn max_tokens(text: &str) -> Option<MaxTokens> {
+    let within = |text: &str, most| text.parse().ok().filter(|n| (1..=most).contains(n));
+    match text.strip_suffix('x') {
+        Some(times) => within(times, 100).map(MaxTokens::Times),
+        None => within(text, 1_000_000).map(MaxTokens::Fixed),
+    }
 }
 
 #[cfg(test)]
@@ -114,13 +156,20 @@ mod tests {
     #[test]
     fn options_are_read_in_both_forms() {
         for line in [
-            "--trace day.csv --tier openai-tier-1 --max-tokens 500 --seed 9",
-            "--trace=day.csv --tier=openai-tier-1 --max-tokens=500 --seed=9",
+            "--trace day.csv --tier openai-tier-1 --max-tokens 500 --estimate maximum --deviations 3 --share 90 \
+             --seed 9",
+            "--trace=day.csv --tier=openai-tier-1 --max-tokens=500 --estimate=maximum --deviations=3 --share=90 \
+             --seed=9",
         ] {
             let options = Options {
                 trace: Some("day.csv".into()),
                 tier: Some("openai-tier-1"),
-                max_tokens: Some(500),
+                plan: Plan {
+                    learned: false,
+                    share: 90,
+                    deviations: 3.0,
+                    max_tokens: MaxTokens::Fixed(500),
+                },
                 seed: 9,
             };
             assert_eq!(parsed(line), Ok(Command::Run(options)));
@@ -138,7 +187,19 @@ mod tests {
             ),
             (
                 "--max-tokens 0",
-                "--max-tokens is \"0\": expected a whole number from 1 to 1000000",
+                "--max-tokens is \"0\": expected a whole number from 1 to 1000000, or 1x to 100x",
+            ),
+            (
+                "--max-tokens 101x",
+                "--max-tokens is \"101x\": expected a whole number from 1 to 1000000, or 1x to 100x",
+            ),
+            (
+                "--estimate none",
+                "--estimate is \"none\": expected learned or maximum",
+            ),
+            (
+                "--share 0",
+                "--share is \"0\": expected a whole number from 1 to 200",
             ),
             (
                 "--seed=one",
@@ -146,8 +207,8 @@ mod tests {
             ),
             (
                 "day.csv",
-                "unknown option \"day.csv\": expected --trace, --tier, --max-tokens, --seed or \
-                 --help",
+                "unknown option \"day.csv\": expected --trace, --tier, --max-tokens, \
+                 --estimate, --deviations, --share, --seed or --help",
             ),
         ] {
             assert_eq!(parsed(line), Err(expected.to_owned()));

@@ -2,10 +2,10 @@
 //!
 //! A trace of arrivals and token counts is replayed in virtual time, through the documented limits
 //! of two tiers, against the counters of the simulated AI API. What a call takes of the limits is
-//! estimated before it departs, the output at its maximum, and corrected when the response reports
-//! the usage. So no limit is ever exceeded; the price is that where the output limit binds, calls in
-//! flight hold more of it than they use, the more so the higher `max_tokens` is. Where a provider
-//! charges `max_tokens` itself, there is nothing to correct.
+//! estimated before it departs, by what calls before it have used, and corrected when the response
+//! reports the usage. The client uses 98 % of the token limits: the rest is for what calls in flight
+//! use beyond what is reserved for them. Where a provider charges `max_tokens` itself, that is reserved.
+//! `--estimate maximum` reserves it at every tier, and shows how much of a limit that leaves unused.
 //!
 //! The public Azure traces of LLM inference of 2023 (`AzureLLMInferenceTrace_code.csv`, `_conv.csv`) are in
 //! this format; without a file, a bursty half hour is generated.
@@ -14,6 +14,7 @@
 //! cargo run --release --example ai_budget -- --trace FILE
 //! ```
 
+mod ask;
 mod cli;
 mod replay;
 mod tiers;
@@ -24,6 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ask::MaxTokens;
 use cli::{Command, Options};
 use replay::Outcome;
 use tiers::{TIERS, Tier};
@@ -78,7 +80,7 @@ fn arrivals(options: &Options) -> Result<Vec<Arrival>, String> {
 }
 
 /// The lowest load, in doublings, at which five minutes demand more than the tier allows.
-fn heavy(tier: &Tier, arrivals: &[Arrival], max_tokens: Option<u32>) -> Option<u32> {
+fn heavy(tier: &Tier, arrivals: &[Arrival], max_tokens: MaxTokens) -> Option<u32> {
     let mut loads = (0..10).map(|doublings| 1 << doublings);
     loads.find(|load| replay::beyond(tier, arrivals, *load, max_tokens) >= 5)
 }
@@ -104,23 +106,23 @@ fn run(options: &Options, arrivals: &[Arrival]) -> Result<bool, Box<dyn Error>> 
         input as f64 / minutes,
         output as f64 / minutes,
     ));
-    let mut kept = true;
+    let (plan, mut kept) = (options.plan, true);
     for tier in TIERS {
         if options.tier.is_some_and(|name| name != tier.name) {
             continue;
         }
         print(&format!("\n{}: {}\n\n{}", tier.name, tier.source, HEADING));
         let mut loads = vec![1];
-        loads.extend(heavy(&tier, arrivals, options.max_tokens).filter(|load| *load > 1));
+        loads.extend(heavy(&tier, arrivals, plan.max_tokens).filter(|load| *load > 1));
         for load in loads {
             // Each run has a clock of its own, which starts again.
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
                 .build()?;
-            let replayed = replay::replay(&tier, tier.client(), arrivals, load, options.max_tokens);
+            let replayed = replay::replay(&tier, tier.client(plan.share), arrivals, load, plan);
             let outcome = runtime.block_on(replayed)?;
-            let beyond = replay::beyond(&tier, arrivals, load, options.max_tokens);
+            let beyond = replay::beyond(&tier, arrivals, load, plan.max_tokens);
             kept &= outcome.violations == 0;
             print(&row(load, beyond, &outcome));
         }
@@ -130,12 +132,13 @@ fn run(options: &Options, arrivals: &[Arrival]) -> Result<bool, Box<dyn Error>> 
 }
 
 const HEADING: &str = "  load  arrivals  granted  rejected  violations  beyond  full    used   \
-                       worst   wait p50    p99        most   done after\n";
+                       worst  reserved   output   wait p50      p99       most   done after\n";
 
 const LEGEND: &str = "
 load: each arrival so many times. beyond: minutes that demand more than the tier allows. full:
 minutes at whose end calls wait. used, worst: the use of the most used limit in those minutes,
-the mean and the worst. violations: of a bucket or of a sliding window.
+the mean and the worst. violations: of a bucket or of a sliding window. reserved: by how much more is
+reserved for a call than it is charged, in the median; output: the same of the output alone.
 ";
 
 fn row(load: u32, beyond: usize, outcome: &Outcome) -> String {
@@ -145,10 +148,13 @@ fn row(load: u32, beyond: usize, outcome: &Outcome) -> String {
         }
         format!("{:.1} %", 100.0 * share)
     };
+    let [reserved, output] = outcome
+        .reservation_errors()
+        .map(|error| format!("{:+.1} %", 100.0 * error));
     let wait = |share: f64| format!("{:.1} s", outcome.wait(share).as_secs_f64());
     format!(
-        "{load:>6} {:>9} {:>8} {:>8} {:>11} {beyond:>7} {:>5} {:>7} {:>7} {:>10} {:>8} {:>10} \
-         {:>8.1} min\n",
+        "{load:>6} {:>9} {:>8} {:>8} {:>11} {beyond:>7} {:>5} {:>7} {:>7} {reserved:>9} \
+         {output:>8} {:>10} {:>8} {:>10} {:>8.1} min\n",
         outcome.arrivals,
         outcome.granted,
         outcome.rejected,

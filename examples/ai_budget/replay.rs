@@ -10,66 +10,41 @@ use seawall::{
     Error, InvalidConfig, Limit, QuotaSignal, RateLimitConfig, RateLimitLayer, Rejectable, Replay,
     RequestMeta, TokenCount, Unit, WrapErrorLayer,
 };
-use seawall_sim::provider::{Rejected, SimulatedQuota, SimulatedQuotaStats, Usage};
+use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
+use seawall_sim::provider::{Measure, Rejected, SimulatedQuota, SimulatedQuotaStats, Usage};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
+use crate::ask::{Ask, MaxTokens};
 use crate::tiers::Tier;
 use crate::trace::Arrival;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The seed of the lengths of the bodies.
+const BODIES: u64 = 1;
+
 /// How long a response takes: a constant, and a time per token.
 const FIRST_TOKEN: Duration = Duration::from_millis(500);
 const PER_TOKEN: Duration = Duration::from_millis(20);
 
-/// What callers set `max_tokens` to: they know the length of a response up to a factor of four.
-const MAX_TOKENS: [u32; 5] = [64, 256, 1_024, 4_096, 16_384];
-
-/// A call.
-#[derive(Debug, Clone, Copy)]
-struct Ask {
-    input: u32,
-    /// The maximum of the output.
-    max_tokens: u32,
-    /// What it will have; the caller does not know.
-    output: u32,
-    came: Instant,
-}
-
-impl Ask {
-    fn new(arrival: &Arrival, max_tokens: Option<u32>) -> Self {
-        let fitting = || {
-            MAX_TOKENS
-                .into_iter()
-                .find(|max_tokens| *max_tokens >= arrival.output)
-        };
-        let max_tokens = max_tokens.or_else(fitting).unwrap_or(u32::MAX);
-        Self {
-            input: arrival.input,
-            max_tokens,
-            output: arrival.output.min(max_tokens),
-            came: Instant::now(),
-        }
-    }
-
-    /// What the provider charges.
-    fn usage(&self, tier: &Tier) -> Usage {
-        let output = if tier.charges_max_tokens {
-            self.max_tokens
-        } else {
-            self.output
-        };
-        Usage::tokens(self.input, output)
-    }
+/// How the tokens of a call are reserved, and which share of the limits is used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Plan {
+    /// Whether what calls use is learned; the maximum is reserved otherwise.
+    pub(crate) learned: bool,
+    /// In percent of the token limits.
+    pub(crate) share: u32,
+    /// How many standard deviations of what calls in flight use are reserved beyond the mean.
+    pub(crate) deviations: f64,
+    pub(crate) max_tokens: MaxTokens,
 }
 
 /// A response that reports its usage.
 #[derive(Debug)]
 struct Completion {
-    /// Tokens of output, where they are not charged by `max_tokens`.
-    charged: Option<u32>,
+    usage: Usage,
 }
 
 /// A call that has reached the provider.
@@ -78,6 +53,7 @@ struct Departed {
     came: Duration,
     left: Duration,
     usage: Usage,
+    reserved: TokenCount,
 }
 
 /// The provider: it counts immediately, and responds later.
@@ -100,20 +76,26 @@ impl Service<Ask> for Model {
 
     fn call(&mut self, ask: Ask) -> Self::Future {
         let usage = ask.usage(&self.tier);
+        if let Some(expected) = &ask.expected {
+            expected.departed();
+        }
         let departed = Departed {
             came: ask.came - self.zero,
             left: Instant::now() - self.zero,
             usage,
+            reserved: ask.reserved,
         };
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.push(departed);
         drop(log);
         let counted = self.counters.call(usage);
-        let charged = (!self.tier.charges_max_tokens).then_some(ask.output);
         Box::pin(async move {
             counted.await?;
             sleep(FIRST_TOKEN + PER_TOKEN * ask.output).await;
-            Ok(Completion { charged })
+            if let Some(expected) = ask.expected {
+                expected.settle(TokenCount::new(ask.input, ask.output));
+            }
+            Ok(Completion { usage })
         })
     }
 }
@@ -132,6 +114,10 @@ pub(crate) struct Outcome {
     pub(crate) worst: f64,
     /// How long calls waited, in order.
     waits: Vec<Duration>,
+    /// What was reserved less what was charged, over what was charged, in order.
+    errors: Vec<f64>,
+    /// The same of the output alone.
+    output_errors: Vec<f64>,
     /// When the last one departed.
     pub(crate) done: Duration,
 }
@@ -142,6 +128,12 @@ impl Outcome {
         let last = self.waits.len().saturating_sub(1);
         let index = (last as f64 * share).ceil() as usize;
         self.waits.get(index).copied().unwrap_or_default()
+    }
+
+    /// The median of the errors of reservations, and that of the output alone.
+    pub(crate) fn reservation_errors(&self) -> [f64; 2] {
+        [&self.errors, &self.output_errors]
+            .map(|errors| errors.get(errors.len() / 2).copied().unwrap_or(f64::NAN))
     }
 }
 
@@ -155,7 +147,7 @@ pub(crate) async fn replay(
     limits: Vec<Limit>,
     arrivals: &[Arrival],
     load: u32,
-    max_tokens: Option<u32>,
+    plan: Plan,
 ) -> Result<Outcome, InvalidConfig> {
     let zero = Instant::now();
     let model = Model {
@@ -171,22 +163,26 @@ pub(crate) async fn replay(
         .into_iter()
         .fold(builder, seawall::ratelimit::RateLimitConfigBuilder::limit)
         .build()?;
-    // The input is known, the output is estimated at its maximum until it is known.
-    let layer = RateLimitLayer::new(tier.name, config).describe(|ask: &Ask| {
-        RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(ask.input, ask.max_tokens))
-    });
+    let layer = RateLimitLayer::new(tier.name, config)
+        .describe(|ask: &Ask| RequestMeta::new(Replay::Never).with_tokens(ask.reserved));
     let usage = |result: Result<&Completion, &Error<Rejected>>,
                  report: &mut dyn FnMut(QuotaSignal)| {
-        if let Ok(Completion {
-            charged: Some(amount),
-        }) = result
-        {
-            report(QuotaSignal::Used {
-                unit: Unit::OutputTokens,
-                amount: u64::from(*amount),
-            });
+        for (unit, measure) in [
+            (Unit::Tokens, Measure::Tokens),
+            (Unit::InputTokens, Measure::InputTokens),
+            (Unit::OutputTokens, Measure::OutputTokens),
+        ] {
+            if let Ok(Completion { usage }) = result {
+                let amount = usage.of(measure);
+                report(QuotaSignal::Used { unit, amount });
+            }
         }
     };
+    let estimates = EstimateConfig::builder()
+        .charges_maximum(tier.charges_max_tokens)
+        .deviations(plan.deviations);
+    let estimator = TokenEstimator::new(tier.name, estimates.build()?);
+    let mut random = fastrand::Rng::with_seed(BODIES);
     let client = ServiceBuilder::new()
         .layer(layer.clone())
         .layer(layer.feedback(usage))
@@ -197,7 +193,12 @@ pub(crate) async fn replay(
     for arrival in arrivals {
         sleep_until(zero + arrival.at).await;
         for _ in 0..load {
-            calls.spawn(client.clone().oneshot(Ask::new(arrival, max_tokens)));
+            let ask = if plan.learned {
+                Ask::estimated(arrival, plan.max_tokens, &estimator, &mut random)
+            } else {
+                Ask::new(arrival, plan.max_tokens)
+            };
+            calls.spawn(client.clone().oneshot(ask));
         }
     }
     let mut rejected = 0;
@@ -212,6 +213,14 @@ pub(crate) async fn replay(
 fn outcome(tier: &Tier, log: &[Departed], rejected: usize, stats: &SimulatedQuotaStats) -> Outcome {
     let mut waits: Vec<_> = log.iter().map(|call| call.left - call.came).collect();
     waits.sort_unstable();
+    let of_output = |call: &Departed| {
+        let charged = call.usage.of(Measure::OutputTokens);
+        error(call.reserved.output.into(), charged)
+    };
+    let mut errors: Vec<_> = log.iter().map(reservation_error).collect();
+    let mut output_errors: Vec<_> = log.iter().map(of_output).collect();
+    errors.sort_unstable_by(f64::total_cmp);
+    output_errors.sort_unstable_by(f64::total_cmp);
     let done = log.iter().map(|call| call.left).max().unwrap_or_default();
     let minutes = done.as_secs() / 60;
     let minute_of = |at: Duration| at.as_secs() / 60;
@@ -247,17 +256,23 @@ fn outcome(tier: &Tier, log: &[Departed], rejected: usize, stats: &SimulatedQuot
         share: shares.iter().sum::<f64>() / shares.len() as f64,
         worst: shares.iter().copied().fold(f64::NAN, f64::min),
         waits,
+        errors,
+        output_errors,
         done,
     }
 }
 
+fn reservation_error(call: &Departed) -> f64 {
+    error(call.reserved.total().into(), call.usage.of(Measure::Tokens))
+}
+
+/// What was reserved less what was charged, over what was charged.
+fn error(reserved: u64, charged: u64) -> f64 {
+    (reserved as f64 - charged as f64) / (charged.max(1) as f64)
+}
+
 /// In how many minutes of the trace more arrives than one of the limits allows.
-pub(crate) fn beyond(
-    tier: &Tier,
-    arrivals: &[Arrival],
-    load: u32,
-    max_tokens: Option<u32>,
-) -> usize {
+pub(crate) fn beyond(tier: &Tier, arrivals: &[Arrival], load: u32, max_tokens: MaxTokens) -> usize {
     let mut minutes: Vec<Vec<u64>> = Vec::new();
     for arrival in arrivals {
         let minute = (arrival.at.as_secs() / 60) as usize;
@@ -286,38 +301,61 @@ mod tests {
     fn generated(tier: &Tier, longest: u32) -> (Vec<Arrival>, u32) {
         let generated = trace::synthetic(1, longest);
         let arrivals = trace::read(&generated).expect("it is of the format");
-        let load = crate::heavy(tier, &arrivals, None).expect("it grows");
+        let load = crate::heavy(tier, &arrivals, MaxTokens::Fitting).expect("it grows");
         (arrivals, load)
+    }
+
+    const fn plan(learned: bool, share: u32, max_tokens: MaxTokens) -> Plan {
+        Plan {
+            learned,
+            share,
+            deviations: 1.5,
+            max_tokens,
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_tier_sees_a_violation_and_what_it_allows_is_used() {
         for tier in &TIERS {
             let (arrivals, load) = generated(tier, 600);
-            let outcome = replay(tier, tier.client(), &arrivals, load, None).await;
-            let outcome = outcome.expect("valid limits");
-            assert_eq!(outcome.violations, 0, "{}: {outcome:?}", tier.name);
-            assert_eq!(outcome.rejected, 0, "{}", tier.name);
-            assert_eq!(outcome.granted, arrivals.len() * load as usize);
-            assert!(outcome.full >= 5, "{}: {}", tier.name, outcome.full);
-            let (share, worst) = (outcome.share, outcome.worst);
-            assert!(share >= 0.95, "{}: {share}, at worst {worst}", tier.name);
-            assert!(share <= 1.0, "{}: {share}", tier.name);
+            for max_tokens in [MaxTokens::Fitting, MaxTokens::Times(4)] {
+                let plan = plan(true, 98, max_tokens);
+                let outcome = replay(tier, tier.client(plan.share), &arrivals, load, plan).await;
+                let outcome = outcome.expect("valid limits");
+                assert_eq!(outcome.violations, 0, "{}: {outcome:?}", tier.name);
+                assert_eq!(outcome.rejected, 0, "{}", tier.name);
+                assert_eq!(outcome.granted, arrivals.len() * load as usize);
+                assert!(outcome.full >= 5, "{}: {}", tier.name, outcome.full);
+                let (share, worst) = (outcome.share, outcome.worst);
+                assert!(share >= 0.95, "{}: {share}, at worst {worst}", tier.name);
+                assert!(share <= 1.0, "{}: {share}", tier.name);
+                let [error, _] = outcome.reservation_errors();
+                assert!((-0.15..=0.15).contains(&error), "{}: {error}", tier.name);
+            }
         }
     }
 
     /// Long responses at a tier that charges the actual output: calls in flight hold what they may
-    /// use, and part of that is idle until they complete. Without the correction, the share would be
-    /// that of the responses in their `max_tokens`, about 0.4.
+    /// use, and part of that is idle until they complete.
     #[tokio::test(start_paused = true)]
-    async fn where_the_output_binds_what_is_under_way_is_held_and_settled() {
+    async fn where_the_output_binds_what_is_learned_leaves_less_of_it_unused() {
         let tier = &TIERS[1];
         let (arrivals, load) = generated(tier, 2_000);
-        let outcome = replay(tier, tier.client(), &arrivals, load, None).await;
-        let outcome = outcome.expect("valid limits");
-        assert_eq!(outcome.violations, 0, "{outcome:?}");
-        let share = outcome.share;
-        assert!((0.6..0.95).contains(&share), "{share}");
+        let mut shares = [0.0; 2];
+        for (share, learned) in shares.iter_mut().zip([false, true]) {
+            // So much of a minute is in flight that more must be reserved for what is unlike the mean.
+            let plan = Plan {
+                deviations: 2.5,
+                ..plan(learned, 98, MaxTokens::Times(4))
+            };
+            let outcome = replay(tier, tier.client(plan.share), &arrivals, load, plan).await;
+            let outcome = outcome.expect("valid limits");
+            assert_eq!(outcome.violations, 0, "learned: {learned}");
+            *share = outcome.share;
+        }
+        let [maximum, learned] = shares;
+        assert!(maximum < 0.8, "{maximum}");
+        assert!(learned > 0.9, "{learned}");
     }
 
     /// What the tests above see when the limits are too high.
@@ -325,13 +363,8 @@ mod tests {
     async fn the_provider_sees_limits_that_are_not_its_own() {
         for tier in &TIERS {
             let (arrivals, load) = generated(tier, 600);
-            let limits = tier.client().into_iter();
-            let higher = limits.map(|limit| {
-                Limit::strict(limit.count() / 10 * 11, MINUTE)
-                    .with_unit(limit.unit())
-                    .into()
-            });
-            let outcome = replay(tier, higher.collect(), &arrivals, load, None).await;
+            let plan = plan(true, 110, MaxTokens::Fitting);
+            let outcome = replay(tier, tier.client(plan.share), &arrivals, load, plan).await;
             let outcome = outcome.expect("valid limits");
             assert!(outcome.violations > 0, "{}: {outcome:?}", tier.name);
         }
@@ -341,14 +374,11 @@ mod tests {
     async fn a_limit_that_is_half_of_what_is_allowed_shows_as_half_used() {
         let tier = &TIERS[0];
         let (arrivals, load) = generated(tier, 600);
-        let limits = tier.client().into_iter();
-        let half = limits.map(|limit| {
-            Limit::strict(limit.count() / 2, MINUTE)
-                .with_unit(limit.unit())
-                .into()
-        });
-        let outcome = replay(tier, half.collect(), &arrivals, load, None).await;
-        let share = outcome.expect("valid limits").share;
-        assert!((0.45..0.55).contains(&share), "{share}");
+        for learned in [false, true] {
+            let plan = plan(learned, 50, MaxTokens::Fitting);
+            let outcome = replay(tier, tier.client(plan.share), &arrivals, load, plan).await;
+            let share = outcome.expect("valid limits").share;
+            assert!((0.45..0.55).contains(&share), "{share}");
+        }
     }
 }

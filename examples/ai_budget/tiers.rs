@@ -59,12 +59,17 @@ impl Tier {
         provider
     }
 
-    /// The client's: strict, so that they hold for any way of counting.
-    pub(crate) fn client(&self) -> Vec<Limit> {
+    /// The client's, strict, so that they hold for any way of counting: `share` percent of the tokens,
+    /// and all of the requests, of which each is known to be one.
+    pub(crate) fn client(&self, share: u32) -> Vec<Limit> {
         let limits = self.limits.iter();
         limits
             .map(|(measure, count)| {
-                Limit::strict(*count, MINUTE)
+                let count = match measure {
+                    Measure::Requests if share <= 100 => *count,
+                    _ => (u64::from(*count) * u64::from(share) / 100) as u32,
+                };
+                Limit::strict(count, MINUTE)
                     .with_unit(unit(*measure))
                     .into()
             })
