@@ -22,6 +22,12 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Written by the model, its reasoning included.
     pub output_tokens: u64,
+    /// Those of the input that were read from a cache, and are billed for less: OpenAI's.
+    pub cached_tokens: u64,
+    /// Read from a cache, and not among the input: Anthropic's.
+    pub cached_beside_input: u64,
+    /// Those of the input that were written to a cache, and are billed for more: Anthropic's.
+    pub cache_write_tokens: u64,
 }
 
 impl Usage {
@@ -30,6 +36,9 @@ impl Usage {
         Self {
             input_tokens,
             output_tokens,
+            cached_tokens: 0,
+            cached_beside_input: 0,
+            cache_write_tokens: 0,
         }
     }
 

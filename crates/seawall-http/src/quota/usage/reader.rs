@@ -156,6 +156,10 @@ struct TokenCounts {
     cache_creation: Option<u64>,
     output: Option<u64>,
     total: Option<u64>,
+    /// OpenAI: read from the cache, as a part of the input.
+    cached: Option<u64>,
+    /// Anthropic: read from the cache, beside the input.
+    cache_read: Option<u64>,
 }
 
 impl TokenCounts {
@@ -173,6 +177,11 @@ impl TokenCounts {
         count(&mut self.output, "completion_tokens");
         count(&mut self.output, "output_tokens");
         count(&mut self.total, "total_tokens");
+        count(&mut self.cache_read, "cache_read_input_tokens");
+        for details in ["prompt_tokens_details", "input_tokens_details"] {
+            let cached = usage.get(details).and_then(|of| of.get("cached_tokens"));
+            self.cached = self.cached.max(cached.and_then(Value::as_u64));
+        }
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -188,7 +197,11 @@ impl TokenCounts {
         }
         let input = input.unwrap_or(0);
         let rest = self.total.unwrap_or(0).saturating_sub(input);
-        Some(Usage::new(input, self.output.unwrap_or(0).max(rest)))
+        let mut usage = Usage::new(input, self.output.unwrap_or(0).max(rest));
+        usage.cached_tokens = self.cached.unwrap_or(0).min(input);
+        usage.cache_write_tokens = self.cache_creation.unwrap_or(0).min(input);
+        usage.cached_beside_input = self.cache_read.unwrap_or(0);
+        Some(usage)
     }
 }
 

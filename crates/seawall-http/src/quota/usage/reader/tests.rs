@@ -52,14 +52,25 @@ event: message_stop\n\
 data: {\"type\":\"message_stop\"}\n\
 \n";
 
+/// With what was read from a cache, as a part of the input or beside it, and written to one.
+const fn with_cache(mut usage: Usage, cached: u64, beside: u64, written: u64) -> Usage {
+    usage.cached_tokens = cached;
+    usage.cached_beside_input = beside;
+    usage.cache_write_tokens = written;
+    usage
+}
+
 const SAMPLES: [(&str, Usage); 7] = [
-    (CHAT, Usage::new(19, 10)),
+    (CHAT, with_cache(Usage::new(19, 10), 16, 0, 0)),
     (RESPONSE, Usage::new(36, 87)),
     (EMBEDDINGS, Usage::new(8, 0)),
-    (MESSAGE, Usage::new(188_107, 393)),
+    (
+        MESSAGE,
+        with_cache(Usage::new(188_107, 393), 0, 5_000, 188_086),
+    ),
     (CHAT_STREAM, Usage::new(19, 10)),
     (RESPONSE_STREAM, Usage::new(36, 87)),
-    (MESSAGE_STREAM, Usage::new(125, 15)),
+    (MESSAGE_STREAM, with_cache(Usage::new(125, 15), 0, 0, 100)),
 ];
 
 fn in_pieces(body: &[u8], pieces: usize) -> Option<Usage> {
@@ -107,10 +118,25 @@ fn ends_of_lines_may_be_mixed() {
 #[test]
 fn what_is_in_the_prompt_already_is_not_added_to_it() {
     let body = br#"{"usage":{"prompt_tokens":100,"cache_creation_input_tokens":50}}"#;
-    assert_eq!(usage_of(body), Some(Usage::new(100, 0)));
+    let expected = with_cache(Usage::new(100, 0), 0, 0, 50);
+    assert_eq!(usage_of(body), Some(expected));
     let body = br#"{"usage":{"input_tokens":100,"output_tokens":5,"total_tokens":105,
         "cache_creation_input_tokens":50}}"#;
-    assert_eq!(usage_of(body), Some(Usage::new(100, 5)));
+    let expected = with_cache(Usage::new(100, 5), 0, 0, 50);
+    assert_eq!(usage_of(body), Some(expected));
+}
+
+#[test]
+fn no_more_of_the_input_is_cached_than_there_is() {
+    let body = br#"{"usage":{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":900}}}"#;
+    let expected = with_cache(Usage::new(5, 0), 5, 0, 0);
+    assert_eq!(usage_of(body), Some(expected));
+    for odd in ["-1", "\"many\"", "null", "[3]"] {
+        let body = format!(
+            r#"{{"usage":{{"prompt_tokens":5,"input_tokens_details":{{"cached_tokens":{odd}}}}}}}"#
+        );
+        assert_eq!(usage_of(body.as_bytes()), Some(Usage::new(5, 0)), "{odd}");
+    }
 }
 
 #[test]
@@ -137,7 +163,10 @@ fn a_broken_event_does_not_spoil_the_next() {
 #[test]
 fn what_came_before_a_stream_broke_off_is_known() {
     let start = MESSAGE_STREAM.split("event: ping").next().unwrap();
-    assert_eq!(usage_of(start.as_bytes()), Some(Usage::new(125, 1)));
+    assert_eq!(
+        usage_of(start.as_bytes()),
+        Some(with_cache(Usage::new(125, 1), 0, 0, 100))
+    );
 }
 
 #[test]
