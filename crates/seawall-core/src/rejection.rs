@@ -198,6 +198,7 @@ const PATTERNS: [(&str, &str); 18] = [
     ("cache", "cache"),
     ("orders", "order safety"),
     ("stream", "stream"),
+    ("spend", "spend budget"),
 ];
 const _: () = assert!(PATTERNS.len() < 1 << PATTERN_BITS);
 

@@ -72,7 +72,8 @@ pub enum EventKind {
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;
-        /// * of health monitors: `"configure_check"`, `"remove"`.
+        /// * of health monitors: `"configure_check"`, `"remove"`;
+        /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`.
         ///
         /// A command that is rejected is not emitted; one that changes nothing is, but for a pause
         /// of no time.
