@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeSeed;
 
-use super::text::{Text, TextLength};
+use crate::text::{Text, TextLength};
 
 /// The longest line of an event that is looked at; a longer one counts by its length.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -11,7 +11,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Counts the content of an event stream: a token per four bytes of what the model wrote, and at least
 /// one per event that has any. A text that is no event stream has none.
 #[derive(Debug, Default)]
-pub(super) struct Delivered {
+pub(crate) struct Delivered {
     line: Vec<u8>,
     /// How long the line is, also where it is not kept.
     length: usize,
@@ -19,7 +19,7 @@ pub(super) struct Delivered {
 }
 
 impl Delivered {
-    pub(super) fn push(&mut self, piece: &[u8]) {
+    pub(crate) fn push(&mut self, piece: &[u8]) {
         for part in piece.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (line, is_end) = match part.split_last() {
                 Some((b'\n' | b'\r', line)) => (line, true),
@@ -46,7 +46,7 @@ impl Delivered {
         self.length = 0;
     }
 
-    pub(super) fn tokens(&self) -> u32 {
+    pub(crate) fn tokens(&self) -> u32 {
         u32::try_from(self.tokens).unwrap_or(u32::MAX)
     }
 }

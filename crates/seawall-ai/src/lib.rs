@@ -9,12 +9,17 @@
 //! the client.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod delivered;
 mod departure;
 mod error_class;
 mod error_table;
 pub mod stream;
 pub mod estimate;
+mod measured_body;
 mod peek;
+mod prompt;
+pub mod spend;
+mod text;
 
 pub use departure::NoteDeparture;
 pub use error_class::{ErrorClass, Fault};

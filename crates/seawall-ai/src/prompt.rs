@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::text::{Text, TextLength};
+use crate::text::{Text, TextLength};
 
 /// What the body of a request to an AI model asks for.
 ///
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for PromptVisitor {
 }
 
 /// The name of a member, borrowed where it has no escapes.
-pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
+pub(crate) struct Name<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

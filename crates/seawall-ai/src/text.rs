@@ -6,9 +6,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Text {
-    pub(super) bytes: u64,
-    pub(super) images: u32,
+pub(crate) struct Text {
+    pub(crate) bytes: u64,
+    pub(crate) images: u32,
 }
 
 /// What a number counts as: a token, in a prompt of tokens.
@@ -25,7 +25,7 @@ enum Counted {
 }
 
 /// Adds the length of the text of a value.
-pub(super) struct TextLength<'a> {
+pub(crate) struct TextLength<'a> {
     text: &'a mut Text,
     counted: Counted,
     /// Whether strings here are text.
@@ -33,7 +33,7 @@ pub(super) struct TextLength<'a> {
 }
 
 impl<'a> TextLength<'a> {
-    pub(super) const fn content(text: &'a mut Text) -> Self {
+    pub(crate) const fn content(text: &'a mut Text) -> Self {
         Self {
             text,
             counted: Counted::Content,
@@ -41,7 +41,7 @@ impl<'a> TextLength<'a> {
         }
     }
 
-    pub(super) const fn all(text: &'a mut Text) -> Self {
+    pub(crate) const fn all(text: &'a mut Text) -> Self {
         Self {
             text,
             counted: Counted::All,
@@ -49,7 +49,7 @@ impl<'a> TextLength<'a> {
         }
     }
 
-    pub(super) const fn written(text: &'a mut Text) -> Self {
+    pub(crate) const fn written(text: &'a mut Text) -> Self {
         Self {
             text,
             counted: Counted::Written,

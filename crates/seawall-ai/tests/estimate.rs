@@ -1,4 +1,5 @@
 //! What becomes of the estimate of a call, however it ends.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

@@ -110,28 +110,25 @@
 //! a sixty-fourth to eight times of what was counted. A body that is no JSON, that is not there at once,
 //! or that is longer than 8 MiB counts as a prompt of its length, of no model.
 
-mod body;
 mod config;
 mod counts;
-mod delivered;
 mod estimator;
 mod handle;
 mod in_flight;
 mod layer;
 mod learned;
 mod parts;
-mod prompt;
 mod service;
 mod settling;
-mod text;
 mod tokenizer;
 
-pub use body::EstimateBody;
 pub use config::{EstimateConfig, EstimateConfigBuilder};
 pub use counts::EstimateCounts;
 pub use estimator::{Expected, TokenEstimator};
 pub use handle::{EstimateHandle, EstimateSnapshot, ModelSnapshot};
 pub use layer::EstimateLayer;
-pub use prompt::Prompt;
 pub use service::{EstimateFuture, EstimateService};
 pub use tokenizer::{RoughTokenizer, Tokenizer};
+
+pub use crate::measured_body::MeasuredBody;
+pub use crate::prompt::Prompt;

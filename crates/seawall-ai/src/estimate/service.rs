@@ -12,12 +12,12 @@ use pin_project_lite::pin_project;
 use seawall_http::quota::{TokenEstimate, estimate_tokens};
 use tower_service::Service;
 
-use super::body::EstimateBody;
 use super::parts::Parts;
-use super::prompt::Prompt;
 use super::settling::Settling;
 use crate::departure::Departures;
+use crate::measured_body::{AwaitEnd, MeasuredBody};
 use crate::peek::{announced, peek};
+use crate::prompt::Prompt;
 
 /// A service that estimates the tokens of every call; made by
 /// [`EstimateLayer`](super::EstimateLayer).
@@ -66,7 +66,7 @@ where
     B: Body<Data = Bytes> + Clone + Unpin,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<EstimateBody<R>>;
+    type Response = Response<MeasuredBody<R>>;
     type Error = S::Error;
     type Future = EstimateFuture<S::Future>;
 
@@ -104,7 +104,7 @@ where
     F: Future<Output = Result<Response<R>, E>>,
     R: Body<Data = Bytes>,
 {
-    type Output = Result<Response<EstimateBody<R>>, E>;
+    type Output = Result<Response<MeasuredBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -113,7 +113,8 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 let settling = settling.and_then(|settling| settling.head(&response));
-                Ok(response.map(|body| EstimateBody::new(body, settling)))
+                let settling = settling.map(|settling| Box::new(settling) as Box<dyn AwaitEnd>);
+                Ok(response.map(|body| MeasuredBody::new(body, settling)))
             }
             Err(error) => {
                 if let Some(settling) = settling {

@@ -7,15 +7,7 @@ use seawall_http::quota::Usage;
 
 use super::counts::EstimateCounters;
 use super::estimator::{Expected, TokenEstimator};
-
-/// How the body of a response was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// It has ended.
-    Complete,
-    /// It broke off, or was dropped.
-    BrokenOff,
-}
+use crate::measured_body::{AwaitEnd, BodyEnd};
 
 /// An estimate whose call is not over.
 pub(super) struct Settling {
@@ -72,26 +64,6 @@ impl Settling {
         }
     }
 
-    /// The body is over, having reported that, and delivered so much of a stream.
-    pub(super) fn end(mut self, end: End, usage: Option<Usage>, delivered: u32) {
-        match (end, usage) {
-            (End::Complete, Some(usage)) => self.settle(usage, |counters| &counters.settled),
-            (End::Complete, None) if delivered > 0 && self.counts_delivered() => {
-                let input = self.reserved().input;
-                self.correct(Usage::new(input.into(), delivered.into()));
-                self.learn_output(delivered);
-            }
-            (End::Complete, None) => {
-                self.raise(usage, delivered);
-                self.give_up(|counters| &counters.without_usage);
-            }
-            (End::BrokenOff, usage) => {
-                self.raise(usage, delivered);
-                self.give_up(|counters| &counters.broken_off);
-            }
-        }
-    }
-
     fn counts_delivered(&self) -> bool {
         self.estimator.shared.config().count_delivered()
     }
@@ -127,6 +99,27 @@ impl Settling {
         };
         let output = usage.output_tokens.max(delivered.into());
         self.correct(Usage::new(input, output.max(reserved.output.into())));
+    }
+}
+
+impl AwaitEnd for Settling {
+    fn body_ended(mut self: Box<Self>, end: BodyEnd, usage: Option<Usage>, delivered: u32) {
+        match (end, usage) {
+            (BodyEnd::Complete, Some(usage)) => self.settle(usage, |counters| &counters.settled),
+            (BodyEnd::Complete, None) if delivered > 0 && self.counts_delivered() => {
+                let input = self.reserved().input;
+                self.correct(Usage::new(input.into(), delivered.into()));
+                self.learn_output(delivered);
+            }
+            (BodyEnd::Complete, None) => {
+                self.raise(usage, delivered);
+                self.give_up(|counters| &counters.without_usage);
+            }
+            (BodyEnd::BrokenOff, usage) => {
+                self.raise(usage, delivered);
+                self.give_up(|counters| &counters.broken_off);
+            }
+        }
     }
 }
 

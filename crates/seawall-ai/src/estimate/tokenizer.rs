@@ -1,6 +1,6 @@
 //! Counts the tokens of a prompt, roughly or exactly.
 
-use super::prompt::Prompt;
+use crate::prompt::Prompt;
 
 /// Counts the tokens that a model reads of a prompt.
 ///
