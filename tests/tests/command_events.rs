@@ -20,6 +20,8 @@ use seawall::{
     RateLimitConfig, RateLimitLayer, RetryConfig, RetryLayer, Unit,
 };
 use seawall_ai::stream::{StreamConfig, StreamLayer};
+use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
+use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendPeriod};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
@@ -477,6 +479,35 @@ async fn timeouts_and_what_is_read_of_http_emit_every_command() {
             (Some("bypass"), |h| h.bypass()),
             (Some("reset"), |h| h.reset()),
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_counts_tokens_and_money_emits_every_command() {
+    check_all(
+        "estimate",
+        &TokenEstimator::new(NAME, EstimateConfig::default()).handle(),
+        RESET,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+    let config = SpendConfig::builder().per_day(Money::whole(1));
+    check_all(
+        "spend",
+        &SpendBudget::new(NAME, config.build().unwrap()).handle(),
+        BYPASS,
+        &[
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("already_spent"), |h| {
+                h.already_spent(SpendPeriod::Day, Money::ZERO);
+            }),
+            (Some("set_wall_clock"), |h| h.set_wall_clock(UNIX_EPOCH)),
+            (Some("reset"), |h| h.reset()),
         ],
     );
 }

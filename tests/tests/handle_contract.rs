@@ -36,6 +36,8 @@ use seawall::{
     StackSnapshot,
 };
 use seawall_ai::stream::{StreamConfig, StreamCounts, StreamHandle, StreamSnapshot};
+use seawall_ai::estimate::{EstimateConfig, EstimateCounts, EstimateHandle, EstimateSnapshot};
+use seawall_ai::spend::{SpendConfig, SpendCounts, SpendHandle, SpendSnapshot};
 
 /// What every handle and every snapshot is.
 fn is_handle<H: InstanceHandle + Clone + std::fmt::Debug + 'static>() {}
@@ -60,6 +62,8 @@ macro_rules! handles {
 handles! {
     AdaptiveBulkheadHandle: AdaptiveConfig, AdaptiveSnapshot, BulkheadCounts;
     AdaptiveThrottleHandle: AdaptiveThrottleConfig, AdaptiveThrottleSnapshot, AdaptiveThrottleCounts;
+    EstimateHandle: EstimateConfig, EstimateSnapshot, EstimateCounts;
+    SpendHandle: SpendConfig, SpendSnapshot, SpendCounts;
     AttemptTimeoutHandle<Fixed>: AttemptTimeoutConfig<Fixed>, AttemptTimeoutSnapshot, AttemptTimeoutCounts;
     AttemptTimeoutHandle<Learned>: AttemptTimeoutConfig<Learned>, AttemptTimeoutSnapshot, AttemptTimeoutCounts;
     BodyTimeoutHandle: BodyTimeoutConfig, BodyTimeoutSnapshot, BodyTimeoutCounts;
