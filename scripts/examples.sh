@@ -46,6 +46,8 @@ check ai_api '^\(after 2 attempts\)$' '^\(streaming, permits in use: 1\)$' \
     '^\(ended, permits in use: 0\)$'
 check ai_streams '^throttled: 2 attempts, [0-9]+ pieces: ended well$' \
     '^cut off: 1 attempts?, [0-9]+ pieces: stream `openai`: the connection broke off .* contents came before$'
+check ai_spend '^question 1: reserved \$0.[0-9]+ and then spent \$0.[0-9]+ of \$0.03; ' \
+    '^question [3-9]: spend budget .research.: the quota is used up; .*nothing was sent$'
 check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it 1 time' \
     'the circuit is open'
 check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'
