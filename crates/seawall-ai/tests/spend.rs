@@ -15,8 +15,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use seawall_ai::NoteDeparture;
 use seawall_ai::spend::{
-    Money, NoteUnbilledLayer, PaidBy, Price, Prices, SpendBudget, SpendConfig, SpendHandle,
-    SpendLayer, SpendPeriod, SpendState,
+    MeasuredBody, Money, NoteUnbilledLayer, PaidBy, Price, Prices, SpendBudget, SpendConfig,
+    SpendHandle, SpendLayer, SpendPeriod, SpendState,
 };
 use seawall_core::{
     DepartureLayer, Error, EventKind, Events, InstanceHandle, Reason, Rejectable, Rejection, Sent,
@@ -62,12 +62,19 @@ enum Attempt {
     Hangs,
 }
 
+type Answered = Result<Response<MeasuredBody<Full<Bytes>>>, Error<io::Error>>;
+
+async fn call(layer: &SpendLayer, results: bool, attempts: &'static [Attempt]) -> Answered {
+    call_with(layer, results, attempts, request()).await
+}
+
 /// A stack that tries again until there is an answer below 400, or no more attempts.
-async fn call(
+async fn call_with(
     layer: &SpendLayer,
     results: bool,
     attempts: &'static [Attempt],
-) -> Result<Response<seawall_ai::spend::MeasuredBody<Full<Bytes>>>, Error<io::Error>> {
+    request: Request<Full<Bytes>>,
+) -> Answered {
     let next = Arc::new(AtomicUsize::new(0));
     let client = service_fn(move |_: Request<Full<Bytes>>| {
         let attempt = attempts[next.fetch_add(1, Ordering::Relaxed)];
@@ -109,7 +116,7 @@ async fn call(
             last.unwrap()
         }
     });
-    layer.layer(retry).oneshot(request()).await
+    layer.layer(retry).oneshot(request).await
 }
 
 async fn cost_of(results: bool, attempts: &'static [Attempt]) -> (Money, Money) {
@@ -242,12 +249,38 @@ async fn without_the_hook_a_call_counts_as_departed_unless_a_rejection_denies_it
     }
 }
 
+/// A budget of a client inside that of a desk: both see every attempt and every result.
+#[tokio::test(start_paused = true)]
+async fn layers_inside_of_each_other_book_the_same() {
+    use Attempt::{Answer, Hangs};
+    let (outer, inner) = (budget("outer", 1_000), budget("inner", 1_000));
+    let inside = SpendLayer::new(prices()).budget(inner.clone());
+    let stack = service_fn(move |request: Request<Full<Bytes>>| {
+        let inside = inside.clone();
+        async move {
+            call_with(
+                &inside,
+                true,
+                &[Hangs, Answer(500, "{}"), Answer(200, USED)],
+                request,
+            )
+            .await
+        }
+    });
+    let service = SpendLayer::new(prices()).budget(outer.clone()).layer(stack);
+    let response = service.oneshot(request()).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    for budget in [outer, inner] {
+        assert_eq!(books(&budget.handle()), whole(7 + EACH, 0));
+    }
+}
+
 fn answering(
     layer: &SpendLayer,
     body: &'static str,
 ) -> impl Service<
     Request<Full<Bytes>>,
-    Response = Response<seawall_ai::spend::MeasuredBody<Full<Bytes>>>,
+    Response = Response<MeasuredBody<Full<Bytes>>>,
     Error = Error<Infallible>,
     Future: Send,
 > + Clone
