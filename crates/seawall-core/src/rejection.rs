@@ -23,7 +23,7 @@ macro_rules! reasons {
 
         impl Reason {
             /// Every reason, in the order of their numbers.
-            pub const ALL: [Self; 16] = [$(Self::$Reason),*];
+            pub const ALL: [Self; 17] = [$(Self::$Reason),*];
 
             /// The reason as a label value of metrics and logs.
             pub const fn as_str(self) -> &'static str {
@@ -108,6 +108,9 @@ reasons! {
     /// The code that was to make the call panicked.
     Panicked = 16, "panicked", "isolated bulkhead", "the call panicked",
         "look into the code that makes the call; look the outcome up if it may have been sent";
+    /// Every route to the upstream is blocked, cools down, or has failed for this call.
+    NoRoute = 17, "no_route", "router", "no route is available",
+        "come back when the first route does; if it is often so, add a key, a deployment or a model";
 }
 
 impl Reason {
@@ -199,6 +202,7 @@ const PATTERNS: [(&str, &str); 18] = [
     ("orders", "order safety"),
     ("stream", "stream"),
     ("spend", "spend budget"),
+    ("router", "router"),
 ];
 const _: () = assert!(PATTERNS.len() < 1 << PATTERN_BITS);
 

@@ -80,7 +80,7 @@ impl StdError for GrpcError {
 ///
 /// | rejection | code |
 /// |---|---|
-/// | circuit open, not ready, budget exhausted, paused, draining | `UNAVAILABLE` |
+/// | circuit open, not ready, budget exhausted, no route, paused, draining | `UNAVAILABLE` |
 /// | rate limited, too expensive, throttled by the client, quota exhausted, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
 /// | attempt timed out, deadline exceeded, body timed out | `DEADLINE_EXCEEDED` |
 /// | outcome unknown, panicked | `UNKNOWN` |

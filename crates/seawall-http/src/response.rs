@@ -22,7 +22,7 @@ const ESTIMATE: Duration = Duration::from_secs(1);
 /// | too expensive: never accepted, however long one waits | 413 |
 /// | attempt timed out, deadline exceeded, body timed out | 504 |
 /// | outcome unknown, panicked | 502 |
-/// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted, paused without an end | 503 |
+/// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted, no route, paused without an end | 503 |
 ///
 /// ```
 /// use http::StatusCode;

@@ -274,6 +274,7 @@ fn rejected(config: &RetryConfig, attempted: &Attempted) -> Result<Option<Durati
                 | Reason::BulkheadFull
                 | Reason::QueueTimeout
                 | Reason::Paused
+                | Reason::NoRoute
         )
     };
     let rejection = attempted

@@ -74,6 +74,8 @@ pub enum EventKind {
         ///   `"set_max_keys"`; that of a key has the name of all keys;
         /// * of health monitors: `"configure_check"`, `"remove"`;
         /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`.
+        /// * of routers: `"pause_all"` and `"resume_all"`, and of a deployment, with its name and the
+        ///   pattern `"deployment"`, `"block"` and `"resume"`.
         ///
         /// A command that is rejected is not emitted; one that changes nothing is, but for a pause
         /// of no time.

@@ -181,7 +181,8 @@ fn table_allows(config: &RetryConfig, attempted: &Attempted) -> bool {
             | Reason::RateLimited
             | Reason::BulkheadFull
             | Reason::QueueTimeout
-            | Reason::Paused => true,
+            | Reason::Paused
+            | Reason::NoRoute => true,
             Reason::DeadlineExceeded
             | Reason::BudgetExhausted
             | Reason::TooExpensive

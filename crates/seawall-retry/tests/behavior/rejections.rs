@@ -19,7 +19,7 @@ async fn a_rejection_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
         let builder = builder.backoff(Backoff::NONE).retry_after_jitter(0.0);
         builder.build().unwrap()
     };
-    for reason in [Reason::RateLimited, Reason::Paused] {
+    for reason in [Reason::RateLimited, Reason::Paused, Reason::NoRoute] {
         let soon = rejected(reason, Some(2 * SECOND));
         let (result, upstream, handle) = one_call(config(), Replay::Never, [soon]).await;
         assert_eq!(result, Ok(7));
