@@ -20,6 +20,7 @@ mod peek;
 mod prompt;
 pub mod spend;
 mod text;
+pub mod route;
 
 pub use departure::NoteDeparture;
 pub use error_class::{ErrorClass, Fault};

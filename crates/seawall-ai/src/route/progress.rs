@@ -1,0 +1,375 @@
+//! How far a call has come: what it has tried, what it may still try, and what it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_core::{Reason, Rejection, RequestMeta, Withdrawal, ns};
+use tokio::time::Instant;
+
+use super::failed::{Failed, Kind};
+use super::learn::Running;
+use super::pick::{Excluded, Picked};
+use super::state::{ModelState, State};
+use super::{RouteAttempt, RouteOutcome, RouteRecorder, RouteTrace};
+use crate::ErrorClass;
+
+/// One call of a router. Dropped before it is over, it gives everything back.
+pub(crate) struct Progress {
+    state: Arc<State>,
+    meta: RequestMeta,
+    began: u64,
+    excluded: Excluded,
+    running: Option<Running>,
+    /// Attempts that may have been sent.
+    sent: u32,
+    /// What pays for the next attempt, or has paid for the last one.
+    payment: Option<Withdrawal>,
+    /// Why the last attempt failed, and what the next one is charged as.
+    last: Option<Failed>,
+    /// When no wait lasts longer; set with the first one.
+    waits_until: Option<u64>,
+    /// The first of the deployments whose own stack has rejected an attempt to come back.
+    deferred: Option<(u64, usize)>,
+    trace: RouteTrace,
+    recorder: Option<RouteRecorder>,
+    is_over: bool,
+}
+
+/// What comes next.
+pub(crate) enum Next {
+    /// An attempt at this deployment.
+    Attempt(usize),
+    /// A wait until then, at most.
+    Wait(Instant),
+    /// Nothing: for that reason, if no earlier attempt says more.
+    End(Rejection),
+}
+
+impl Progress {
+    pub(crate) fn new(
+        state: &Arc<State>,
+        meta: RequestMeta,
+        recorder: Option<RouteRecorder>,
+    ) -> Self {
+        Self {
+            meta,
+            began: 0,
+            excluded: Excluded::default(),
+            running: None,
+            sent: 0,
+            payment: None,
+            last: None,
+            waits_until: None,
+            deferred: None,
+            trace: RouteTrace::default(),
+            recorder,
+            is_over: false,
+            state: Arc::clone(state),
+        }
+    }
+
+    /// Chooses what comes next.
+    pub(crate) fn next(&mut self) -> Next {
+        let state = Arc::clone(&self.state);
+        let now = state.clock.now();
+        let is_first = self.last.is_none() && self.waits_until.is_none();
+        if is_first {
+            self.began = now;
+        }
+        if state.is_paused() {
+            return Next::End(state.events.rejection(Reason::Paused));
+        }
+        self.readmit(now);
+        let picked = state.pick(now, &self.meta, &self.excluded);
+        match picked {
+            Picked::Deployment(claimed) => {
+                if is_first {
+                    state.note_exhausted(false);
+                }
+                if !self.pay() {
+                    self.state.give_back(&claimed);
+                    return Next::End(state.events.rejection(Reason::BudgetExhausted));
+                }
+                self.running = Some(Running {
+                    claimed,
+                    began: now,
+                    sent: false,
+                });
+                let deployment = &state.deployments[claimed.index];
+                deployment.counters.picks.add();
+                if self.sent > 0 {
+                    state.counters.rerouted.add();
+                }
+                Next::Attempt(claimed.index)
+            }
+            Picked::Later { at, on_trial } => self.wait(now, at, on_trial),
+            Picked::Nothing => self.wait(now, None, false),
+        }
+    }
+
+    /// A deployment whose own stack rejected an attempt may be asked again.
+    fn readmit(&mut self, now: u64) {
+        if let Some((at, index)) = self.deferred
+            && at <= now
+        {
+            self.deferred = None;
+            self.excluded.readmit(index);
+        }
+    }
+
+    /// Pays for a further attempt, unless nothing was sent so far or that is paid for already.
+    fn pay(&mut self) -> bool {
+        let Some(last) = self
+            .last
+            .filter(|_| self.sent > 0 && self.payment.is_none())
+        else {
+            return true;
+        };
+        self.payment = self.state.budget.withdraw(last.cost_class());
+        if self.payment.is_none() {
+            self.state.counters.budget_exhausted.add();
+        }
+        self.payment.is_some()
+    }
+
+    /// Waits for the first deployment to come back, if there is time for it.
+    fn wait(&mut self, now: u64, at: Option<u64>, on_trial: bool) -> Next {
+        let state = Arc::clone(&self.state);
+        if self.last.is_none() {
+            state.note_exhausted(true);
+        }
+        let deferred = self.deferred.map(|(at, _)| at);
+        let at = match (at, deferred) {
+            (Some(at), Some(deferred)) => Some(at.min(deferred)),
+            (at, deferred) => at.or(deferred),
+        };
+        let longest = state.config().max_wait();
+        let until = *self
+            .waits_until
+            .get_or_insert_with(|| now.saturating_add(ns(longest)));
+        let until = match self.meta.deadline {
+            Some(deadline) => until.min(state.clock.at(deadline)),
+            None => until,
+        };
+        let until = match at {
+            Some(at) if at <= until => at,
+            _ if on_trial && now < until => until,
+            at => return Next::End(self.no_route(now, at)),
+        };
+        if !self.pay() {
+            return Next::End(state.events.rejection(Reason::BudgetExhausted));
+        }
+        // Timers fire on whole milliseconds, and never before.
+        Next::Wait(state.clock.instant(until))
+    }
+
+    fn no_route(&self, now: u64, at: Option<u64>) -> Rejection {
+        let rejection = self.state.events.rejection(Reason::NoRoute);
+        match at {
+            Some(at) => rejection.with_retry_after_ns(at.saturating_sub(now)),
+            None => rejection,
+        }
+    }
+
+    /// Whether another attempt could follow the one that is about to be made, so that it needs a copy
+    /// of the request: also where no further one may be sent, since this one may be rejected before.
+    pub(crate) fn may_follow(&self) -> bool {
+        self.state.has_alternatives()
+    }
+
+    /// When the call is of no use any more.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.meta.deadline
+    }
+
+    /// How long the readiness of a deployment is waited for.
+    pub(crate) fn ready_until(&self) -> Instant {
+        let own = self.state.clock.instant(self.state.clock.now());
+        let own = seawall_core::deadline(own, self.state.config().max_wait());
+        self.meta.deadline.map_or(own, |deadline| deadline.min(own))
+    }
+
+    /// The attempt is about to be sent.
+    pub(crate) fn sending(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.sent = true;
+            self.sent += 1;
+        }
+        if let Some(payment) = &mut self.payment {
+            payment.set_spent(true);
+        }
+    }
+
+    /// The attempt has succeeded, and with it the call.
+    pub(crate) fn succeeded(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        let now = self.state.clock.now();
+        self.state.learn_success(&running, now);
+        self.note(&running, now, RouteOutcome::Success);
+        match self.payment.take() {
+            Some(payment) => self.state.budget.deposit_retried(payment),
+            None => self.state.budget.deposit(),
+        }
+        self.state.counters.success.add();
+        self.is_over = true;
+    }
+
+    /// The attempt has failed; whether another one may follow.
+    pub(crate) fn failed(&mut self, failed: Failed) -> bool {
+        let Some(running) = self.running.take() else {
+            return false;
+        };
+        let now = self.state.clock.now();
+        self.state.learn(&running, &failed, now);
+        if running.sent && !failed.sent {
+            // It turned out that nothing was sent: what has paid for it pays for the next one.
+            self.sent -= 1;
+            if let Some(payment) = &mut self.payment {
+                payment.set_spent(false);
+            }
+        } else if failed.sent {
+            // Spent, so that nothing is given back.
+            self.payment = None;
+            self.state.budget.record_failure();
+        }
+        self.last = Some(failed);
+        self.may_follow_after(&running, &failed, now)
+    }
+
+    fn may_follow_after(&mut self, running: &Running, failed: &Failed, now: u64) -> bool {
+        let index = running.claimed.index;
+        let deployment = &self.state.deployments[index];
+        let outcome = match failed.kind {
+            Kind::Class(class) => RouteOutcome::Failed(class),
+            Kind::Rejected(reason) => RouteOutcome::Rejected(reason),
+        };
+        let (model, provider) = (deployment.model, deployment.provider);
+        let is_cooling = self.state.providers[provider]
+            .cool_down
+            .cooling(now)
+            .is_some();
+        self.note(running, now, outcome);
+        if !failed.may_be_repeated(&self.meta) {
+            return false;
+        }
+        match failed.kind {
+            Kind::Rejected(_) => {
+                self.excluded.deployment(index);
+                let wait = failed.wait.map(|wait| ns(wait).max(MIN_DEFERRAL));
+                let at = wait.map(|wait| now.saturating_add(wait));
+                self.defer(at, index);
+            }
+            Kind::Class(ErrorClass::ContentPolicy | ErrorClass::InvalidRequest) => return false,
+            Kind::Class(ErrorClass::ContextLength) => {
+                let window = self.state.models[model].context_window;
+                let reads_more = |other: &ModelState| {
+                    window.is_some_and(|window| other.context_window.is_some_and(|o| o > window))
+                };
+                if !self.state.models.iter().any(reads_more) {
+                    return false;
+                }
+                self.excluded.window = self.excluded.window.max(window);
+            }
+            Kind::Class(
+                ErrorClass::Credential | ErrorClass::QuotaExhausted | ErrorClass::ModelUnavailable,
+            ) => self.excluded.deployment(index),
+            // It cools down, and may come back while the call waits.
+            Kind::Class(ErrorClass::RateLimit) => {}
+            Kind::Class(ErrorClass::Overload) if is_cooling => {}
+            Kind::Class(ErrorClass::Overload | ErrorClass::Server | ErrorClass::Network) => {
+                self.excluded.provider(provider);
+            }
+        }
+        let has_time = { self.meta.deadline }.is_none_or(|at| !self.state.clock.has_passed(at));
+        has_time && self.sent < self.state.max_attempts()
+    }
+
+    /// Remembers the first deployment to come back; the others stay excluded.
+    fn defer(&mut self, at: Option<u64>, index: usize) {
+        if let Some(at) = at
+            && self.deferred.is_none_or(|(other, _)| at < other)
+        {
+            self.deferred = Some((at, index));
+        }
+    }
+
+    fn note(&mut self, running: &Running, now: u64, outcome: RouteOutcome) {
+        let is_plain = outcome == RouteOutcome::Success && self.trace.is_empty();
+        let wanted = !is_plain || self.state.always_traces();
+        if !wanted && self.recorder.is_none() {
+            return;
+        }
+        let deployment = &self.state.deployments[running.claimed.index];
+        let attempt = RouteAttempt {
+            model: self.state.models[deployment.model].name,
+            deployment: deployment.events.name(),
+            provider: self.state.provider_of(deployment).events.name(),
+            began: Duration::from_nanos(running.began.saturating_sub(self.began)),
+            took: Duration::from_nanos(now.saturating_sub(running.began)),
+            outcome,
+        };
+        if let Some(recorder) = &self.recorder {
+            recorder.add(attempt);
+        }
+        if wanted {
+            self.trace.add(attempt);
+        }
+    }
+
+    /// What the call has tried, if there is something to show.
+    pub(crate) fn take_trace(&mut self) -> Option<RouteTrace> {
+        let is_shown = self.trace.attempts().len() > 1 || self.state.always_traces();
+        (is_shown && !self.trace.is_empty()).then(|| std::mem::take(&mut self.trace))
+    }
+
+    /// The call ends without a success: with the rejection of a layer, or an error of a deployment.
+    pub(crate) fn ended(&mut self, rejected_below: bool) {
+        let counters = &self.state.counters;
+        if rejected_below {
+            counters.rejected_below.add();
+        } else {
+            counters.failure.add();
+        }
+        self.is_over = true;
+    }
+
+    /// The call ends with the router's own rejection.
+    pub(crate) fn rejected(&mut self, rejection: Rejection) {
+        self.state.counters.rejected.add();
+        self.state
+            .events
+            .emit(|| seawall_core::EventKind::Rejected(rejection));
+        self.is_over = true;
+    }
+
+    /// The call begins to wait.
+    pub(crate) fn waits(&self) {
+        self.state.counters.waits.add();
+    }
+
+    /// Wakes when a trial is over, or an operator has commanded something.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::OwnedNotified {
+        Arc::clone(&self.state.changed).notified_owned()
+    }
+}
+
+/// The shortest wait for a deployment whose own stack has rejected an attempt.
+const MIN_DEFERRAL: u64 = 1_000_000;
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let deployment = &self.state.deployments[running.claimed.index];
+            deployment.counters.abandoned.add();
+            self.state.give_back(&running.claimed);
+        }
+        if !self.is_over {
+            self.state.counters.abandoned.add();
+            self.state
+                .events
+                .emit(|| seawall_core::EventKind::Abandoned);
+        }
+    }
+}

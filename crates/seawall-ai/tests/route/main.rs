@@ -1,0 +1,14 @@
+//! What a user of a router sees.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test shows what is wrong by panicking there"
+)]
+
+mod cancel;
+mod classes;
+mod contract;
+mod cool_downs;
+mod handle;
+mod picks;
+mod support;
+mod waits;
