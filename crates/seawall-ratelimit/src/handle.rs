@@ -91,6 +91,24 @@ impl RateLimitHandle {
         self.limiter().min_available(self.now())
     }
 
+    /// Which share of what a limit grants at once is there now, from 0 to 1; with several limits, of the
+    /// one that has the smallest. In shadow mode, and while it is bypassed, everything.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
+    ///
+    /// let config = RateLimitConfig::builder().rate(10, Duration::from_secs(60)).burst(4).build()?;
+    /// let handle = RateLimitLayer::new("model", config).handle();
+    /// let taken = handle.try_reserve(&Default::default())?;
+    /// assert!((0.75..0.76).contains(&handle.share_left()));
+    /// # drop(taken);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn share_left(&self) -> f64 {
+        self.limiter().share_left(self.now())
+    }
+
     /// How many calls wait for tokens.
     pub fn queue_depth(&self) -> usize {
         self.limiter().waiting(self.now())

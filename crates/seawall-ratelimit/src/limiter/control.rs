@@ -197,6 +197,22 @@ impl Limiter {
         all.fold(f64::INFINITY, f64::min)
     }
 
+    /// Which share is there now of the limit that has the smallest, from 0 to 1.
+    pub(crate) fn share_left(&self, now_ns: u64) -> f64 {
+        if self.is_shadow() {
+            return 1.0;
+        }
+        let all = self.available(now_ns);
+        let inner = self.lock();
+        let capacity = |index: usize| match inner.meters.get(index) {
+            Some(meter) => meter.capacity(),
+            None => self.bucket.rate().burst(),
+        };
+        let shares = all.iter().take(self.units.len()).enumerate();
+        let shares = shares.map(|(index, left)| left / capacity(index).max(1) as f64);
+        shares.fold(1.0, f64::min).max(0.0)
+    }
+
     /// When the pause ends, `u64::MAX` until it is resumed; `None` when there is none.
     pub(crate) fn paused_until(&self, now_ns: u64) -> Option<u64> {
         let until = self.pause_in_force(&self.lock()).until();
