@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
+use seawall::ai::route::{Deployment, Model, Router, RouterHandle};
 use seawall::breaker::BreakerRegistry;
 use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
 use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
@@ -291,6 +292,43 @@ async fn rate_limits_emit_every_command() {
                 let two = RateLimitConfig::builder().rate(2, SECOND);
                 h.configure_key(KEY, two.build().unwrap()).unwrap();
             }),
+        ],
+    );
+}
+
+fn router() -> RouterHandle {
+    let deployment = Deployment::<_, ()>::new(NAME, "provider", ());
+    let model = Model::new("model").deployment(deployment);
+    let router = Router::builder(NAME, model).build();
+    router.expect("valid").handle()
+}
+
+#[tokio::test(start_paused = true)]
+async fn routers_emit_every_command() {
+    check_all(
+        "router",
+        &router(),
+        [Some("pause_all"), None, Some("reset")],
+        &[
+            (Some("pause_all"), |h| h.pause_all()),
+            (Some("resume_all"), |h| h.resume_all()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (None, |h| assert!(!h.block("other") && !h.resume("other"))),
+        ],
+    );
+    // Of a deployment: with its name, which is the same here, and a pattern of its own.
+    let (events, heard) = (Events::default(), Heard::default());
+    heard.listen(&events);
+    let handle = router();
+    handle.attach(&events);
+    check(
+        "deployment",
+        &handle,
+        &heard,
+        &[
+            (Some("block"), |h| assert!(h.block(NAME))),
+            (Some("resume"), |h| assert!(h.resume(NAME))),
         ],
     );
 }

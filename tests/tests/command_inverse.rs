@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use seawall::ai::route::{Deployment, Model, Router, RouterHandle};
 use seawall::breaker::{BreakerRegistry, CircuitHandle};
 use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
 use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
@@ -95,6 +96,38 @@ macro_rules! gate {
 fn bypass<H: InstanceHandle>() -> [Pair<H>; 1] {
     let reset = |h: &H| control(h, Command::Reset);
     [Pair("bypass", |h| control(h, Command::Bypass), reset)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn routers() {
+    let router = || {
+        let key = |name: &str| Deployment::<_, ()>::new(name, "provider", ());
+        let model = Model::new("model")
+            .deployment(key("one"))
+            .deployment(key("two"));
+        let router = Router::builder(NAME, model).build();
+        router.expect("valid").handle()
+    };
+    let see = |h: &RouterHandle| {
+        let snapshot = h.snapshot();
+        let deployments = snapshot.deployments.iter();
+        let states: Vec<_> = deployments.map(|d| d.state.as_str()).collect();
+        format!("{}, {states:?}", snapshot.state.as_str())
+    };
+    let pairs: &[Pair<RouterHandle>] = &[
+        Pair("pause_all", |h| h.pause_all(), |h| h.resume_all()),
+        Pair(
+            "block",
+            |h| assert!(h.block("one")),
+            |h| assert!(h.resume("one")),
+        ),
+        Pair(
+            "registry's block",
+            |h| control(h, Command::Block),
+            |h| h.resume_all(),
+        ),
+    ];
+    check(router, see, pairs);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Every handle has the same methods, of the same shape: checked when this compiles.
 
 use seawall::adaptive::AdaptiveSnapshot;
+use seawall::ai::route::{RouterConfig, RouterCounts, RouterHandle, RouterSnapshot};
 use seawall::breaker::{
     BreakerRegistry, BreakerRegistrySnapshot, CircuitCounts, CircuitHandle, Keyed,
 };
@@ -82,6 +83,7 @@ handles! {
     PoolHandle<BlockingConfig>: BlockingConfig, PoolSnapshot, BulkheadCounts;
     PoolHandle<IsolatedConfig>: IsolatedConfig, PoolSnapshot, BulkheadCounts;
     PoolHandle<ConnectionLimitConfig>: ConnectionLimitConfig, PoolSnapshot, BulkheadCounts;
+    RouterHandle: RouterConfig, RouterSnapshot, RouterCounts;
     ScalingHandle: ScalingConfig, ScalingSnapshot, BulkheadCounts;
     StreamHandle: StreamConfig, StreamSnapshot, StreamCounts;
 }

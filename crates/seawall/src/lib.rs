@@ -129,6 +129,10 @@ pub mod guide {
     pub mod reqwest {}
 }
 
+/// What is particular to AI APIs, from `seawall-ai`.
+#[cfg(feature = "ai")]
+#[doc(inline)]
+pub use seawall_ai as ai;
 #[cfg(feature = "grpc")]
 #[doc(inline)]
 pub use seawall_grpc as grpc;

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::Request;
-use http_body::Body;
 use seawall_core::InstanceName;
 
-use super::{ClassifyResponse, Headroom, StatusClasses, set_model};
+use super::{ClassifyResponse, Headroom, ReplaceData, StatusClasses, set_model};
 
 pub(crate) type Prepare<B> = Arc<dyn Fn(&mut Request<B>) + Send + Sync>;
 
@@ -86,7 +84,7 @@ impl<S, B> Deployment<S, B> {
     #[must_use]
     pub fn model(self, model: impl Into<String>) -> Self
     where
-        B: Body<Data = Bytes> + Clone + From<Bytes> + 'static,
+        B: ReplaceData + 'static,
     {
         let model = model.into();
         self.prepare(move |request| {

@@ -7,10 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::response::Parts as Head;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use seawall_core::{Describe, KeepResponse, Reason, Rejectable, Rejection, Sent};
+use seawall_core::{Describe, KeepResponse, Outcome, Reason, Rejectable, Rejection, Sent};
 use seawall_http::{KeepBody, KeepingBody, TransportError};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Sleep, sleep_until};
@@ -278,11 +279,9 @@ where
                 return self.go_on(failed, Err(error));
             }
         };
-        let known = response.extensions().get::<ErrorClass>().copied();
+        let (response, known) = self.class_by_head(response, index);
         match known {
-            None if response.status().as_u16() < 400 && !has_outcome(&response) => {
-                self.succeed(response)
-            }
+            None if response.status().as_u16() < 400 => self.succeed(response),
             None => self.keep(response, None, index),
             Some(class) => {
                 let failed = Failed::response(&response, class);
@@ -292,6 +291,30 @@ where
                 Step::Complete(self.complete(Ok(response)))
             }
         }
+    }
+
+    /// The class of a response that is known without its body: what a layer below has found, and of a
+    /// status that is no error what the classifier finds in the head. A response that may be a success is
+    /// never read.
+    fn class_by_head(
+        &self,
+        response: Response<R>,
+        index: usize,
+    ) -> (Response<R>, Option<ErrorClass>) {
+        let known = response.extensions().get::<ErrorClass>().copied();
+        let is_plain =
+            response.status().as_u16() >= 400 || response.extensions().get::<Outcome>().is_none();
+        if known.is_some() || is_plain {
+            return (response, known);
+        }
+        let (head, body) = response.into_parts();
+        let class = self.classify(index, &head, b"");
+        (Response::from_parts(head, body), class)
+    }
+
+    fn classify(&self, index: usize, head: &Head, body: &[u8]) -> Option<ErrorClass> {
+        let deployment = &self.parts.state.deployments[index];
+        deployment.classifier.class_of(head, body)
     }
 
     fn succeed(&mut self, mut response: Response<R>) -> StepOf<S, B, R> {
@@ -329,14 +352,9 @@ where
         let (head, body) = response.into_parts();
         // What is kept is made of data that is there.
         let data = data_of(body).unwrap_or_default();
-        let deployment = &self.parts.state.deployments[index];
-        let class = deployment.classifier.class_of(&head, &data);
+        let class = self.classify(index, &head, &data);
         let response = Response::from_parts(head, R::from(data));
-        let class = match class {
-            Some(class) => class,
-            None if response.status().as_u16() < 400 => return self.succeed(response),
-            None => ErrorClass::InvalidRequest,
-        };
+        let class = class.unwrap_or(ErrorClass::InvalidRequest);
         let failed = Failed::response(&response, class);
         self.go_on(failed, Ok(response))
     }
@@ -389,12 +407,6 @@ where
         }
         result
     }
-}
-
-/// Whether a layer below has found in a response what its status does not show.
-fn has_outcome<R>(response: &Response<R>) -> bool {
-    let outcome = response.extensions().get::<seawall_core::Outcome>();
-    outcome.is_some_and(|outcome| *outcome != seawall_core::Outcome::Success)
 }
 
 /// Whether a layer of the deployment's stack has rejected the attempt without sending it.

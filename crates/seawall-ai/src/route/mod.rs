@@ -30,6 +30,10 @@ pub use future::RouteFuture;
 pub use handle::RouterHandle;
 pub use headroom::{Available, Headroom};
 pub use service::Router;
-pub use set_model::set_model;
+pub use set_model::{ReplaceData, set_model};
 pub use snapshot::{DeploymentSnapshot, ProviderSnapshot, RouteState, RouterSnapshot, RouterState};
 pub use trace::{RouteAttempt, RouteOutcome, RouteRecorder, RouteTrace};
+
+/// What users of a router need of `seawall-core`.
+#[doc(no_inline)]
+pub use seawall_core::{Budget, BudgetConfig, BudgetHandle};

@@ -145,6 +145,18 @@ impl State {
         }
     }
 
+    /// Whether there is a deployment that a call has not excluded, available or not.
+    pub(crate) fn has_route(&self, excluded: &Excluded) -> bool {
+        self.models.iter().any(|model| {
+            let mut deployments = model.deployments.clone();
+            !excluded.excludes_window(model.context_window)
+                && deployments.any(|index| {
+                    let deployment = &self.deployments[index];
+                    !excluded.has(index, deployment.provider) && !deployment.is_blocked()
+                })
+        })
+    }
+
     fn candidates(
         &self,
         now: u64,

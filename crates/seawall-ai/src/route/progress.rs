@@ -283,7 +283,8 @@ impl Progress {
             }
         }
         let has_time = { self.meta.deadline }.is_none_or(|at| !self.state.clock.has_passed(at));
-        has_time && self.sent < self.state.max_attempts()
+        let has_route = self.deferred.is_some() || self.state.has_route(&self.excluded);
+        has_time && has_route && self.sent < self.state.max_attempts()
     }
 
     /// Remembers the first deployment to come back; the others stay excluded.

@@ -10,6 +10,19 @@ use http_body::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+/// A body whose data can be replaced: every one that can be made of data, such as `Full<Bytes>`, and that
+/// of the client of the crate `seawall`.
+pub trait ReplaceData: Body<Data = Bytes> + Clone {
+    /// Has `data` from now on.
+    fn replace_data(&mut self, data: Bytes);
+}
+
+impl<B: Body<Data = Bytes> + Clone + From<Bytes>> ReplaceData for B {
+    fn replace_data(&mut self, data: Bytes) {
+        *self = Self::from(data);
+    }
+}
+
 /// Names the model in the JSON body of a request; whether it does so now.
 ///
 /// Only the value of the field `model` changes, so whatever else the body has stays byte for byte,
@@ -30,10 +43,7 @@ use serde_json::value::RawValue;
 /// assert_eq!(body, r#"{"messages": [],  "model": "gpt-5-mini-2026", "stream": true}"#);
 /// # }
 /// ```
-pub fn set_model<B>(request: &mut Request<B>, model: &str) -> bool
-where
-    B: Body<Data = Bytes> + Clone + From<Bytes>,
-{
+pub fn set_model<B: ReplaceData>(request: &mut Request<B>, model: &str) -> bool {
     // A body that cannot be read at once must stay unread.
     let Some(data) = data_of(request.body().clone()) else {
         return false;
@@ -46,7 +56,7 @@ where
             .headers_mut()
             .insert(CONTENT_LENGTH, changed.len().into());
     }
-    *request.body_mut() = B::from(changed);
+    request.body_mut().replace_data(changed);
     true
 }
 

@@ -400,3 +400,28 @@ async fn each_deployment_gets_the_request_as_it_wants_it() {
         RouteState::Available
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_no_error_is_passed_on_unread() {
+    use seawall_core::Outcome;
+    let desk = Desk::new();
+    let router = Router::builder("desk", desk.small())
+        .describe(safe())
+        .build()
+        .unwrap();
+    for (outcome, moves) in [
+        (Outcome::Ignored, false),
+        (Outcome::QuotaExhausted { renews_in: None }, true),
+    ] {
+        let mut found = text(200, "data: {}").unwrap();
+        found.extensions_mut().insert(outcome);
+        let type_ = "text/event-stream".parse().unwrap();
+        found.headers_mut().insert("content-type", type_);
+        desk.other.next(Ok(found));
+        let reply = call(&router).await.unwrap();
+        let counts = router.handle().deployment("other").unwrap().counts;
+        assert_eq!(counts.quota_exhausted == 1, moves);
+        // There is no other deployment: either way it is the caller's.
+        assert_eq!(body(reply).await, "data: {}", "{outcome:?}");
+    }
+}

@@ -3,6 +3,8 @@
 mod attempts;
 mod circuit;
 mod handles;
+#[cfg(feature = "ai")]
+mod headroom;
 mod limits;
 mod options;
 mod permits;
