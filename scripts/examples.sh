@@ -48,6 +48,7 @@ check ai_streams '^throttled: 2 attempts, [0-9]+ pieces: ended well$' \
     '^cut off: 1 attempts?, [0-9]+ pieces: stream `openai`: the connection broke off .* contents came before$'
 check ai_spend '^question 1: reserved \$0.[0-9]+ and then spent \$0.[0-9]+ of \$0.03; ' \
     '^question [3-9]: spend budget .research.: the quota is used up; .*nothing was sent$'
+check ai_routes '^small \(tried key-[12], key-3\)$' '^small$' '^0 requests over a limit$'
 check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it 1 time' \
     'the circuit is open'
 check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'
