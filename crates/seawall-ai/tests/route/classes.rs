@@ -297,6 +297,28 @@ async fn what_was_not_sent_costs_no_budget_and_no_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_paid_for_an_attempt_that_was_not_sent_is_given_back() {
+    let desk = Desk::new();
+    let budget = Budget::new(BudgetConfig::new(0.0, 0.0, 1).unwrap());
+    let router = desk
+        .builder()
+        .budget(BudgetHandle::filled(budget.clone()))
+        .build()
+        .unwrap();
+    for key in [&desk.one, &desk.two] {
+        key.next(status(500));
+    }
+    desk.other.next(Err(rejection(Reason::BulkheadFull).into()));
+    assert_eq!(call(&router).await.unwrap().status(), 500);
+    assert_eq!((budget.balance(), budget.granted()), (1.0, 1));
+    for key in [&desk.one, &desk.two] {
+        key.next(status(500));
+    }
+    assert_eq!(answer(&router).await, "other");
+    assert_eq!(budget.balance(), 0.0, "this one was sent");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_that_a_layer_below_has_classified_needs_no_body() {
     let desk = Desk::new();
     let (router, _) = desk.first_key();

@@ -164,6 +164,37 @@ async fn a_trial_shows_that_a_provider_is_alive_by_any_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_was_rejected_is_tried_by_one_call_until_that_shows_something() {
+    let desk = Desk::new();
+    let (router, _) = desk.first_key();
+    desk.one.next(status(401));
+    assert_eq!(answer(&router).await, "other");
+    advance(599 * SECOND).await;
+    assert_eq!(state(&router, "key-1"), RouteState::Cooling);
+    advance(2 * SECOND).await;
+    assert_eq!(state(&router, "key-1"), RouteState::Recovering);
+    // A failure of the provider shows nothing of the key, a rejected key all.
+    for (reply, expected) in [
+        (status(500), RouteState::Recovering),
+        (
+            Err(rejection(Reason::BulkheadFull).into()),
+            RouteState::Recovering,
+        ),
+        (status(401), RouteState::Cooling),
+    ] {
+        desk.one.next(reply);
+        assert_eq!(answer(&router).await, "other");
+        assert_eq!(state(&router, "key-1"), expected);
+    }
+    advance(601 * SECOND).await;
+    // One call at a time.
+    desk.one.takes(SECOND);
+    let (one, two) = tokio::join!(answer(&router), answer(&router));
+    assert_eq!([one.as_str(), two.as_str()], ["key-1", "other"]);
+    assert_eq!(state(&router, "key-1"), RouteState::Available);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trial_that_is_dropped_or_not_polled_is_made_by_another_call() {
     let desk = Desk::new();
     let (router, _) = desk.first_key();

@@ -9,6 +9,7 @@ mod classes;
 mod contract;
 mod cool_downs;
 mod handle;
+mod model;
 mod picks;
 mod support;
 mod waits;

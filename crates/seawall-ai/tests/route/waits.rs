@@ -109,9 +109,11 @@ async fn a_pause_rejects_those_that_wait() {
     let second = router.clone();
     let second = tokio::spawn(async move { call(&second).await });
     tokio::time::sleep(SECOND).await;
+    let paused_at = Instant::now();
     router.handle().pause_all();
     assert_eq!(first.await.unwrap().unwrap().status(), 429);
     assert_eq!(rejected(second.await.unwrap()).reason(), Reason::Paused);
+    assert_eq!(since(paused_at), Duration::ZERO, "at once");
     assert_eq!(rejected(call(&router).await).reason(), Reason::Paused);
     router.handle().resume_all();
     assert_eq!(call(&router).await.unwrap().status(), 200);
