@@ -14,3 +14,4 @@ loom -p seawall-breaker --lib loom
 loom -p seawall-bulkhead --test loom
 loom -p seawall-ratelimit --test loom
 loom -p seawall-health --test loom
+loom -p seawall-ai --test loom

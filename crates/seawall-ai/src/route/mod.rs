@@ -62,6 +62,8 @@ mod builder;
 mod classify;
 mod config;
 mod cool_down;
+#[cfg(test)]
+mod cool_down_tests;
 mod counts;
 mod deployment;
 mod failed;
@@ -77,6 +79,7 @@ mod service;
 mod set_model;
 mod snapshot;
 mod state;
+mod sync;
 mod trace;
 
 #[doc = include_str!("../../docs/routes.md")]
