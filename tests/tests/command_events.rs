@@ -20,9 +20,9 @@ use seawall::{
     InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, QuotaSignal,
     RateLimitConfig, RateLimitLayer, RetryConfig, RetryLayer, Unit,
 };
-use seawall_ai::stream::{StreamConfig, StreamLayer};
 use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendPeriod};
+use seawall_ai::stream::{StreamConfig, StreamLayer};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);

@@ -36,9 +36,9 @@ use seawall::{
     RateLimitHandle, RetryConfig, RetryHandle, Settings, Slots, StackCounts, StackHandles,
     StackSnapshot,
 };
-use seawall_ai::stream::{StreamConfig, StreamCounts, StreamHandle, StreamSnapshot};
 use seawall_ai::estimate::{EstimateConfig, EstimateCounts, EstimateHandle, EstimateSnapshot};
 use seawall_ai::spend::{SpendConfig, SpendCounts, SpendHandle, SpendSnapshot};
+use seawall_ai::stream::{StreamConfig, StreamCounts, StreamHandle, StreamSnapshot};
 
 /// What every handle and every snapshot is.
 fn is_handle<H: InstanceHandle + Clone + std::fmt::Debug + 'static>() {}

@@ -4,23 +4,26 @@
 //! |---|---|
 //! | what does an error mean, and what may help? | [`ErrorTable`], [`ErrorClass`], [`ApiError`] |
 //! | what if a stream reports an error, stalls, or is cut off? | [`stream`] |
+//! | how many tokens does a call take of a limit? | [`estimate`] |
+//! | what does a call cost, and may it? | [`spend`] |
+//! | which key, which deployment, which model? | [`route`] |
 //!
-//! The stacks of `seawall` take both: a table as the inspector of bodies, the layer of streams around
-//! the client.
+//! The stacks of `seawall` take them: a table as the inspector of bodies, the layer of streams around
+//! the client, estimates and budgets outside, a router over several. `seawall::model` has them together.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod delivered;
 mod departure;
 mod error_class;
 mod error_table;
-pub mod stream;
 pub mod estimate;
 mod measured_body;
 mod peek;
 mod prompt;
-pub mod spend;
-mod text;
 pub mod route;
+pub mod spend;
+pub mod stream;
+mod text;
 
 pub use departure::NoteDeparture;
 pub use error_class::{ErrorClass, Fault};

@@ -182,7 +182,7 @@ const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= PATTERN_SHIFT);
 const COST: u64 = 31 << CAUSE_SHIFT;
 
 /// The patterns that a rejection can name: their ids, from 1 on, and their names in words.
-const PATTERNS: [(&str, &str); 18] = [
+const PATTERNS: [(&str, &str); 20] = [
     ("breaker", "circuit breaker"),
     ("gate", "circuit breaker"),
     ("bulkhead", "bulkhead"),

@@ -73,7 +73,7 @@ pub enum EventKind {
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;
         /// * of health monitors: `"configure_check"`, `"remove"`;
-        /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`.
+        /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`;
         /// * of routers: `"pause_all"` and `"resume_all"`, and of a deployment, with its name and the
         ///   pattern `"deployment"`, `"block"` and `"resume"`.
         ///

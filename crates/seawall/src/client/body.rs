@@ -92,6 +92,9 @@ impl seawall_http::IntoReqwestBody for RequestBody {
 impl seawall_http::reqwest_0_12::IntoReqwestBody for RequestBody {
     fn into_reqwest_body(self) -> reqwest_0_12::Body {
         self.data.into()
+    }
+}
+
 /// So that a router names the model that each of its deployments has.
 #[cfg(feature = "ai")]
 impl seawall_ai::route::ReplaceData for RequestBody {

@@ -75,6 +75,6 @@ pub use departing::Departing;
 pub use error::ClientError;
 pub use request::{RequestBuilder, StackOf};
 pub use response::{Chunks, Events, Response};
-pub use sending::{AuthError, SendError, SendFuture, Sending};
 pub use seawall_http::sse::SseEvent;
+pub use sending::{AuthError, SendError, SendFuture, Sending};
 pub use transport::{HttpBody, HttpError, HttpFuture, HttpTransport, HttpVersion};
