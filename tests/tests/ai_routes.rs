@@ -9,10 +9,11 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Legacy, Error as HyperError};
 use hyper_util::rt::TokioExecutor;
-use seawall::ai::ErrorClass;
 use seawall::ai::route::{
     BudgetHandle, Deployment, Model, RouteState, RouteTrace, Router, RouterBuilder, RouterConfig,
 };
+use seawall::ai::stream::{Dialect, StreamConfig, StreamLayer};
+use seawall::ai::{ErrorClass, ErrorTable};
 use seawall::client::{AuthError, RequestBody};
 use seawall::http_client::TransportError;
 use seawall::{
@@ -23,7 +24,7 @@ use seawall_sim::incident::Incidents;
 use seawall_sim::provider::{AiApi, Handle, Limit};
 use serde_json::{Value, json};
 use support::{Body, HyperClient, hyper_client};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -305,6 +306,77 @@ async fn in_an_outage_of_all_the_providers_see_no_more_than_the_budget_pays_for(
     let counts = handle.counts();
     let ended = counts.failure + counts.rejected + counts.rejected_below;
     assert_eq!((ended, counts.success, counts.abandoned), (60, 0, 0));
+}
+
+/// A stack with a layer of streams around its client.
+fn streaming(name: &str, api: &Handle) -> Deployment<impl Streams, Body> {
+    let config = StreamConfig::builder()
+        .dialect(Dialect::OpenAiChat)
+        .errors(ErrorTable::openai())
+        .first_content(Duration::from_millis(400))
+        .build()
+        .expect("valid");
+    let client = StreamLayer::new(name, config).layer(hyper_client());
+    let stack = seawall::ai_api(name)
+        .retry(no_retry())
+        .build()
+        .expect("valid");
+    let url = api.base_url();
+    Deployment::new(name, name, stack.layer(client))
+        .classify(ErrorTable::openai())
+        .prepare(move |request: &mut Request<Body>| redirect(request, &url))
+}
+
+/// A service of streams, whatever its type.
+trait Streams:
+    Service<Request<Body>, Response = Response<Self::Stream>, Error = Self::Failure, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    type Stream: http_body::Body<Data = bytes::Bytes, Error: std::fmt::Debug> + From<bytes::Bytes>;
+    type Failure: Rejectable + TransportError + std::fmt::Debug;
+}
+
+impl<S, B, E> Streams for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = E, Future: Send>,
+    S: Clone + Send + Sync + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: std::fmt::Debug> + From<bytes::Bytes>,
+    E: Rejectable + TransportError + std::fmt::Debug,
+{
+    type Stream = B;
+    type Failure = E;
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_before_its_first_content_goes_elsewhere_unseen() {
+    for (fault, answered) in [
+        ("fault = \"hidden_throttle\"", true),
+        ("fault = \"truncate_body\"\nshare = 0.01", true),
+        ("fault = \"stall\"", true),
+        // Some of the text is there.
+        ("fault = \"truncate_body\"\nshare = 0.7", false),
+    ] {
+        let (one, other) = (failing(fault).await, api().await);
+        let large = Model::new("large").deployment(streaming("one", &one));
+        let small = Model::new("small").deployment(streaming("other", &other));
+        let router = Router::builder("assistant", large)
+            .fallback(small)
+            .describe(safe())
+            .build()
+            .expect("valid");
+        let response = router.clone().oneshot(ask(true)).await.expect("a head");
+        assert_eq!(response.status(), StatusCode::OK, "{fault}");
+        let text = response.into_body().collect().await;
+        assert_eq!(text.is_ok(), answered, "{fault}");
+        if let Ok(text) = text {
+            assert!(text.to_bytes().ends_with(b"data: [DONE]\n\n"), "{fault}");
+        }
+        let sent = (one.stats().received, other.stats().received);
+        assert_eq!(sent, (1, u64::from(answered)), "{fault}");
+    }
 }
 
 /// The error of a client around routes.

@@ -6,7 +6,7 @@
 //! | what if a stream reports an error, stalls, or is cut off? | [`stream`] |
 //! | how many tokens does a call take of a limit? | [`estimate`] |
 //! | what does a call cost, and may it? | [`spend`] |
-//! | which key, which deployment, which model? | [`route`] |
+//! | which key, deployment or model is asked, and which one next? | [`route`] |
 //!
 //! The stacks of `seawall` take them: a table as the inspector of bodies, the layer of streams around
 //! the client, estimates and budgets outside, a router over several. `seawall::model` has them together.

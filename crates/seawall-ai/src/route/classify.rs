@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::response::Parts;
 use seawall_core::{FailureKind, Outcome};
 
-use crate::ErrorClass;
+use crate::{ErrorClass, ErrorTable};
 
 /// Finds the class of a response's error, by its head and by what was read of its body.
 ///
@@ -47,6 +47,28 @@ where
     }
 }
 
+/// A table of errors finds the class of each response whose status is an error.
+///
+/// ```
+/// use seawall_ai::route::{ClassifyResponse, Deployment};
+/// use seawall_ai::{ErrorClass, ErrorTable};
+///
+/// let (head, ()) = http::Response::builder().status(400).body(())?.into_parts();
+/// let body = br#"{"error":{"code":"context_length_exceeded","message":"too long"}}"#;
+/// let table = ErrorTable::openai();
+/// assert_eq!(table.class_of(&head, body), Some(ErrorClass::ContextLength));
+///
+/// let deployment = Deployment::<_, ()>::new("key-1", "openai", ()).classify(table);
+/// # let _ = deployment;
+/// # Ok::<(), http::Error>(())
+/// ```
+impl ClassifyResponse for ErrorTable {
+    fn class_of(&self, head: &Parts, body: &[u8]) -> Option<ErrorClass> {
+        let is_error = head.status.is_client_error() || head.status.is_server_error();
+        is_error.then(|| self.classify(head.status, &head.headers, body).class)
+    }
+}
+
 /// Finds the class of an error by the status alone, unless a layer below has put an [`Outcome`] into
 /// the response's extensions; the default of a [deployment](super::Deployment).
 ///
@@ -62,8 +84,8 @@ where
 /// | any other 4xx | `InvalidRequest` |
 ///
 /// A 404 is a wrong path as often as a model that is gone, so it is no
-/// [`ModelUnavailable`](ErrorClass::ModelUnavailable) here. Providers say more in their bodies: a
-/// classifier of the provider knows them.
+/// [`ModelUnavailable`](ErrorClass::ModelUnavailable) here. Providers say more in their bodies: an
+/// [`ErrorTable`] of the provider knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatusClasses;
 

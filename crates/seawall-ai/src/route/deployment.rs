@@ -100,8 +100,11 @@ impl<S, B> Deployment<S, B> {
         self
     }
 
-    /// Finds the class of its error responses with `classifier`; [`StatusClasses`] unless set. An
-    /// [`ErrorClass`](crate::ErrorClass) in the extensions of a response comes first.
+    /// Finds the class of its error responses with `classifier`, such as an
+    /// [`ErrorTable`](crate::ErrorTable); [`StatusClasses`] unless set. An
+    /// [`ErrorClass`](crate::ErrorClass) or an [`ApiError`](crate::ApiError), which a
+    /// [`StreamLayer`](crate::stream::StreamLayer) puts there, in the extensions of a response comes
+    /// first.
     #[must_use]
     pub fn classify(mut self, classifier: impl ClassifyResponse + 'static) -> Self {
         self.classifier = Arc::new(classifier);

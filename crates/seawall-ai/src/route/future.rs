@@ -21,7 +21,7 @@ use super::failed::Failed;
 use super::parts::Parts;
 use super::progress::{Next, Progress};
 use super::set_model::data_of;
-use crate::ErrorClass;
+use crate::{ApiError, ErrorClass};
 
 pin_project! {
     /// The response of a [`Router`](super::Router).
@@ -301,7 +301,9 @@ where
         response: Response<R>,
         index: usize,
     ) -> (Response<R>, Option<ErrorClass>) {
-        let known = response.extensions().get::<ErrorClass>().copied();
+        let found = response.extensions();
+        let by_stream = || found.get().map(|error: &ApiError| error.class);
+        let known = found.get().copied().or_else(by_stream);
         let is_plain =
             response.status().as_u16() >= 400 || response.extensions().get::<Outcome>().is_none();
         if known.is_some() || is_plain {
