@@ -20,6 +20,10 @@
 //! # Ok(()) }
 //! ```
 //!
+#![cfg_attr(
+    all(feature = "ai", feature = "catalog", feature = "client"),
+    doc = include_str!("../docs/start.md")
+)]
 //! # Which function, which type
 //!
 //! | you have | use |
@@ -27,6 +31,7 @@
 //! | a provider of the [catalogue](catalog) | [`provider`](provider()) |
 //! | a file that says which services there are | [`Config::load`](config::Config::load) |
 //! | no HTTP client yet | `Client`, or `Clients` for several: feature `client` |
+//! | an API of models: tokens, streams, several keys | the module `model`: feature `ai` |
 //! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
 //! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
@@ -64,6 +69,7 @@
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
 //! | `services` (default) | [`Services`]: any async function behind a stack, by name |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
+//! | `ai` | the modules `model` and `ai`: streams, tokens, errors and routes of models |
 //! | `boxed` | HTTP stacks in a box, to store many of different types |
 //! | `reqwest`, `reqwest-0-12` | the adapter for `reqwest::Client` of 0.13 or of 0.12, and the same for its errors |
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
@@ -97,6 +103,8 @@ mod http_handles;
 mod http_stack;
 #[cfg(feature = "catalog")]
 mod mistake;
+#[cfg(all(feature = "ai", feature = "catalog"))]
+pub mod model;
 mod preset;
 #[cfg(feature = "reload")]
 pub mod reload;

@@ -26,8 +26,8 @@ where
     L: Layer<Departure<Sending<T>, Departing>>,
 {
     pub(super) stack: L,
-    pub(super) service: L::Service,
-    pub(super) defaults: Arc<Defaults>,
+    pub(crate) service: L::Service,
+    pub(crate) defaults: Arc<Defaults>,
 }
 
 /// Declares a function for each method.

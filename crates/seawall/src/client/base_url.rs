@@ -20,7 +20,7 @@ const PATH: &str = "a path as in `/orders/7?nested=true`, or a URL of the base's
 
 /// Where a client sends its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BaseUrl {
+pub(crate) struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
     /// Without a slash at its end: empty, or `/v2`.
@@ -64,6 +64,12 @@ impl BaseUrl {
     /// Whether its connections are encrypted.
     pub(super) fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
+    }
+
+    /// The URL of the path and the query of `url`.
+    #[cfg(all(feature = "ai", feature = "catalog"))]
+    pub(crate) fn rebase(&self, url: &Uri) -> Option<Uri> {
+        self.join(url.path_and_query()?.as_str()).ok()
     }
 
     /// Whether a URL has its scheme, host and port (RFC 6454, section 5), and no user.

@@ -76,7 +76,7 @@ enum Base {
 }
 
 impl<L> ClientBuilder<L> {
-    pub(super) fn new(stack: L) -> Self {
+    pub(crate) fn new(stack: L) -> Self {
         Self {
             stack,
             around_transport: Identity::new(),
@@ -103,7 +103,7 @@ impl<L> ClientBuilder<L> {
 
     /// With what the catalogue knows of a tier and its provider.
     #[cfg(feature = "catalog")]
-    pub(super) fn of_tier(stack: L, tier: &Tier) -> Self {
+    pub(crate) fn of_tier(stack: L, tier: &Tier) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let provider = tier.provider();
         let mut builder = Self::new(stack);

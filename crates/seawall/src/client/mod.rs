@@ -1,27 +1,15 @@
 //! HTTP clients behind a stack.
 //!
-//! From nothing to protected clients of Alpaca, an order and a quote, in ten lines:
-//!
 //! ```
-//! # use seawall_sim::provider::{Broker, MarketData};
+//! # use seawall_sim::provider::MarketData;
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (broker, vendor) = (Broker::alpaca().start().await?, MarketData::alpaca().start().await?);
-//! # let (trading_url, data_url) = (broker.base_url(), vendor.base_url());
-//! use serde_json::{Value, json};
-//!
-//! // Without a URL: `.base("paper")` and `.base("live")`, which the catalogue knows.
-//! let trading = seawall::alpaca()?.client()?.base_url(trading_url);
-//! let data = seawall::alpaca_data()?.client()?.base_url(data_url);
-//! let trading = trading.header("APCA-API-KEY-ID", "key").build()?;
-//! let data = data.header("APCA-API-KEY-ID", "key").build()?;
-//! let order = json!({"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market",
-//!     "time_in_force": "day", "client_order_id": "order-1"});
-//! let placed: Value = trading.post("/v2/orders").json(&order).send().await?.json().await?;
-//! let quote: Value = data.get("/v2/stocks/AAPL/quotes/latest").send().await?.json().await?;
-//! println!("{} at {}", placed["status"], quote["quote"]["ap"]);
-//! # assert_eq!(placed["client_order_id"], "order-1");
-//! # assert!(quote["quote"]["ap"].is_number(), "{quote}");
-//! # assert_eq!(broker.executions("order-1"), 1);
+//! # let vendor = MarketData::alpaca().start().await?;
+//! # let url = vendor.base_url();
+//! let client = seawall::alpaca_data()?.client()?.base_url(url);
+//! let client = client.header("APCA-API-KEY-ID", "key").build()?;
+//! let response = client.get("/v2/stocks/AAPL/quotes/latest").send().await?;
+//! let quote: serde_json::Value = response.error_for_status().await?.json().await?;
+//! assert!(quote["quote"]["ap"].is_number());
 //! # Ok(()) }
 //! ```
 //!
@@ -73,6 +61,8 @@ pub use builder::ClientBuilder;
 pub use clients::{Clients, GetClientError};
 pub use departing::Departing;
 pub use error::ClientError;
+#[cfg(all(feature = "ai", feature = "catalog"))]
+pub(crate) use request::Defaults;
 pub use request::{RequestBuilder, StackOf};
 pub use response::{Chunks, Events, Response};
 pub use seawall_http::sse::SseEvent;

@@ -28,8 +28,8 @@ pub type StackOf<L, T> = <L as Layer<Departure<Sending<T>, Departing>>>::Service
 
 /// What the requests of a client share.
 #[derive(Debug)]
-pub(super) struct Defaults {
-    pub(super) base: BaseUrl,
+pub(crate) struct Defaults {
+    pub(crate) base: BaseUrl,
     pub(super) max_body: usize,
 }
 

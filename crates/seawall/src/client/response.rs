@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode};
 use http_body::Body;
 use seawall_core::Rejection;
 use seawall_http::sse::{SseEvent, SseParser};
@@ -69,6 +69,11 @@ impl<B> Response<B> {
     /// Its headers.
     pub fn headers(&self) -> &HeaderMap {
         self.inner.headers()
+    }
+
+    /// What layers and routers have noted beside it.
+    pub fn extensions(&self) -> &Extensions {
+        self.inner.extensions()
     }
 
     /// How long it asks to wait before the next call, by `Retry-After` and its relatives.
