@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use seawall::ai::ErrorClass;
 use seawall::ai::route::{Model, RouteOutcome, RouteTrace, Router};
-use seawall::client::ClientError;
-use seawall::model::{ModelClient, RoutedClient};
-use seawall::{Backoff, ConstMeta, Registry, RequestMeta, RetryConfig, StackBuilder};
+use seawall::ai::spend::{
+    Money, NoteUnbilled, Price, Prices, SpendBudget, SpendConfig, SpendLayer,
+};
+use seawall::ai::stream::StreamService;
+use seawall::client::{ClientError, HttpTransport, StackOf};
+use seawall::config::Config;
+use seawall::model::{ClientService, ModelClient, ModelStack, RoutedClient};
+use seawall::{Backoff, ConstMeta, Reason, Registry, RequestMeta, RetryConfig, Sent, StackBuilder};
 use serde_json::{Value, json};
 use support::ai_server::{AiServer, JSON, Script, Wire, chunk, events, response, stream};
 
@@ -185,15 +190,76 @@ async fn every_layer_is_registered_and_reset() {
     assert_eq!(handles.stack.breaker.state(), seawall::CircuitState::Closed);
 }
 
-type Routes = RoutedClient<
-    seawall::model::ClientService<
-        seawall::client::StackOf<
-            seawall::model::ModelStack,
-            seawall::ai::stream::StreamService<seawall::client::HttpTransport>,
-        >,
-    >,
-    ConstMeta,
->;
+/// A budget that pays for two calls of 400 tokens of output at a dollar a thousand, and the client.
+async fn paid(script: Script) -> (ModelClient<SpendLayer>, SpendBudget, AiServer) {
+    let server = AiServer::start([script]).await;
+    let day = SpendConfig::builder().per_day(Money::whole(1));
+    let team = SpendBudget::new("research", day.build().unwrap());
+    let price = Price::per_million("0".parse().unwrap(), "1000".parse().unwrap()).unwrap();
+    let paid = SpendLayer::new(Prices::new(price)).budget(team.clone());
+    let tier = seawall::openai().unwrap().tier("tier-2").unwrap();
+    let stack = tier.model_stack_with(|stack| attempts(stack, 3)).unwrap();
+    let client = stack.paid_by(paid).client().base_url(server.url());
+    (client.build().unwrap(), team, server)
+}
+
+fn spent(budget: &SpendBudget) -> (String, String) {
+    let snapshot = budget.handle().snapshot();
+    let day = &snapshot.periods[0];
+    (day.spent.to_string(), snapshot.reserved.to_string())
+}
+
+#[tokio::test]
+async fn a_budget_books_what_a_call_has_cost_and_rejects_what_it_cannot_pay() {
+    let (client, team, server) = paid(events(&[ROLE, WORD, STOP, USED, DONE])).await;
+    let call = async || client.post(CHAT).json(&ask(true)).send().await;
+    let [first, second] = [call().await.unwrap(), call().await.unwrap()];
+    assert_eq!(
+        spent(&team),
+        ("0".into(), "0.8".into()),
+        "both are under way"
+    );
+    let error = call().await.unwrap_err();
+    let rejection = error.rejection().unwrap();
+    assert_eq!(rejection.reason(), Reason::QuotaExhausted);
+    assert_eq!(rejection.name().as_str(), "research");
+    assert_eq!(error.sent(), Sent::No);
+    assert_eq!(server.asked().len(), 2);
+    first.text().await.unwrap();
+    assert_eq!(spent(&team), ("0.031".into(), "0.4".into()), "31 tokens");
+    drop(second);
+    assert_eq!(
+        spent(&team),
+        ("0.431".into(), "0".into()),
+        "nobody knows what it wrote"
+    );
+}
+
+#[tokio::test]
+async fn attempts_that_are_answered_with_an_error_cost_nothing() {
+    let (client, team, server) = paid(error("503 Service Unavailable", "server_error")).await;
+    let response = client.post(CHAT).json(&ask(false)).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    drop(response);
+    assert_eq!(server.asked().len(), 3);
+    assert_eq!(spent(&team), ("0".into(), "0".into()));
+}
+
+#[tokio::test]
+async fn a_service_of_a_file_has_a_client_of_models() {
+    let server = AiServer::start([events(&[ROLE, WORD, STOP, DONE])]).await;
+    for base in ["provider = \"openai\"", "kind = \"ai-api\""] {
+        let file = format!("[resilience.assistant]\n{base}\n");
+        let config = Config::loader().text("seawall.toml", file).load().unwrap();
+        let client = config.service("assistant").unwrap().model_client().unwrap();
+        let client = client.base_url(server.url()).build().unwrap();
+        assert_eq!(text(&client).await.unwrap(), "BUY");
+        assert_eq!(client.stack().handles().streams.counts().completed, 1);
+    }
+}
+
+type Transport = StreamService<NoteUnbilled<HttpTransport>>;
+type Routes = RoutedClient<ClientService<StackOf<ModelStack, Transport>>, ConstMeta>;
 
 /// Two keys of one model, and another model.
 async fn routed(one: Script, two: Script, other: Script) -> (Routes, [AiServer; 3]) {

@@ -338,3 +338,17 @@ async fn a_share_and_a_tier_reach_the_limits_of_classes() {
     assert_eq!(after, fresh.rate_limit.config());
     assert_eq!(handles(&config, "a").settings(), fresh.settings());
 }
+
+#[test]
+fn a_client_of_models_is_changed_with_its_file() {
+    let folder = Folder::new();
+    let text = "[resilience.assistant]\nprovider = \"openai\"\n";
+    let config = folder.load(text);
+    let client = config.model_client("assistant").expect("it is there");
+    let client = client.build().expect("valid");
+    let handles = client.stack().handles();
+    handles.stack.breaker.force_open();
+    folder.change(&config, &format!("{text}bulkhead.max_concurrent = 3\n"));
+    assert_eq!(handles.stack.bulkhead.config().max_concurrent(), 3);
+    assert_eq!(handles.stack.breaker.state(), CircuitState::ForcedOpen);
+}

@@ -33,6 +33,28 @@ impl ServiceConfig {
     pub fn client(&self) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
         Ok(of_service(self, self.build()?))
     }
+
+    /// A builder of a client for the models of this service: as [`client`](Self::client), with
+    /// estimates, streams and errors of AI APIs; see [`ModelStack`](crate::model::ModelStack).
+    ///
+    /// ```
+    /// use seawall::config::Config;
+    ///
+    /// let text = "[resilience.assistant]\nprovider = \"openai\"\ntier = \"tier-2\"\n";
+    /// let config = Config::loader().text("seawall.toml", text).load()?;
+    /// let client = config.service("assistant").unwrap().model_client()?;
+    /// assert_eq!(client.build()?.base_url(), "https://api.openai.com");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] where the attempt timeout leaves no time for a stream's content.
+    #[cfg(feature = "ai")]
+    pub fn model_client(&self) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
+        let tier = self.tier_of_provider().cloned();
+        Ok(crate::model::ModelStack::around(self.build()?, tier)?.client())
+    }
 }
 
 fn of_service(service: &ServiceConfig, stack: ProviderStack) -> ClientBuilder<ProviderStack> {
@@ -71,5 +93,21 @@ impl crate::reload::ReloadableConfig {
     pub fn client(&self, name: &str) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
         let kept = self.kept(name)?;
         Ok(of_service(&kept.service, kept.stack.clone()))
+    }
+
+    /// A builder of a client for the models of a service, around [its stack](Self::stack): as
+    /// [`ServiceConfig::model_client`].
+    ///
+    /// # Errors
+    ///
+    /// As [`stack`](Self::stack), and as [`ServiceConfig::model_client`].
+    #[cfg(feature = "ai")]
+    pub fn model_client(
+        &self,
+        name: &str,
+    ) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
+        let kept = self.kept(name)?;
+        let tier = kept.service.tier_of_provider().cloned();
+        Ok(crate::model::ModelStack::around(kept.stack.clone(), tier)?.client())
     }
 }

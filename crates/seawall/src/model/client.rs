@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use http::Request;
 use seawall_ai::route::Deployment;
+use seawall_ai::spend::{NoteUnbilled, NoteUnbilledLayer};
 use seawall_ai::stream::{StreamLayer, StreamService};
 use seawall_core::{Departure, InstanceName, InvalidConfig};
 use tower_layer::{Identity, Layer, Stack as LayerStack};
@@ -37,17 +38,28 @@ use crate::client::{
 /// assert_eq!(client.stack().handles().estimates.counts().settled, 1);
 /// # Ok(()) }
 /// ```
-pub type ModelClient<T = HttpTransport> = Client<ModelStack, StreamService<T>>;
+pub type ModelClient<P = Identity, T = HttpTransport> =
+    Client<ModelStack<P>, StreamService<NoteUnbilled<T>>>;
 
 /// Builds a [`ModelClient`].
-pub type ModelClientBuilder = ClientBuilder<ModelStack, LayerStack<Identity, StreamLayer>>;
+pub type ModelClientBuilder<P = Identity> = ClientBuilder<ModelStack<P>, AroundClient>;
 
-impl ModelStack {
+/// What a [`ModelClient`] has around its transport: attempts that are not billed are noted, and streams
+/// come to their end.
+pub type AroundClient = LayerStack<LayerStack<Identity, NoteUnbilledLayer>, StreamLayer>;
+
+impl<P> ModelStack<P> {
     /// A builder of a client with this stack, that knows the base URLs of the provider and the headers
     /// that it asks for.
-    pub fn client(self) -> ModelClientBuilder {
-        let (tier, streams) = (self.tier.clone(), self.streams().clone());
-        ClientBuilder::of_tier(self, &tier).layer_transport(streams)
+    pub fn client(self) -> ModelClientBuilder<P> {
+        let streams = self.streams().clone();
+        let builder = match self.tier.clone() {
+            Some(tier) => ClientBuilder::of_tier(self, &tier),
+            None => ClientBuilder::new(self),
+        };
+        builder
+            .layer_transport(NoteUnbilledLayer)
+            .layer_transport(streams)
     }
 }
 
@@ -86,9 +98,14 @@ impl Tier {
     }
 }
 
-impl<T> ModelClient<T>
+/// The service of a [`ModelClient`].
+type ModelClientService<P, T> =
+    ClientService<StackOf<ModelStack<P>, StreamService<NoteUnbilled<T>>>>;
+
+impl<P, T> ModelClient<P, T>
 where
-    ModelStack: Layer<Departure<Sending<StreamService<T>>, Departing>, Service: Clone>,
+    ModelStack<P>:
+        Layer<Departure<Sending<StreamService<NoteUnbilled<T>>>, Departing>, Service: Clone>,
 {
     /// This client as one deployment of a model, for a [router](seawall_ai::route::Router): with its
     /// URL, its credentials, what it has left, and the errors of its provider. `name` is that of the
@@ -99,12 +116,15 @@ where
     pub fn deployment(
         &self,
         name: impl Into<InstanceName>,
-    ) -> Deployment<ClientService<StackOf<ModelStack, StreamService<T>>>, RequestBody> {
-        let tier = &self.stack().tier;
-        let provider = InstanceName::new(tier.provider().name());
+    ) -> Deployment<ModelClientService<P, T>, RequestBody> {
+        let stack = self.stack();
+        let provider = match &stack.tier {
+            Some(tier) => InstanceName::new(tier.provider().name()),
+            None => stack.name(),
+        };
         Deployment::new(name, provider, self.service())
-            .headroom(self.stack().handles())
-            .classify(ModelStack::errors_of(tier))
+            .headroom(stack.handles())
+            .classify(stack.errors.clone())
     }
 }
 

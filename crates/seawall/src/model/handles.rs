@@ -5,7 +5,7 @@ use seawall_ai::route::{Available, Headroom};
 use seawall_ai::stream::StreamHandle;
 use seawall_core::{AlreadyRegistered, Registry, RequestMeta};
 
-use super::stack::TierHandles;
+use super::tier::TierHandles;
 
 /// Handles of a [`ModelStack`](super::ModelStack).
 ///

@@ -7,10 +7,11 @@
 //!   the stack take and which is settled by what the response has used, streamed or not;
 //! * [streams](seawall_ai::stream) have their first content in time and an end that is complete, or fail;
 //! * errors are [classified](seawall_ai::ErrorTable) by their text: a 429 of an empty account is no
-//!   throttle.
+//!   throttle;
+//! * [budgets](ModelStack::paid_by) of money reject what they cannot pay for, where there are some.
 //!
 //! ```text
-//! (spending ->) estimates -> deadline -> retry -> ... -> departure -> streams -> client
+//! (budgets ->) estimates -> deadline -> retry -> ... -> departure -> streams -> client
 //! ```
 
 #[cfg(feature = "client")]
@@ -19,10 +20,12 @@ mod handles;
 #[cfg(feature = "client")]
 mod routed;
 mod stack;
+mod tier;
 
 #[cfg(feature = "client")]
-pub use client::{ClientService, ModelClient, ModelClientBuilder};
+pub use client::{AroundClient, ClientService, ModelClient, ModelClientBuilder};
 pub use handles::ModelHandles;
 #[cfg(feature = "client")]
 pub use routed::{NoTransport, RoutedClient, Routing};
-pub use stack::{ModelService, ModelStack, TierHandles, TierSlots, TierStack};
+pub use stack::{ModelService, ModelStack};
+pub use tier::{TierHandles, TierSlots, TierStack};

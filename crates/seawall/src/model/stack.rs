@@ -3,44 +3,22 @@
 use std::time::Duration;
 
 use seawall_ai::estimate::{EstimateConfig, EstimateLayer, EstimateService};
+use seawall_ai::spend::SpendLayer;
 use seawall_ai::stream::{StreamConfig, StreamLayer};
 use seawall_ai::{ErrorTable, NoteDeparture};
-use seawall_breaker::BreakerLayer;
-use seawall_bulkhead::BulkheadLayer;
-use seawall_core::{AlreadyRegistered, DepartureLayer, InstanceName, InvalidConfig, Registry};
-use seawall_ratelimit::KeyedRateLimitLayer;
-use seawall_retry::RetryLayer;
-use seawall_timeout::AttemptTimeoutLayer;
-use tower_layer::Layer;
+use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Registry};
+use tower_layer::{Identity, Layer};
 
 use super::handles::ModelHandles;
-use crate::catalog::{Provider, Tier};
-use crate::{HttpHandles, HttpPolicy, HttpStack, NoLayer, Slots, StackBuilder, StackHandles};
+use super::tier::TierStack;
+use crate::StackBuilder;
+use crate::catalog::{Provider, ProviderStack, Tier};
 
 /// How much of a response that is no stream is read for its usage.
 const USAGE: usize = 1 << 20;
 
-/// The slots of a [`TierStack`].
-pub type TierSlots = Slots<
-    RetryLayer,
-    NoLayer,
-    NoLayer,
-    BulkheadLayer,
-    KeyedRateLimitLayer,
-    BreakerLayer,
-    NoLayer,
-    AttemptTimeoutLayer,
-    DepartureLayer<NoteDeparture>,
->;
-
-/// The layers of a [`ModelStack`] but for the estimates: those of a provider, with errors by a table.
-pub type TierStack = HttpStack<HttpPolicy, ErrorTable, TierSlots>;
-
-/// The handles of a [`TierStack`].
-pub type TierHandles = StackHandles<TierSlots, HttpHandles>;
-
 /// The service that a [`ModelStack`] makes of a client `S`: a type that can be named.
-pub type ModelService<S> = <ModelStack as Layer<S>>::Service;
+pub type ModelService<S, P = Identity> = <ModelStack<P> as Layer<S>>::Service;
 
 /// The stack of a tier of an AI API, with estimates of tokens; see the [module](super). The client
 /// below it has [`streams`](Self::streams) around it.
@@ -65,11 +43,16 @@ pub type ModelService<S> = <ModelStack as Layer<S>>::Service;
 /// # let _ = client;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// `P` is what pays for the calls: nothing, or [budgets](Self::paid_by).
 #[derive(Clone, Debug)]
-pub struct ModelStack {
-    pub(super) tier: Tier,
-    stack: TierStack,
+pub struct ModelStack<P = Identity> {
+    /// `None` for a service that is of no provider.
+    pub(super) tier: Option<Tier>,
+    pub(super) errors: ErrorTable,
+    payment: P,
     estimates: EstimateLayer,
+    stack: TierStack,
     streams: StreamLayer,
 }
 
@@ -104,21 +87,7 @@ impl Tier {
         &self,
         adjust: impl FnOnce(StackBuilder) -> StackBuilder,
     ) -> Result<ModelStack, InvalidConfig> {
-        let stack = self.build_with(adjust)?;
-        let name = stack.name();
-        let table = ModelStack::errors_of(self);
-        let settings = stack.handles().settings();
-        let idle = settings.body_timeout.idle();
-        let streams = streams(&table, settings.attempt_timeout.timeout(), idle)?;
-        Ok(ModelStack {
-            tier: self.clone(),
-            stack: stack
-                .inspect(table)
-                .count_tokens(USAGE)
-                .on_departure(NoteDeparture),
-            estimates: EstimateLayer::new(name, EstimateConfig::default()),
-            streams: StreamLayer::new(name, streams),
-        })
+        ModelStack::around(self.build_with(adjust)?, Some(self.clone()))
     }
 }
 
@@ -138,14 +107,60 @@ fn streams(
 }
 
 impl ModelStack {
-    pub(super) fn errors_of(tier: &Tier) -> ErrorTable {
-        match tier.provider().name() {
-            "openai" => ErrorTable::openai(),
-            "anthropic" => ErrorTable::anthropic(),
+    /// Around the stack of a tier, or of another service.
+    pub(crate) fn around(stack: ProviderStack, tier: Option<Tier>) -> Result<Self, InvalidConfig> {
+        let name = stack.name();
+        let provider = tier.as_ref().map(Tier::provider);
+        let errors = match provider.as_ref().map(Provider::name) {
+            Some("openai") => ErrorTable::openai(),
+            Some("anthropic") => ErrorTable::anthropic(),
             _ => ErrorTable::compatible(),
-        }
+        };
+        let settings = stack.handles().settings();
+        let idle = settings.body_timeout.idle();
+        let streams = streams(&errors, settings.attempt_timeout.timeout(), idle)?;
+        Ok(Self {
+            tier,
+            payment: Identity::new(),
+            estimates: EstimateLayer::new(name, EstimateConfig::default()),
+            stack: stack
+                .inspect(errors.clone())
+                .count_tokens(USAGE)
+                .on_departure(NoteDeparture),
+            streams: StreamLayer::new(name, streams),
+            errors,
+        })
     }
 
+    /// Pays for every call from the budgets of `layer`: one that they cannot pay for is rejected before
+    /// it waits for anything, and each attempt that may be billed is booked.
+    ///
+    /// ```
+    /// use seawall::ai::spend::{Money, Price, Prices, SpendBudget, SpendConfig, SpendLayer};
+    ///
+    /// let day = SpendConfig::builder().per_day(Money::whole(50)).build()?;
+    /// let team = SpendBudget::new("research", day);
+    /// // Per million tokens, by your own contract.
+    /// let prices = Prices::new(Price::per_million("15".parse()?, "75".parse()?)?);
+    /// let paid = SpendLayer::new(prices).budget(team.clone());
+    /// let client = seawall::openai()?.model_stack()?.paid_by(paid);
+    /// assert_eq!(team.handle().snapshot().periods.len(), 1);
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn paid_by(self, layer: SpendLayer) -> ModelStack<SpendLayer> {
+        ModelStack {
+            tier: self.tier,
+            errors: self.errors,
+            payment: layer,
+            estimates: self.estimates,
+            stack: self.stack,
+            streams: self.streams,
+        }
+    }
+}
+
+impl<P> ModelStack<P> {
     /// Bounds streams by these settings. Handles that were taken before are of the layer before.
     #[must_use]
     pub fn streaming(mut self, config: StreamConfig) -> Self {
@@ -190,13 +205,15 @@ impl ModelStack {
     }
 }
 
-impl<S> Layer<S> for ModelStack
+impl<S, P> Layer<S> for ModelStack<P>
 where
     TierStack: Layer<S>,
+    P: Layer<EstimateService<<TierStack as Layer<S>>::Service>>,
 {
-    type Service = EstimateService<<TierStack as Layer<S>>::Service>;
+    type Service = P::Service;
 
     fn layer(&self, client: S) -> Self::Service {
-        self.estimates.layer(self.stack.layer(client))
+        let service = self.estimates.layer(self.stack.layer(client));
+        self.payment.layer(service)
     }
 }
