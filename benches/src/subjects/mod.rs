@@ -277,9 +277,8 @@ mod tests {
         }
     }
 
-    /// The facade's HTTP stack alone does, and no more often than it did.
     #[test]
-    fn no_call_of_ours_allocates_but_for_http() {
+    fn no_call_of_ours_allocates_but_for_copies_of_headers() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -293,9 +292,10 @@ mod tests {
                 worker(10);
             });
             let most = match subject.name.split('/').collect::<Vec<_>>()[..] {
-                // Of these, two are the request's own.
-                [_, "http", case] if case.contains("-6") => 100,
-                [_, "http", _] | [_, _, "http" | "http-cloned"] => 60,
+                // Of these, two are the request's own, and two those of its copy.
+                [_, "http", case] if case.contains("-6") => 40,
+                // An error is read where a call has failed.
+                [_, "ai", "classify"] => 180,
                 // What waits is boxed.
                 [_, _, "waiting"] => 10,
                 _ => 0,
