@@ -258,29 +258,13 @@ async fn breakers() {
     let one = || BreakerLayer::new(NAME, config.clone()).handle();
     check(
         one,
-        |h| forced(h.state().as_str(), h.config().shadow()),
+        |h| forced(h.state().as_str(), h.snapshot().shadow),
         forces!(
             Pair("block", |h| control(h, Command::Block), |h| h.automatic()),
-            Pair("bypass", |h| control(h, Command::Bypass), |h| h.automatic())
+            Pair("bypass", |h| control(h, Command::Bypass), |h| h.automatic()),
+            Pair("shadow", |h| h.set_shadow(true), |h| h.set_shadow(false))
         ),
     );
-    // Shadow mode is a setting: it is ended by its inverse alone, and kept by a reset.
-    let handle = BreakerLayer::new(NAME, config.clone()).handle();
-    for force in [
-        |h: &seawall::BreakerHandle| h.force_open(),
-        |h: &seawall::BreakerHandle| h.force_closed(),
-    ] {
-        handle.set_shadow(true);
-        force(&handle);
-        handle.automatic();
-        handle.reset();
-        assert!(handle.config().shadow());
-        handle.set_shadow(false);
-        assert_eq!(
-            forced(handle.state().as_str(), handle.config().shadow()),
-            forced("", false)
-        );
-    }
     let registry = || {
         let registry: BreakerRegistry = BreakerRegistry::new(NAME, config.clone());
         registry.circuit("AAPL");

@@ -89,7 +89,10 @@ impl<D: CircuitRef> CircuitHandle<D> {
 
     /// The settings in force.
     pub fn config(&self) -> BreakerConfig {
-        Arc::unwrap_or_clone(self.circuit.config())
+        BreakerConfig {
+            shadow_command: None,
+            ..Arc::unwrap_or_clone(self.circuit.config())
+        }
     }
 
     /// Rejects every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
@@ -124,8 +127,11 @@ impl<D: CircuitRef> CircuitHandle<D> {
     }
 
     /// Closes the circuit, forgets its windows and the growth of its open time, and returns it to
-    /// its rules. Calls in flight no longer vote; counters and settings stay.
+    /// its rules and to the shadow mode of its settings. Calls in flight no longer vote; counters and
+    /// settings stay.
     pub fn reset(&self) {
+        let to_settings = |config: &BreakerConfig| config.commanded(None).map(Arc::new);
+        self.circuit.configure_with(to_settings);
         self.circuit.reset();
         self.events().commanded("reset");
     }
@@ -164,17 +170,11 @@ impl BreakerHandle {
         Ok(())
     }
 
-    /// Turns shadow mode on or off, as a change of that setting alone: in shadow mode the circuit
-    /// rejects nothing, and only counts and reports what it would have rejected.
+    /// Turns shadow mode on or off, until [`reset`](Self::reset) or [`configure`](Self::configure): in
+    /// shadow mode the circuit rejects nothing, and only counts and reports what it would have rejected.
     pub fn set_shadow(&self, on: bool) {
-        self.circuit.configure_with(|config| {
-            (config.shadow != on).then(|| {
-                Arc::new(BreakerConfig {
-                    shadow: on,
-                    ..config.clone()
-                })
-            })
-        });
+        self.circuit
+            .configure_with(|config| config.commanded(Some(on)).map(Arc::new));
         self.events().commanded_shadow(on);
     }
 }

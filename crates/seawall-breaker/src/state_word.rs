@@ -121,7 +121,7 @@ impl StateWord {
     /// The same with these settings.
     pub(crate) fn with_settings(self, config: &BreakerConfig) -> Self {
         let bit = |bit: u64, on: bool| if on { bit } else { 0 };
-        let settings = bit(SHADOW, config.shadow)
+        let settings = bit(SHADOW, config.is_shadow())
             | bit(MEASURES, config.measures())
             | bit(WINDOW, config.pace.reciprocal() != 0);
         Self((self.0 & !SETTINGS) | settings)

@@ -92,7 +92,6 @@ async fn reset_takes_every_command_back_and_keeps_counters_and_settings() {
     let s = subject(quick());
     s.times(1, Do::Fail).await;
     let failures = s.handle.counts().failure;
-    s.handle.set_shadow(true);
     let settings = s.handle.config();
     for command in [
         BreakerHandle::force_open,
@@ -107,7 +106,29 @@ async fn reset_takes_every_command_back_and_keeps_counters_and_settings() {
     }
     assert_eq!(s.handle.counts().failure, failures);
     assert_eq!(s.handle.config(), settings);
-    assert!(s.handle.snapshot().shadow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shadow_mode_is_commanded_until_a_reset_or_other_settings() {
+    for set in [false, true] {
+        let s = subject(quick().shadow(set).open_for(7 * SECOND));
+        s.handle.set_shadow(!set);
+        assert_eq!(s.handle.snapshot().shadow, !set);
+        assert_eq!(s.handle.config().shadow(), set, "the setting stays");
+        s.handle.reset();
+        assert_eq!(s.handle.snapshot().shadow, set);
+        s.handle.set_shadow(!set);
+        let settings = s.handle.config();
+        s.handle.configure(settings.clone()).expect("valid");
+        assert_eq!(s.handle.snapshot().shadow, set);
+        assert_eq!(s.handle.config(), settings);
+        s.handle.set_shadow(set);
+        s.handle.set_shadow(!set);
+        s.handle.set_shadow(set);
+        assert_eq!(s.handle.snapshot().shadow, set);
+        s.times(2, Do::Fail).await;
+        assert_eq!(s.passes(Do::Succeed).await, set, "it is in force");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,19 +187,6 @@ async fn new_settings_shorten_a_wait_for_probes_that_has_begun() {
     waiter.await.expect("no panic").expect_err("it waited");
     assert_eq!(Instant::now() - began, SECOND);
     probe.await.expect("no panic").expect("a response");
-}
-
-#[tokio::test(start_paused = true)]
-async fn shadow_mode_is_a_setting_that_can_be_switched_alone() {
-    let s = subject(quick().open_for(7 * SECOND));
-    assert!(!s.handle.config().shadow());
-    s.handle.set_shadow(true);
-    assert!(s.handle.config().shadow() && s.handle.snapshot().shadow);
-    assert_eq!(s.handle.config().open_for(), 7 * SECOND);
-    s.handle
-        .configure(quick().build().expect("valid"))
-        .expect("valid");
-    assert!(!s.handle.snapshot().shadow);
 }
 
 #[tokio::test(start_paused = true)]

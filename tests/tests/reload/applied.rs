@@ -282,12 +282,12 @@ async fn a_command_of_an_operator_holds_until_the_file_changes_that_layer() {
     handles.bulkhead.pause();
     folder.change(&config, &text(30, 3));
     assert!(
-        handles.settings().breaker.shadow(),
+        handles.breaker.snapshot().shadow,
         "the file says nothing new of the breaker"
     );
     assert_eq!(handles.settings().retry.attempts(), 3);
     folder.change(&config, &text(31, 3));
-    assert!(!handles.settings().breaker.shadow(), "now it does");
+    assert!(!handles.breaker.snapshot().shadow, "now it does");
     assert_eq!(handles.bulkhead.state(), "paused");
     // The other way: what an operator has configured is the last word until then.
     let one = RetryConfig::builder().attempts(1).build().expect("valid");

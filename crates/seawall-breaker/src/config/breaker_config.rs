@@ -60,6 +60,8 @@ pub struct BreakerConfig {
     pub(crate) abandoned_policy: AbandonedPolicy,
     pub(crate) panic_policy: PanicPolicy,
     pub(crate) shadow: bool,
+    /// What an operator has commanded in its place.
+    pub(crate) shadow_command: Option<bool>,
     pub(crate) rare: Option<Box<RareSettings>>,
     /// Made from the settings above.
     pub(crate) pace: Pace,
@@ -67,6 +69,19 @@ pub struct BreakerConfig {
 }
 
 impl BreakerConfig {
+    /// Whether shadow mode is on, by the setting or by a command.
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.shadow_command.unwrap_or(self.shadow)
+    }
+
+    /// These settings with another command about shadow mode; `None` where they have that one.
+    pub(crate) fn commanded(&self, shadow: Option<bool>) -> Option<Self> {
+        (self.shadow_command != shadow).then(|| Self {
+            shadow_command: shadow,
+            ..self.clone()
+        })
+    }
+
     seawall_core::getters! {
         /// Failures in a row that open the circuit, if that rule is on.
         pub const fn consecutive_failures -> Option<u32>;

@@ -79,6 +79,7 @@ impl BreakerConfigBuilder {
             abandoned_policy: AbandonedPolicy::Ignored,
             panic_policy: PanicPolicy::Failure,
             shadow: false,
+            shadow_command: None,
             rare: None,
             pace: Pace::NONE,
             aging: Aging::OFF,
