@@ -244,6 +244,54 @@ async fn an_auth_hook_that_fails_after_an_attempt_says_that_it_may_have_been_sen
     );
 }
 
+/// A broker would take the beginning of an order for all of it.
+#[tokio::test]
+async fn an_auth_hook_does_not_set_the_length_of_the_body() {
+    let server = WebServer::start(Router::new().fallback(any(echo))).await;
+    let client = builder(&server.url()).auth(|request| {
+        let headers = request.headers_mut();
+        headers.insert("content-length", HeaderValue::from_static("3"));
+        Ok::<_, Infallible>(())
+    });
+    let client = client.build().unwrap();
+    let error = client
+        .post("/")
+        .body("0123456789")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the auth hook failed: it sets `content-length`, which is that of the body; nothing was sent"
+    );
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_wait_of_a_server_is_bounded_and_extensions_are_passed_on() {
+    #[derive(Clone)]
+    struct Note(Arc<AtomicUsize>);
+    let late = || async { ([("retry-after", "99999999999999999999")], "wait") };
+    let server = WebServer::start(Router::new().route("/", get(late))).await;
+    let client = builder(&server.url())
+        .auth(|request| {
+            let note = request.extensions().get::<Note>().expect("it is there");
+            note.0.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(())
+        })
+        .build()
+        .unwrap();
+    let note = Note(Arc::default());
+    let response = client
+        .get("/")
+        .extension(note.clone())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.retry_after(), Some(Duration::from_secs(24 * 3600)));
+    assert_eq!(note.0.load(Ordering::Relaxed), 1);
+}
+
 #[tokio::test]
 async fn an_auth_hook_that_fails_ends_the_call_and_blames_nobody() {
     let server = WebServer::start(Router::new()).await;

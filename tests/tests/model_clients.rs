@@ -190,6 +190,23 @@ async fn every_layer_is_registered_and_reset() {
     assert_eq!(handles.stack.breaker.state(), seawall::CircuitState::Closed);
 }
 
+#[test]
+fn what_has_no_models_is_an_error() {
+    let error = seawall::alpaca().unwrap().model_client().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`provider` is `alpaca`, which is no AI API, accepted is a provider of AI APIs, such as `openai`"
+    );
+    let config = Config::loader().text("f.toml", "[resilience.orders]\nkind = \"broker\"\n");
+    let config = config.load().unwrap();
+    let error = config
+        .service("orders")
+        .unwrap()
+        .model_client()
+        .unwrap_err();
+    assert!(error.to_string().contains("`orders`"), "{error}");
+}
+
 /// A budget that pays for two calls of 400 tokens of output at a dollar a thousand, and the client.
 async fn paid(script: Script) -> (ModelClient<SpendLayer>, SpendBudget, AiServer) {
     let server = AiServer::start([script]).await;
@@ -247,14 +264,20 @@ async fn attempts_that_are_answered_with_an_error_cost_nothing() {
 
 #[tokio::test]
 async fn a_service_of_a_file_has_a_client_of_models() {
-    let server = AiServer::start([events(&[ROLE, WORD, STOP, DONE])]).await;
     for base in ["provider = \"openai\"", "kind = \"ai-api\""] {
-        let file = format!("[resilience.assistant]\n{base}\n");
+        let cut = vec![stream(), chunk(ROLE), Wire::Close];
+        let server = AiServer::start([cut, events(&[ROLE, WORD, STOP, DONE])]).await;
+        let file = format!("[resilience.assistant]\n{base}\nretry.first_wait = \"1ms\"\n");
         let config = Config::loader().text("seawall.toml", file).load().unwrap();
         let client = config.service("assistant").unwrap().model_client().unwrap();
         let client = client.base_url(server.url()).build().unwrap();
         assert_eq!(text(&client).await.unwrap(), "BUY");
-        assert_eq!(client.stack().handles().streams.counts().completed, 1);
+        let counts = client.stack().handles().streams.counts();
+        assert_eq!(
+            (counts.completed, counts.before_content),
+            (1, 1),
+            "tried again"
+        );
     }
 }
 

@@ -351,4 +351,9 @@ fn a_client_of_models_is_changed_with_its_file() {
     folder.change(&config, &format!("{text}bulkhead.max_concurrent = 3\n"));
     assert_eq!(handles.stack.bulkhead.config().max_concurrent(), 3);
     assert_eq!(handles.stack.breaker.state(), CircuitState::ForcedOpen);
+    let first = handles.streams.config().first_content();
+    assert_eq!(
+        first, None,
+        "the attempt timeout bounds it, which is changed"
+    );
 }

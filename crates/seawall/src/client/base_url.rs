@@ -43,7 +43,10 @@ impl BaseUrl {
             return Err(invalid());
         };
         let is_http = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        if !is_http || authority.host().is_empty() {
+        // A `Uri` takes ports that are none.
+        let after_user = authority.as_str().rsplit('@').next();
+        let has_bad_port = authority.port_u16().is_none() && after_user != Some(authority.host());
+        if !is_http || authority.host().is_empty() || has_bad_port {
             return Err(invalid());
         }
         if authority.as_str().contains('@') {
@@ -249,6 +252,8 @@ mod tests {
             "ftp://h",
             "https://",
             "https:///v2",
+            "https://h:",
+            "https://h:99999/v2",
             "https://h/v2?a=b",
             "https://h/#x",
             "https://h/../v2",

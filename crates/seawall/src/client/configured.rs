@@ -49,11 +49,10 @@ impl ServiceConfig {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] where the attempt timeout leaves no time for a stream's content.
+    /// [`InvalidConfig`] of a service that is no AI API.
     #[cfg(feature = "ai")]
     pub fn model_client(&self) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
-        let tier = self.tier_of_provider().cloned();
-        Ok(crate::model::ModelStack::around(self.build()?, tier)?.client())
+        of_models(self, self.build()?)
     }
 }
 
@@ -62,6 +61,20 @@ fn of_service(service: &ServiceConfig, stack: ProviderStack) -> ClientBuilder<Pr
         Some(tier) => ClientBuilder::of_tier(stack, tier),
         None => ClientBuilder::new(stack),
     }
+}
+
+#[cfg(feature = "ai")]
+fn of_models(
+    service: &ServiceConfig,
+    stack: ProviderStack,
+) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
+    if !service.has_models() {
+        let field = format!("service `{}`", service.name());
+        let accepted = "a provider or a kind of AI APIs, such as `openai` or `ai-api`";
+        return Err(InvalidConfig::new(field, "no AI API", accepted));
+    }
+    let tier = service.tier_of_provider().cloned();
+    Ok(crate::model::ModelStack::around(stack, tier)?.client())
 }
 
 #[cfg(feature = "reload")]
@@ -107,7 +120,6 @@ impl crate::reload::ReloadableConfig {
         name: &str,
     ) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
         let kept = self.kept(name)?;
-        let tier = kept.service.tier_of_provider().cloned();
-        Ok(crate::model::ModelStack::around(kept.stack.clone(), tier)?.client())
+        of_models(&kept.service, kept.stack.clone())
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Request;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use seawall_core::PrepareDeparture;
 
 use super::body::RequestBody;
@@ -60,11 +60,22 @@ impl PrepareDeparture<Request<RequestBody>, SendError> for Departing {
                 // The hook may put another body in its place.
                 let is_first = request.body().is_first();
                 hook(request)
+                    .and_then(|()| check_headers(request.headers()))
                     .map_err(|error| SendError::before_departure(AuthError { error, is_first }))
             }
             None => Ok(()),
         }
     }
+}
+
+/// The length is the body's: a shorter one would cut an order off.
+fn check_headers(headers: &HeaderMap) -> Result<(), BoxError> {
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
+        if headers.contains_key(&name) {
+            return Err(format!("it sets `{name}`, which is that of the body").into());
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Departing {

@@ -123,6 +123,13 @@ impl<'a, S> RequestBuilder<'a, S> {
         self
     }
 
+    /// Puts `value` into the extensions of the request, for layers and routers that look for one of its
+    /// type.
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.request.extensions_mut().insert(value);
+        self
+    }
+
     /// Says how much the request matters beside others, in place of what its route says.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.request.extensions_mut().insert(priority);

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Extensions, HeaderMap, StatusCode};
 use http_body::Body;
 use seawall_core::Rejection;
+use seawall_http::LONGEST_BAN;
 use seawall_http::sse::{SseEvent, SseParser};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -76,9 +77,11 @@ impl<B> Response<B> {
         self.inner.extensions()
     }
 
-    /// How long it asks to wait before the next call, by `Retry-After` and its relatives.
+    /// How long it asks to wait before the next call, by `Retry-After` and its relatives; at most
+    /// [`LONGEST_BAN`], whatever it says.
     pub fn retry_after(&self) -> Option<Duration> {
-        seawall_http::retry_after(self.headers(), SystemTime::now())
+        let asked = seawall_http::retry_after(self.headers(), SystemTime::now());
+        asked.map(|wait| wait.min(LONGEST_BAN))
     }
 
     /// The rejection that stood in the way of another attempt, where the stack would have made one:

@@ -173,6 +173,15 @@ impl ServiceConfig {
         }
     }
 
+    /// Whether it is an AI API.
+    #[cfg(feature = "ai")]
+    pub(crate) fn has_models(&self) -> bool {
+        match &self.base {
+            Base::Kind(kind) => matches!(kind, ServiceKind::AiApi | ServiceKind::AiAgents),
+            Base::Tier { tier, .. } => tier.provider().kind() == crate::catalog::Kind::AiApi,
+        }
+    }
+
     /// The settings of its layers.
     pub const fn settings(&self) -> &Settings {
         &self.numbers.settings

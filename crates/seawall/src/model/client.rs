@@ -69,7 +69,7 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// None: a file whose tiers make no stacks is not read.
+    /// [`InvalidConfig`] of a provider that has no models.
     pub fn model_client(&self) -> Result<ModelClientBuilder, InvalidConfig> {
         self.usual_tier()?.model_client()
     }

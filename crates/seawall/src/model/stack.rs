@@ -12,7 +12,7 @@ use tower_layer::{Identity, Layer};
 use super::handles::ModelHandles;
 use super::tier::TierStack;
 use crate::StackBuilder;
-use crate::catalog::{Provider, ProviderStack, Tier};
+use crate::catalog::{Kind, Provider, ProviderStack, Tier};
 
 /// How much of a response that is no stream is read for its usage.
 const USAGE: usize = 1 << 20;
@@ -44,6 +44,10 @@ pub type ModelService<S, P = Identity> = <ModelStack<P> as Layer<S>>::Service;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// The time to the first content of a stream is that of an attempt; between contents are at most a minute,
+/// or the idle time of bodies where that is longer. A [file](crate::config) has no setting for it:
+/// `handles().streams` changes it while calls run, and [`streaming`](Self::streaming) before.
+///
 /// `P` is what pays for the calls: nothing, or [budgets](Self::paid_by).
 #[derive(Clone, Debug)]
 pub struct ModelStack<P = Identity> {
@@ -61,7 +65,7 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// None: a file whose tiers make no stacks is not read.
+    /// [`InvalidConfig`] of a provider that has no models.
     pub fn model_stack(&self) -> Result<ModelStack, InvalidConfig> {
         self.usual_tier()?.model_stack()
     }
@@ -73,7 +77,7 @@ impl Tier {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build), and [`InvalidConfig`] of a provider that has no models.
     pub fn model_stack(&self) -> Result<ModelStack, InvalidConfig> {
         self.model_stack_with(|stack| stack)
     }
@@ -87,21 +91,25 @@ impl Tier {
         &self,
         adjust: impl FnOnce(StackBuilder) -> StackBuilder,
     ) -> Result<ModelStack, InvalidConfig> {
+        let provider = self.provider();
+        if provider.kind() != Kind::AiApi {
+            let value = format!("`{}`, which is no AI API", provider.name());
+            let accepted = "a provider of AI APIs, such as `openai`";
+            return Err(InvalidConfig::new("provider", value, accepted));
+        }
         ModelStack::around(self.build_with(adjust)?, Some(self.clone()))
     }
 }
 
-/// The first content comes within an attempt, and further ones as soon as the tier expects bytes.
-fn streams(
-    table: &ErrorTable,
-    first: Duration,
-    between: Option<Duration>,
-) -> Result<StreamConfig, InvalidConfig> {
+/// The attempt timeout of the stack bounds the time to the first content, also when it is changed. What
+/// comes after it comes within a minute, or as soon as the tier expects bytes.
+fn streams(table: &ErrorTable, idle: Option<Duration>) -> Result<StreamConfig, InvalidConfig> {
+    let minute = StreamConfig::default().between_contents();
     let streams = StreamConfig::builder().errors(table.clone());
-    let streams = streams.first_content(first);
-    match between {
+    let streams = streams.without_first_content();
+    match minute.max(idle) {
         Some(limit) => streams.between_contents(limit),
-        None => streams.without_between_contents(),
+        None => streams,
     }
     .build()
 }
@@ -116,9 +124,13 @@ impl ModelStack {
             Some("anthropic") => ErrorTable::anthropic(),
             _ => ErrorTable::compatible(),
         };
-        let settings = stack.handles().settings();
-        let idle = settings.body_timeout.idle();
-        let streams = streams(&errors, settings.attempt_timeout.timeout(), idle)?;
+        // A tier knows its completions; other stacks send reads twice and nothing else.
+        let stack = match tier {
+            Some(_) => stack,
+            None => stack.describe(crate::inference_routes()?),
+        };
+        let idle = stack.handles().settings().body_timeout.idle();
+        let streams = streams(&errors, idle)?;
         Ok(Self {
             tier,
             payment: Identity::new(),
