@@ -538,6 +538,33 @@ async fn what_is_wrong_with_a_body_is_reported() {
     assert_eq!(cut.sent(), Sent::Maybe);
 }
 
+/// A log has one line for an error, whatever its upstream says.
+#[tokio::test]
+async fn the_text_of_a_server_begins_no_line() {
+    let forged = || async {
+        (
+            StatusCode::BAD_REQUEST,
+            "no\n2026-01-01 INFO paid\u{1b}[31m \u{e9}",
+        )
+    };
+    let (client, _server) = client_of(Router::new().route("/", get(forged))).await;
+    let response = client.get("/").send().await.unwrap();
+    let error = response.error_for_status().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the response has the status 400 Bad Request: no\\n2026-01-01 INFO paid\\u{1b}[31m \u{e9}"
+    );
+    let error = client
+        .get("/")
+        .send()
+        .await
+        .unwrap()
+        .json::<u32>()
+        .await
+        .unwrap_err();
+    assert!(!error.to_string().contains(char::is_control), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_request_has_a_timeout_of_its_own() {
     let routes = Router::new().route("/", any(std::future::pending::<()>));

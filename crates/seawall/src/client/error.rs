@@ -218,7 +218,7 @@ impl fmt::Display for ClientError {
                 write!(f, "the response has the status {status}")
             }
             Self::Status { status, body, .. } => {
-                write!(f, "the response has the status {status}: {body}")
+                write!(f, "the response has the status {status}: {}", OneLine(body))
             }
             // The error says line and column itself.
             Self::Json {
@@ -229,10 +229,26 @@ impl fmt::Display for ClientError {
             } => write!(
                 f,
                 "the body of the response, of status {status}, is not the JSON that was expected: \
-                 {error}, near `{near}`"
+                 {error}, near `{}`",
+                OneLine(near)
             ),
             Self::NotUtf8(error) => write!(f, "the body of the response is no UTF-8: {error}"),
         }
+    }
+}
+
+/// A text of a server in a text of ours: without what would begin a line of a log, or colour one.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.chars() {
+            match char.is_control() {
+                true => write!(f, "{}", char.escape_default()),
+                false => write!(f, "{char}"),
+            }?;
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) struct Written {
 
 impl Written {
     /// Where a setting is written: for the service or, if it is not, for all.
+    #[cfg(feature = "reload")]
     pub(super) fn place(&self, id: Id) -> Option<&Place> {
         let entry = self.own.get(&id).or_else(|| self.defaults.get(&id));
         entry.map(|entry| &entry.place)
