@@ -14,6 +14,7 @@ use crate::settings::Settings;
 use super::kind::ServiceKind;
 use super::numbers::Numbers;
 use super::scope::{Entries, Entry};
+#[cfg(feature = "reload")]
 use super::set::Id;
 use super::setting::Setting;
 use super::table;
