@@ -24,7 +24,8 @@ use http::StatusCode;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
-    /// The key is wrong, revoked or not allowed to do that.
+    /// The key is wrong, revoked or not allowed to do that. Not a 403 that does not say so: a firewall
+    /// or a moderation forbids one prompt with the same status.
     Credential,
     /// The money or the quota of the account is used up; no wait of seconds helps.
     QuotaExhausted,

@@ -41,6 +41,19 @@ fn openai_account() -> Vec<ErrorRule> {
         rule(Class::Credential)
             .status(UNAUTHORIZED)
             .code("invalid_api_key"),
+        // A key without the scope: microsoft/PowerToys#32989, a 401 with the type of any bad request. As
+        // a 403 where a gateway has it so.
+        rule(Class::Credential)
+            .status(UNAUTHORIZED)
+            .status(FORBIDDEN)
+            .message("insufficient permissions"),
+        // A 403 that speaks of the key or of what it may do means the key, whoever sends it. Google's of a
+        // leaked key: continuedev/continue#11541.
+        rule(Class::Credential)
+            .status(FORBIDDEN)
+            .message("API key")
+            .message("not have permission")
+            .message("permission denied"),
         // Error codes, "429 - You exceeded your current quota", and
         // https://help.openai.com/en/articles/6614457-troubleshooting-api-usage-and-spend-limits.
         rule(Class::QuotaExhausted)
@@ -54,6 +67,10 @@ fn openai_account() -> Vec<ErrorRule> {
         rule(Class::QuotaExhausted)
             .status(TOO_MANY)
             .error_type("insufficient_quota"),
+        // The older hard limit, a 400 with the type of any bad request: dfinke/PowerShellAI#127.
+        rule(Class::QuotaExhausted)
+            .status(BAD_REQUEST)
+            .code("billing_hard_limit_reached"),
         // A 429 of an account without a valid way to pay: BerriAI/litellm#2743,
         // Chanzhaoyu/chatgpt-web#1273 (without a code).
         rule(Class::QuotaExhausted)
@@ -84,6 +101,17 @@ fn openai_request() -> Vec<ErrorRule> {
         rule(Class::ContentPolicy)
             .status(BAD_REQUEST)
             .code("image_content_policy_violation"),
+        // Quoted in songquanpeng/one-api#737, and read in microsoft/PyRIT#1463. OpenRouter has the first
+        // as a 403: https://developersdigest.tech, errors of OpenRouter.
+        rule(Class::ContentPolicy)
+            .status(BAD_REQUEST)
+            .status(FORBIDDEN)
+            .code("content_policy_violation")
+            .code("moderation_blocked"),
+        // The same without a code: RanFeng/clipsketch-ai#6.
+        rule(Class::ContentPolicy)
+            .status(BAD_REQUEST)
+            .message("rejected as a result of our safety system"),
         // Azure's OpenAI, quoted in openai/openai-agents-python#806 and in compl-ai/compl-ai#20.
         rule(Class::ContentPolicy)
             .status(BAD_REQUEST)
@@ -124,11 +152,13 @@ fn openai_provider() -> Vec<ErrorRule> {
         rule(Class::Overload)
             .status(UNAVAILABLE)
             .error_type("service_unavailable_error"),
-        // The older form, a 429: https://w3cschool.cn/openai_api/openai-api-error-codes.html.
+        // The older forms, a 429: https://w3cschool.cn/openai_api/openai-api-error-codes.html, and
+        // openai/openai-python#414.
         rule(Class::Overload)
             .status(UNAVAILABLE)
             .status(TOO_MANY)
-            .message("engine is currently overloaded"),
+            .message("engine is currently overloaded")
+            .message("currently overloaded with other requests"),
         // Error codes, "500 - The server had an error"; a code of a failed response, `response_error.py`.
         rule(Class::Server)
             .status(SERVER_ERROR)
@@ -243,6 +273,10 @@ pub(super) fn compatible() -> Vec<ErrorRule> {
             .status(FORBIDDEN)
             .status(TOO_LARGE)
             .message("maximum context length"),
+        // Google: google-gemini/gemini-cli#4231.
+        rule(Class::ContextLength)
+            .status(BAD_REQUEST)
+            .message("exceeds the maximum number of tokens allowed"),
         // llama.cpp: ggml-org/llama.cpp#15780, and with a 500 before, ggml-org/llama.cpp#19774.
         rule(Class::ContextLength)
             .status(BAD_REQUEST)
@@ -253,6 +287,16 @@ pub(super) fn compatible() -> Vec<ErrorRule> {
             .status(SERVER_ERROR)
             .message("exceeds the available context size")
             .message("Context size has been exceeded"),
+        // OpenRouter: https://openrouter.ai/docs/errors, "403: Your chosen model requires moderation and
+        // your input was flagged".
+        rule(Class::ContentPolicy)
+            .status(FORBIDDEN)
+            .message("requires moderation")
+            .message("flagged"),
+        // DeepSeek: vm0-ai/vm0#33180.
+        rule(Class::ContentPolicy)
+            .status(BAD_REQUEST)
+            .message("Content Exists Risk"),
         // The words of OpenAI without its code, as Groq has them: continuedev/continue#10832.
         rule(Class::ModelUnavailable)
             .status(NOT_FOUND)
@@ -262,13 +306,14 @@ pub(super) fn compatible() -> Vec<ErrorRule> {
 
 /// RFC 9110, with 529 as Anthropic has it (Errors), and with 402 and 503 as DeepSeek and OpenAI have
 /// them (their pages above). A 408 or 504 is a request that somebody on the way has waited for.
+///
+/// A 403 has no rule: a firewall or a moderation forbids one prompt as well as an API forbids a key, and
+/// to take the first for the second sends that prompt to every key, and leaves all of them alone.
 pub(super) fn by_status() -> Vec<ErrorRule> {
     use ErrorClass as Class;
     let rule = ErrorRule::new;
     vec![
-        rule(Class::Credential)
-            .status(UNAUTHORIZED)
-            .status(FORBIDDEN),
+        rule(Class::Credential).status(UNAUTHORIZED),
         rule(Class::QuotaExhausted).status(PAYMENT_REQUIRED),
         rule(Class::ContextLength).status(TOO_LARGE),
         rule(Class::RateLimit).status(TOO_MANY),

@@ -75,7 +75,7 @@ impl ClassifyResponse for ErrorTable {
 /// | response | class |
 /// |---|---|
 /// | an [`Outcome`] in the extensions: exhausted quota; throttled; banned | `QuotaExhausted`; `RateLimit`; `Credential` |
-/// | 401, 403 | `Credential` |
+/// | 401 | `Credential` |
 /// | 402 | `QuotaExhausted` |
 /// | 429 | `RateLimit` |
 /// | 503, 529 | `Overload` |
@@ -83,6 +83,8 @@ impl ClassifyResponse for ErrorTable {
 /// | any other 5xx | `Server` |
 /// | any other 4xx | `InvalidRequest` |
 ///
+/// A 403 may forbid one prompt (a firewall, a moderation) as well as a key, so it is the caller's: taken
+/// for a wrong key it would be sent to every other one, and all of them would be left alone.
 /// A 404 is a wrong path as often as a model that is gone, so it is no
 /// [`ModelUnavailable`](ErrorClass::ModelUnavailable) here. Providers say more in their bodies: an
 /// [`ErrorTable`] of the provider knows them.
@@ -98,7 +100,7 @@ impl ClassifyResponse for StatusClasses {
 
 const fn class_of_status(status: StatusCode) -> Option<ErrorClass> {
     Some(match status.as_u16() {
-        401 | 403 => ErrorClass::Credential,
+        401 => ErrorClass::Credential,
         402 => ErrorClass::QuotaExhausted,
         429 => ErrorClass::RateLimit,
         503 | 529 => ErrorClass::Overload,
@@ -140,7 +142,8 @@ mod tests {
             assert_eq!(class.is_some(), status >= 400, "{status}");
         }
         let class = |status| StatusClasses.class_of(&head(status), b"");
-        assert_eq!(class(403), Some(ErrorClass::Credential));
+        assert_eq!(class(401), Some(ErrorClass::Credential));
+        assert_eq!(class(403), Some(ErrorClass::InvalidRequest));
         assert_eq!(class(404), Some(ErrorClass::InvalidRequest));
         assert_eq!(class(500), Some(ErrorClass::Server));
         assert_eq!(class(504), Some(ErrorClass::Network));

@@ -88,6 +88,38 @@ async fn each_class_goes_its_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_forbidden_prompt_is_neither_sent_to_every_key_nor_held_against_them() {
+    use seawall_ai::ErrorTable;
+    const FIREWALL: &str = "<html>Attention Required!</html>";
+    const MODERATION: &str = r#"{"error":{"code":403,"message":"the model requires moderation. Your input was flagged"}}"#;
+    for body in [FIREWALL, MODERATION] {
+        for by_table in [true, false] {
+            let desk = Desk::new();
+            let key = |upstream: &Upstream| match by_table {
+                true => deployment(upstream, "alpha").classify(ErrorTable::compatible()),
+                false => deployment(upstream, "alpha"),
+            };
+            let large = Model::new("large")
+                .deployment(key(&desk.one))
+                .deployment(key(&desk.two));
+            let router = Router::builder("desk", large)
+                .fallback(desk.small())
+                .describe(safe())
+                .build()
+                .unwrap();
+            for key in [&desk.one, &desk.two] {
+                key.next(text(403, body));
+            }
+            assert_eq!(call(&router).await.unwrap().status(), 403);
+            assert_eq!(desk.calls().iter().sum::<usize>(), 1, "{body}");
+            for deployment in router.handle().snapshot().deployments {
+                assert_eq!(deployment.state, RouteState::Available, "{body}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_prompt_that_is_too_long_goes_to_a_model_that_reads_more() {
     for (windows, answered) in [
         ([Some(8), Some(16)], true),
