@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::InstanceName;
 use crate::human::Wait;
 
-/// How much it was that made a layer reject: what a circuit's [`CircuitCause`](crate::CircuitCause)
-/// is to a timeout, a deadline and a retry. It lies in the same bits, so a rejection has one of the two, and
+/// How much it was that made a layer reject, or what it was: what a circuit's
+/// [`CircuitCause`](crate::CircuitCause) is to a timeout, a deadline, a retry and a router. It lies in the same bits, so a rejection has one of the two, and
 /// it costs nothing.
 ///
 /// ```
@@ -38,12 +39,16 @@ pub enum Figure {
         /// What is left in the budget, in tenths of a token, rounded down; 4,095 stand for more.
         tenths_left: u32,
     },
+    /// What stood in the way, in words that are part of the program. A process with more than
+    /// 262,143 names loses it.
+    Because(InstanceName),
 }
 
 // Numbers of kinds that no cause of a circuit has, and not that of a rejection's cost, 31.
 const LIMIT: u32 = 30;
 const ATTEMPTS: u32 = 29;
 const BUDGET: u32 = 28;
+const BECAUSE: u32 = 27;
 const KIND_BITS: u32 = 5;
 const VALUE_BITS: u32 = 16;
 const LARGEST: u64 = (1 << VALUE_BITS) - 1;
@@ -51,6 +56,8 @@ const LARGEST: u64 = (1 << VALUE_BITS) - 1;
 const LEFT_BITS: u32 = 12;
 const MOST_LEFT: u32 = (1 << LEFT_BITS) - 1;
 const MOST_ATTEMPTS: u32 = 63;
+/// Names from this number on do not fit.
+const NO_WORDS: u32 = (1 << 18) - 1;
 /// Nanoseconds of the units of a limit.
 const UNITS: [u64; 4] = [1_000, 1_000_000, 1_000_000_000, 3_600_000_000_000];
 
@@ -64,6 +71,10 @@ impl Figure {
                 let attempts = attempts.min(MOST_ATTEMPTS) << LEFT_BITS;
                 return (attempts | tenths_left.min(MOST_LEFT)) << KIND_BITS | BUDGET;
             }
+            Self::Because(words) if words.id() < NO_WORDS => {
+                return words.id() << KIND_BITS | BECAUSE;
+            }
+            Self::Because(_) => return 0,
             Self::Attempts(attempts) => (ATTEMPTS, 0, u64::from(attempts).min(LARGEST)),
             Self::Limit(limit) => {
                 let ns = crate::ns(limit);
@@ -80,6 +91,7 @@ impl Figure {
         let unit = bits >> (KIND_BITS + VALUE_BITS);
         match bits & ((1 << KIND_BITS) - 1) {
             ATTEMPTS => Some(Self::Attempts(value)),
+            BECAUSE => Some(Self::Because(InstanceName::from_id(bits >> KIND_BITS))),
             BUDGET => Some(Self::Budget {
                 attempts: bits >> (KIND_BITS + LEFT_BITS),
                 tenths_left: bits >> KIND_BITS & MOST_LEFT,
@@ -97,6 +109,7 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Limit(limit) => write!(f, "after {}", Wait(limit)),
+            Self::Because(words) => f.write_str(words.as_str()),
             Self::Attempts(1) => f.write_str("after 1 attempt"),
             Self::Attempts(attempts) => write!(f, "after {attempts} attempts"),
             Self::Budget {
@@ -164,6 +177,21 @@ mod tests {
         );
         assert!(Figure::from_bits(Figure::Limit(Duration::MAX).to_bits()).is_some());
         assert_eq!(Figure::Attempts(3).to_string(), "after 3 attempts");
+    }
+
+    #[test]
+    fn words_survive_packing() {
+        let figure = Figure::Because("the rate limit is reached".into());
+        let bits = figure.to_bits();
+        assert!(bits < 1 << CircuitCause::BITS);
+        assert_eq!(CircuitCause::from_bits(bits), None);
+        assert_eq!(Figure::from_bits(bits), Some(figure));
+        let rejection = crate::Rejection::new(crate::Reason::NoRoute, "x").with_figure(figure);
+        assert_eq!(
+            rejection.to_string(),
+            "router `x`: no route is available (the rate limit is reached); nothing was sent"
+        );
+        assert_eq!(Figure::from_bits(0), None, "what does not fit is nothing");
     }
 
     #[test]
