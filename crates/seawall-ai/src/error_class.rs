@@ -17,7 +17,7 @@ use http::StatusCode;
 /// | [`RateLimit`](Self::RateLimit) | account | yes | yes | yes | no |
 /// | [`Overload`](Self::Overload) | provider | yes | no | yes | yes |
 /// | [`Server`](Self::Server) | provider | yes | yes | yes | yes |
-/// | [`Network`](Self::Network) | provider | yes | yes | yes | yes |
+/// | [`Network`](Self::Network) | provider | yes | yes, but after a time-out | yes | yes |
 /// | [`InvalidRequest`](Self::InvalidRequest) | request | no | no | no | no |
 ///
 /// What a response says for itself goes before that: see [`ApiError`](crate::ApiError).
@@ -111,7 +111,8 @@ impl ErrorClass {
 
     /// Whether the same model may respond to another key or account.
     ///
-    /// Not where the provider has no capacity: its other keys share that.
+    /// Not where the provider has no capacity: its other keys share that. After a time-out a
+    /// [router](crate::route) asks another provider, since the next key may be as silent.
     pub const fn may_succeed_with_another_key(self) -> bool {
         matches!(self.fault(), Fault::Account) || matches!(self, Self::Server | Self::Network)
     }
@@ -148,7 +149,14 @@ impl ErrorClass {
 impl std::fmt::Display for ErrorClass {
     /// The class in words.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+        f.write_str(self.text())
+    }
+}
+
+impl ErrorClass {
+    /// The class in words.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
             Self::Credential => "the key is not accepted",
             Self::QuotaExhausted => "money or quota is used up",
             Self::ContextLength => "the request is too long",
@@ -159,7 +167,7 @@ impl std::fmt::Display for ErrorClass {
             Self::Server => "the provider failed",
             Self::Network => "the connection failed",
             Self::InvalidRequest => "the request is not valid",
-        })
+        }
     }
 }
 

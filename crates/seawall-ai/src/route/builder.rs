@@ -61,7 +61,9 @@ impl<S, B, D> RouterBuilder<S, B, D> {
         self
     }
 
-    /// Pays for further attempts from this budget, in place of one of the router's own. Share it with a
+    /// Pays for further attempts after one that may have been executed from this budget, in place of one
+    /// of the router's own, which has 20 saved up and gets one for every five successes and one per second
+    /// ([`BudgetConfig::default`](seawall_core::BudgetConfig)). Share it with a
     /// retry or a hedge around the router, so that all further attempts of a call are paid by one: the
     /// layer that fills it has [`BudgetHandle::filled`], the others [`BudgetHandle::shared`].
     pub fn budget(mut self, budget: BudgetHandle) -> Self {
@@ -168,7 +170,7 @@ impl<S, B> Made<S, B> {
             return Err(InvalidConfig::new("context_window", 0, "at least 1"));
         }
         if model.deployments.is_empty() {
-            let field = format!("deployments of `{}`", model.name);
+            let field = format!("deployments of {}", model.name);
             return Err(InvalidConfig::new(field, "none", "at least one"));
         }
         let index = self.models.len();
@@ -199,7 +201,7 @@ impl<S, B> Made<S, B> {
             return Err(twice("deployment", deployment.name));
         }
         if deployment.weight == 0 {
-            let field = format!("weight of `{}`", deployment.name);
+            let field = format!("weight of {}", deployment.name);
             return Err(InvalidConfig::new(field, 0, "at least 1"));
         }
         let provider = self.provider(deployment.provider);

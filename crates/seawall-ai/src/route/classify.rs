@@ -47,7 +47,9 @@ where
     }
 }
 
-/// A table of errors finds the class of each response whose status is an error.
+/// A table of errors finds the class of each response whose status is an error. Of any other it is what
+/// a layer below has found in the body of the response, and put as an [`Outcome`] into its extensions: the
+/// same table as an inspector of the stack does that for an error in a 200.
 ///
 /// ```
 /// use seawall_ai::route::{ClassifyResponse, Deployment};
@@ -65,7 +67,10 @@ where
 impl ClassifyResponse for ErrorTable {
     fn class_of(&self, head: &Parts, body: &[u8]) -> Option<ErrorClass> {
         let is_error = head.status.is_client_error() || head.status.is_server_error();
-        is_error.then(|| self.classify(head.status, &head.headers, body).class)
+        if is_error {
+            return Some(self.classify(head.status, &head.headers, body).class);
+        }
+        head.extensions.get().and_then(class_of_outcome)
     }
 }
 

@@ -97,8 +97,7 @@ impl Default for RouterConfig {
     /// three times in a row.
     ///
     /// 5 s are the cool-down of LiteLLM's router. Ten attempts, since those that a limit or a wrong key
-    /// costs are quick, and a healthy key must not stay unused because others are tried first: a
-    /// provider that fails is tried once.
+    /// costs are quick, and a healthy key must not stay unused because others are tried first.
     fn default() -> Self {
         Self {
             max_attempts: 10,
@@ -137,8 +136,8 @@ impl RouterConfigBuilder {
         pub const fn max_attempts(u32);
 
         /// Sets the longest time that a call waits for a deployment to come back, in all its waits
-        /// together, at most a day; 30 s unless set, and no longer than the deadline of the request. With zero no call
-        /// waits.
+        /// together, at most a day; 30 s unless set, and no longer than the deadline of the request. With
+        /// zero no call waits. No call waits for a block to end.
         pub const fn max_wait(Duration);
 
         /// Sets for how long a deployment is left alone after a rate limit that names no wait, from

@@ -61,6 +61,22 @@ impl<S, B> Deployment<S, B> {
         }
     }
 
+    /// Sets the provider: what fails together. A deployment that a client has made has the provider of the
+    /// client's stack, and two regions with capacity of their own are two providers:
+    ///
+    /// ```
+    /// # use seawall_ai::route::Deployment;
+    /// # let of_client = |name: &'static str| Deployment::<_, ()>::new(name, "azure", ());
+    /// let east = of_client("key-1").provider("azure-east");
+    /// let west = of_client("key-2").provider("azure-west");
+    /// # let _ = (east, west);
+    /// ```
+    #[must_use]
+    pub fn provider(mut self, provider: impl Into<InstanceName>) -> Self {
+        self.provider = provider.into();
+        self
+    }
+
     /// Sets how often it is chosen beside others of which as much is left, from 1; 1 unless set.
     #[must_use]
     pub const fn weight(mut self, weight: u32) -> Self {

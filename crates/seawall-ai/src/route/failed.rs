@@ -19,6 +19,10 @@ pub(crate) struct Failed {
     pub(crate) executed: bool,
     /// Whether the attempt may have been sent.
     pub(crate) sent: bool,
+    /// Whether no response came in time, which is true of the provider, and not of one key.
+    pub(crate) timed_out: bool,
+    /// Whether the same deployment may succeed after a moment.
+    pub(crate) may_return: bool,
     /// How long the provider, or a layer below, asks to wait.
     pub(crate) wait: Option<Duration>,
 }
@@ -34,11 +38,15 @@ pub(crate) enum Kind {
 impl Failed {
     /// A response that reports an error of that class.
     pub(crate) fn response<R>(response: &Response<R>, class: ErrorClass) -> Self {
+        let found = response.extensions().get().and_then(Outcome::retry_after);
+        let asked = asked_wait(response).or(found);
         Self {
             kind: Kind::Class(class),
             executed: may_be_executed(response.status(), class),
             sent: true,
-            wait: wait_of(response),
+            timed_out: class == ErrorClass::Network,
+            may_return: class == ErrorClass::Server && asked != Some(NEVER),
+            wait: asked.filter(|wait| *wait != NEVER),
         }
     }
 
@@ -56,6 +64,8 @@ impl Failed {
             kind: Kind::Rejected(reason),
             executed: false,
             sent: false,
+            timed_out: false,
+            may_return: false,
             wait: None,
         }
     }
@@ -68,16 +78,20 @@ impl Failed {
             Reason::Panicked => Kind::Class(ErrorClass::Server),
             _ => Kind::Class(ErrorClass::Network),
         };
+        let panicked = kind == Kind::Class(ErrorClass::Server);
         Self {
             kind,
             executed: sent,
             sent,
+            timed_out: sent && !panicked,
+            may_return: panicked,
             wait,
         }
     }
 
     fn outcome(outcome: &Outcome) -> Self {
         let sent = *outcome != Outcome::Failure(FailureKind::NotSent);
+        let timed_out = *outcome == Outcome::Failure(FailureKind::Timeout);
         let class = match outcome {
             // The body of the request failed.
             Outcome::Ignored => ErrorClass::InvalidRequest,
@@ -92,6 +106,8 @@ impl Failed {
             kind: Kind::Class(class),
             executed: sent && !matches!(outcome, Outcome::Throttled { .. }),
             sent,
+            timed_out,
+            may_return: !timed_out && matches!(class, ErrorClass::Server | ErrorClass::Network),
             wait: outcome.retry_after(),
         }
     }
@@ -119,15 +135,16 @@ fn may_be_executed(status: StatusCode, class: ErrorClass) -> bool {
     !(is_class && (turned_away || status.as_u16() == 529))
 }
 
-fn wait_of<R>(response: &Response<R>) -> Option<Duration> {
+/// Asked for by a response that must not be retried: it means this request, not the others.
+const NEVER: Duration = Duration::MAX;
+
+fn asked_wait<R>(response: &Response<R>) -> Option<Duration> {
     let asked = retry_after(response.headers(), SystemTime::now());
     let by_limits = || {
         const CLASSIFIER: HttpClassifier = HttpClassifier::new();
         CLASSIFIER.retry_after(Ok::<_, &Infallible>(response))
     };
-    // A response that must not be retried asks for the longest wait there is, and means this request.
-    let wait = asked.or_else(by_limits);
-    wait.filter(|wait| *wait != Duration::MAX)
+    asked.or_else(by_limits)
 }
 
 #[cfg(test)]
@@ -181,23 +198,24 @@ mod tests {
         assert!(!local.sent && !local.executed);
         let late = of(Reason::AttemptTimeout, Sent::Maybe);
         assert_eq!(late.kind, Kind::Class(ErrorClass::Network));
-        assert!(late.sent && late.executed);
+        assert!(late.sent && late.executed && late.timed_out && !late.may_return);
         let panicked = of(Reason::Panicked, Sent::Maybe);
         assert_eq!(panicked.kind, Kind::Class(ErrorClass::Server));
     }
 
     #[test]
     fn the_wait_is_that_of_the_headers() {
+        let of = |response: &Response<()>| Failed::response(response, ErrorClass::Server);
         let mut throttled = response(429);
-        assert_eq!(wait_of(&throttled), None);
+        assert_eq!(of(&throttled).wait, None);
         throttled
             .headers_mut()
             .insert("retry-after", "7".parse().expect("a value"));
-        assert_eq!(wait_of(&throttled), Some(Duration::from_secs(7)));
+        assert_eq!(of(&throttled).wait, Some(Duration::from_secs(7)));
         let mut never = response(500);
         never
             .headers_mut()
             .insert("x-should-retry", "false".parse().expect("a value"));
-        assert_eq!(wait_of(&never), None);
+        assert_eq!((of(&never).wait, of(&never).may_return), (None, false));
     }
 }

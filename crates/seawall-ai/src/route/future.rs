@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::failed::Failed;
 use super::parts::Parts;
-use super::progress::{Next, Progress};
+use super::progress::{Follow, Next, Progress};
 use super::set_model::data_of;
 use crate::{ApiError, ErrorClass};
 
@@ -285,10 +285,13 @@ where
             None => self.keep(response, None, index),
             Some(class) => {
                 let failed = Failed::response(&response, class);
-                if self.progress.failed(failed) && self.request.is_some() {
-                    return self.keep(response, Some(failed), index);
+                match self.progress.failed(failed) {
+                    Follow::Yes if self.request.is_some() => {
+                        self.keep(response, Some(failed), index)
+                    }
+                    Follow::No(obstacle) => Step::Complete(self.stop(Ok(response), obstacle)),
+                    Follow::Yes => Step::Complete(self.complete(Ok(response))),
                 }
-                Step::Complete(self.complete(Ok(response)))
             }
         }
     }
@@ -363,29 +366,41 @@ where
 
     /// Another choice, if the failure allows it; the end of the call otherwise.
     fn go_on(&mut self, failed: Failed, result: Result<Response<R>, S::Error>) -> StepOf<S, B, R> {
-        let may_follow = self.progress.failed(failed) && self.request.is_some();
+        let follow = self.progress.failed(failed);
         // The rejection of a layer says less than what a deployment has answered before.
         let is_news = failed.sent || !matches!(self.last, Some(ref last) if !is_rejected(last));
         if is_news {
             self.last = Some(result);
         }
-        if may_follow {
-            return Step::Next(Stage::Choosing);
-        }
+        let obstacle = match follow {
+            Follow::Yes if self.request.is_some() => return Step::Next(Stage::Choosing),
+            Follow::Yes => None,
+            Follow::No(obstacle) => obstacle,
+        };
         match self.last.take() {
-            Some(result) => Step::Complete(self.complete(result)),
+            Some(result) => Step::Complete(self.stop(result, obstacle)),
             None => self.end_without_request(),
         }
+    }
+
+    /// The call ends with that result; a response is marked with what stood in the way of another
+    /// attempt.
+    fn stop(
+        &mut self,
+        mut result: Result<Response<R>, S::Error>,
+        obstacle: Option<Rejection>,
+    ) -> Result<Response<R>, S::Error> {
+        if let (Ok(response), Some(obstacle)) = (&mut result, obstacle) {
+            READ.mark(response, obstacle);
+        }
+        self.complete(result)
     }
 
     /// No further attempt: the caller gets the last answer of a deployment, marked with the rejection,
     /// or the rejection.
     fn end(&mut self, rejection: Rejection) -> StepOf<S, B, R> {
         Step::Complete(match self.last.take() {
-            Some(Ok(mut response)) => {
-                READ.mark(&mut response, rejection);
-                self.complete(Ok(response))
-            }
+            Some(Ok(response)) => self.stop(Ok(response), Some(rejection)),
             Some(Err(error)) if !is_unsent(&error) || rejection.retry_after().is_none() => {
                 self.complete(Err(error))
             }

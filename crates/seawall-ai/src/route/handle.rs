@@ -86,7 +86,8 @@ impl RouterHandle {
         self.state.budget.budget()
     }
 
-    /// Chooses a deployment no more, until it is [resumed](Self::resume). Attempts under way go on.
+    /// Chooses a deployment no more, until it is [resumed](Self::resume). Attempts under way go on. A
+    /// block names no end, so no call waits for it: with all blocked, calls are rejected at once.
     /// `false` when there is none of that name.
     pub fn block(&self, name: &str) -> bool {
         let Some(deployment) = self.find(name) else {

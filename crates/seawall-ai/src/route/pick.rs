@@ -6,6 +6,7 @@ use seawall_core::{EventSource, RequestMeta, ns};
 
 use super::cool_down::{CoolDown, Standing, Trial};
 use super::state::{DeploymentState, ModelState, State, recover};
+use crate::ErrorClass;
 
 /// The most deployments of a router: their sets are bits of a word.
 pub(crate) const MAX_DEPLOYMENTS: usize = 64;
@@ -109,7 +110,64 @@ impl Search {
     }
 }
 
+/// What stands in the way of a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Cooling(ErrorClass),
+    OnTrial,
+    Limits,
+    Blocked,
+}
+
+impl Obstacle {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Cooling(class) => class.text(),
+            Self::OnTrial => "a trial is under way",
+            Self::Limits => "the limits of the deployments are used up",
+            Self::Blocked => "blocked by an operator",
+        }
+    }
+}
+
 impl State {
+    /// What stands in the way of the deployment that comes back first, of those that are not excluded.
+    pub(crate) fn obstacle(
+        &self,
+        now: u64,
+        meta: &RequestMeta,
+        excluded: &Excluded,
+    ) -> Option<Obstacle> {
+        let all = self.deployments.iter().enumerate();
+        let left = all.filter(|(index, deployment)| {
+            let window = self.models[deployment.model].context_window;
+            !excluded.has(*index, deployment.provider) && !excluded.excludes_window(window)
+        });
+        let first = left
+            .map(|(_, deployment)| self.obstacle_of(now, meta, deployment))
+            .min_by_key(|(until, _)| *until);
+        first.map(|(_, obstacle)| obstacle)
+    }
+
+    fn obstacle_of(&self, now: u64, meta: &RequestMeta, one: &DeploymentState) -> (u64, Obstacle) {
+        if one.is_blocked() {
+            return (u64::MAX, Obstacle::Blocked);
+        }
+        let provider = self.provider_of(one).cool_down.cooling(now);
+        let cooling = one.cool_down.cooling(now).max(provider);
+        if let Some((until, class)) = cooling {
+            return (until, Obstacle::Cooling(class));
+        }
+        if let Some((until, _)) = self.unavailable(now, one) {
+            return (until, Obstacle::OnTrial);
+        }
+        let wait = one.headroom.as_ref().map(|it| it.available(meta).wait());
+        let until = wait
+            .flatten()
+            .map_or(u64::MAX - 1, |wait| now.saturating_add(ns(wait)));
+        (until, Obstacle::Limits)
+    }
+
     /// Chooses a deployment for a call that has tried what is `excluded`.
     pub(crate) fn pick(&self, now: u64, meta: &RequestMeta, excluded: &Excluded) -> Picked {
         let mut search = Search {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{Reason, Rejection, RequestMeta, Withdrawal, ns};
+use seawall_core::{Figure, InstanceName, Reason, Rejection, RequestMeta, Sent, Withdrawal, ns};
 use tokio::time::Instant;
 
 use super::failed::{Failed, Kind};
@@ -28,11 +28,36 @@ pub(crate) struct Progress {
     last: Option<Failed>,
     /// When no wait lasts longer; set with the first one.
     waits_until: Option<u64>,
-    /// The first of the deployments whose own stack has rejected an attempt to come back.
-    deferred: Option<(u64, usize)>,
+    /// The first to come back of the deployments that failed, and may succeed after a moment.
+    deferred: Option<Deferred>,
+    /// Attempts that failed by the provider or by their connection, and not by a time-out.
+    faults: u32,
     trace: RouteTrace,
     recorder: Option<RouteRecorder>,
     is_over: bool,
+}
+
+/// A deployment that is asked again from then on, if nothing else is left.
+#[derive(Clone, Copy, Debug)]
+struct Deferred {
+    at: u64,
+    index: usize,
+    kind: Kind,
+}
+
+/// After so many faults a call goes back to none of the deployments that had them; a retry makes as
+/// many attempts.
+const MOST_FAULTS: u32 = 3;
+
+/// The longest wait before a deployment is asked again after the first fault of a call, doubled with
+/// each; the wait is drawn from zero on ("full jitter").
+const FAULT_WAIT: u64 = 500_000_000;
+
+/// Whether another attempt may follow one that failed.
+pub(crate) enum Follow {
+    Yes,
+    /// Not, for that reason; without one where the error is the caller's and means no deployment.
+    No(Option<Rejection>),
 }
 
 /// What comes next.
@@ -61,6 +86,7 @@ impl Progress {
             last: None,
             waits_until: None,
             deferred: None,
+            faults: 0,
             trace: RouteTrace::default(),
             recorder,
             is_over: false,
@@ -77,10 +103,12 @@ impl Progress {
             self.began = now;
         }
         if state.is_paused() {
-            return Next::End(state.events.rejection(Reason::Paused));
+            return Next::End(self.rejection(Reason::Paused));
         }
-        self.readmit(now);
-        let picked = state.pick(now, &self.meta, &self.excluded);
+        let mut picked = state.pick(now, &self.meta, &self.excluded);
+        if !matches!(picked, Picked::Deployment(_)) && self.readmit(now) {
+            picked = state.pick(now, &self.meta, &self.excluded);
+        }
         match picked {
             Picked::Deployment(claimed) => {
                 if is_first {
@@ -88,7 +116,7 @@ impl Progress {
                 }
                 if !self.pay() {
                     self.state.give_back(&claimed);
-                    return Next::End(state.events.rejection(Reason::BudgetExhausted));
+                    return Next::End(self.unpaid());
                 }
                 self.running = Some(Running {
                     claimed,
@@ -107,22 +135,21 @@ impl Progress {
         }
     }
 
-    /// A deployment whose own stack rejected an attempt may be asked again.
-    fn readmit(&mut self, now: u64) {
-        if let Some((at, index)) = self.deferred
-            && at <= now
-        {
-            self.deferred = None;
-            self.excluded.readmit(index);
-        }
+    /// Where nothing else is left, a deployment that failed may be asked again after a while; whether
+    /// one may be now.
+    fn readmit(&mut self, now: u64) -> bool {
+        let Some(deferred) = self.deferred.take_if(|deferred| deferred.at <= now) else {
+            return false;
+        };
+        self.excluded.readmit(deferred.index);
+        true
     }
 
-    /// Pays for a further attempt, unless nothing was sent so far or that is paid for already.
+    /// Pays for a further attempt, if the last one may have been executed and that is not paid for
+    /// already: one that was turned away has cost the provider next to nothing.
     fn pay(&mut self) -> bool {
-        let Some(last) = self
-            .last
-            .filter(|_| self.sent > 0 && self.payment.is_none())
-        else {
+        let is_owed = |last: &Failed| last.executed && self.payment.is_none();
+        let Some(last) = self.last.filter(is_owed) else {
             return true;
         };
         self.payment = self.state.budget.withdraw(last.cost_class());
@@ -138,7 +165,7 @@ impl Progress {
         if self.last.is_none() {
             state.note_exhausted(true);
         }
-        let deferred = self.deferred.map(|(at, _)| at);
+        let deferred = self.deferred.map(|deferred| deferred.at);
         let at = match (at, deferred) {
             (Some(at), Some(deferred)) => Some(at.min(deferred)),
             (at, deferred) => at.or(deferred),
@@ -157,14 +184,44 @@ impl Progress {
             at => return Next::End(self.no_route(now, at)),
         };
         if !self.pay() {
-            return Next::End(state.events.rejection(Reason::BudgetExhausted));
+            return Next::End(self.unpaid());
         }
         // Timers fire on whole milliseconds, and never before.
         Next::Wait(state.clock.instant(until))
     }
 
+    /// A rejection of the router, of a call that may have been sent before.
+    fn rejection(&self, reason: Reason) -> Rejection {
+        let sent = if self.sent > 0 { Sent::Maybe } else { Sent::No };
+        self.state.events.rejection(reason).with_sent(sent)
+    }
+
+    fn unpaid(&self) -> Rejection {
+        let rejection = self.rejection(Reason::BudgetExhausted);
+        match self.state.budget.budget() {
+            Some(budget) => rejection.with_figure(Figure::Budget {
+                attempts: self.sent,
+                tenths_left: (budget.balance() * 10.0) as u32,
+            }),
+            None => rejection,
+        }
+    }
+
+    /// Why nothing is left, and when the first deployment comes back.
     fn no_route(&self, now: u64, at: Option<u64>) -> Rejection {
-        let rejection = self.state.events.rejection(Reason::NoRoute);
+        let mut rejection = self.rejection(Reason::NoRoute);
+        let deferred = self.deferred.filter(|deferred| at == Some(deferred.at));
+        let why = match deferred.map(|deferred| deferred.kind) {
+            Some(Kind::Rejected(reason)) => Some(InstanceName::new(&reason.to_string())),
+            Some(Kind::Class(class)) => Some(InstanceName::new(class.text())),
+            None => {
+                let obstacle = self.state.obstacle(now, &self.meta, &self.excluded);
+                obstacle.map(|obstacle| InstanceName::new(obstacle.text()))
+            }
+        };
+        if let Some(why) = why {
+            rejection = rejection.with_figure(Figure::Because(why));
+        }
         match at {
             Some(at) => rejection.with_retry_after_ns(at.saturating_sub(now)),
             None => rejection,
@@ -217,9 +274,9 @@ impl Progress {
     }
 
     /// The attempt has failed; whether another one may follow.
-    pub(crate) fn failed(&mut self, failed: Failed) -> bool {
+    pub(crate) fn failed(&mut self, failed: Failed) -> Follow {
         let Some(running) = self.running.take() else {
-            return false;
+            return Follow::No(None);
         };
         let now = self.state.clock.now();
         self.state.learn(&running, &failed, now);
@@ -238,7 +295,7 @@ impl Progress {
         self.may_follow_after(&running, &failed, now)
     }
 
-    fn may_follow_after(&mut self, running: &Running, failed: &Failed, now: u64) -> bool {
+    fn may_follow_after(&mut self, running: &Running, failed: &Failed, now: u64) -> Follow {
         let index = running.claimed.index;
         let deployment = &self.state.deployments[index];
         let outcome = match failed.kind {
@@ -251,24 +308,28 @@ impl Progress {
             .cooling(now)
             .is_some();
         self.note(running, now, outcome);
-        if !failed.may_be_repeated(&self.meta) {
-            return false;
-        }
         match failed.kind {
+            Kind::Class(ErrorClass::ContentPolicy | ErrorClass::InvalidRequest) => {
+                return Follow::No(None);
+            }
+            _ if !failed.may_be_repeated(&self.meta) => {
+                return Follow::No(Some(self.rejection(Reason::OutcomeUnknown)));
+            }
             Kind::Rejected(_) => {
                 self.excluded.deployment(index);
-                let wait = failed.wait.map(|wait| ns(wait).max(MIN_DEFERRAL));
-                let at = wait.map(|wait| now.saturating_add(wait));
-                self.defer(at, index);
+                if let Some(wait) = failed.wait {
+                    let at = now.saturating_add(ns(wait).max(MIN_DEFERRAL));
+                    let kind = failed.kind;
+                    self.defer(Deferred { at, index, kind });
+                }
             }
-            Kind::Class(ErrorClass::ContentPolicy | ErrorClass::InvalidRequest) => return false,
             Kind::Class(ErrorClass::ContextLength) => {
                 let window = self.state.models[model].context_window;
                 let reads_more = |other: &ModelState| {
                     window.is_some_and(|window| other.context_window.is_some_and(|o| o > window))
                 };
                 if !self.state.models.iter().any(reads_more) {
-                    return false;
+                    return Follow::No(Some(self.nothing_left(failed)));
                 }
                 self.excluded.window = self.excluded.window.max(window);
             }
@@ -278,21 +339,63 @@ impl Progress {
             // It cools down, and may come back while the call waits.
             Kind::Class(ErrorClass::RateLimit) => {}
             Kind::Class(ErrorClass::Overload) if is_cooling => {}
-            Kind::Class(ErrorClass::Overload | ErrorClass::Server | ErrorClass::Network) => {
+            Kind::Class(ErrorClass::Overload) => self.excluded.provider(provider),
+            // Silence is that of the provider, whose other keys are not waited for as long.
+            Kind::Class(ErrorClass::Server | ErrorClass::Network) if failed.timed_out => {
                 self.excluded.provider(provider);
             }
+            Kind::Class(ErrorClass::Server | ErrorClass::Network) => {
+                self.excluded.deployment(index);
+                self.return_after_fault(failed, index, now);
+            }
         }
-        let has_time = { self.meta.deadline }.is_none_or(|at| !self.state.clock.has_passed(at));
-        let has_route = self.deferred.is_some() || self.state.has_route(&self.excluded);
-        has_time && has_route && self.sent < self.state.max_attempts()
+        self.has_chance(failed)
+    }
+
+    /// Whether there is time, a route and an attempt left after a failure.
+    fn has_chance(&self, failed: &Failed) -> Follow {
+        if { self.meta.deadline }.is_some_and(|at| self.state.clock.has_passed(at)) {
+            return Follow::No(Some(self.rejection(Reason::DeadlineExceeded)));
+        }
+        if self.sent >= self.state.max_attempts() {
+            let attempts = Figure::Attempts(self.sent);
+            let rejection = self.rejection(Reason::NoRoute).with_figure(attempts);
+            return Follow::No(Some(rejection));
+        }
+        match self.deferred.is_some() || self.state.has_route(&self.excluded) {
+            true => Follow::Yes,
+            false => Follow::No(Some(self.nothing_left(failed))),
+        }
+    }
+
+    /// Every route has failed for this call, the last one like that.
+    fn nothing_left(&self, failed: &Failed) -> Rejection {
+        let why = match failed.kind {
+            Kind::Class(class) => InstanceName::new(class.text()),
+            Kind::Rejected(reason) => InstanceName::new(&reason.to_string()),
+        };
+        let rejection = self.rejection(Reason::NoRoute);
+        rejection.with_figure(Figure::Because(why))
+    }
+
+    /// A fault may be over in a moment: the deployment is asked again, where nothing else is left.
+    fn return_after_fault(&mut self, failed: &Failed, index: usize, now: u64) {
+        self.faults += 1;
+        if self.faults >= MOST_FAULTS {
+            let is_fault = |deferred: &mut Deferred| matches!(deferred.kind, Kind::Class(_));
+            self.deferred.take_if(is_fault);
+        } else if failed.may_return {
+            let drawn = self.state.draw(FAULT_WAIT << (self.faults - 1));
+            let wait = failed.wait.map_or(drawn, |asked| ns(asked).max(drawn));
+            let (at, kind) = (now.saturating_add(wait), failed.kind);
+            self.defer(Deferred { at, index, kind });
+        }
     }
 
     /// Remembers the first deployment to come back; the others stay excluded.
-    fn defer(&mut self, at: Option<u64>, index: usize) {
-        if let Some(at) = at
-            && self.deferred.is_none_or(|(other, _)| at < other)
-        {
-            self.deferred = Some((at, index));
+    fn defer(&mut self, next: Deferred) {
+        if self.deferred.is_none_or(|other| next.at < other.at) {
+            self.deferred = Some(next);
         }
     }
 

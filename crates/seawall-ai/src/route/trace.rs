@@ -67,7 +67,8 @@ impl RouteTrace {
 }
 
 /// Receives the [`RouteTrace`] of a call, also of one that ends with an error or is given up: put a
-/// clone into the extensions of its request.
+/// clone into the extensions of its request. A client's request takes one by
+/// `.extension(recorder.clone())`.
 ///
 /// ```
 /// use http::Request;

@@ -119,7 +119,7 @@ async fn a_budget_gets_back_what_a_dropped_call_has_not_spent() {
         .budget(seawall_core::BudgetHandle::filled(budget.clone()))
         .build()
         .unwrap();
-    desk.other.next(retry_after(429, 20));
+    desk.other.next(retry_after(503, 20));
     let dropped = router.clone();
     let dropped = tokio::spawn(async move { call(&dropped).await });
     sleep(SECOND).await;

@@ -78,8 +78,10 @@ async fn each_class_goes_its_way() {
             ErrorClass::Credential
             | ErrorClass::QuotaExhausted
             | ErrorClass::ModelUnavailable
-            | ErrorClass::RateLimit => "the other key, and the other model",
-            ErrorClass::Overload | ErrorClass::Server | ErrorClass::Network => "the other model",
+            | ErrorClass::RateLimit
+            | ErrorClass::Server => "the other key, and the other model",
+            // A response of this class is a time-out.
+            ErrorClass::Overload | ErrorClass::Network => "the other model",
             // The prompt is too long, refused or wrong.
             _ => "the error",
         };
@@ -168,8 +170,10 @@ async fn a_rate_limited_key_is_passed_over_without_a_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_answer_of_a_provider_is_what_the_caller_gets() {
+    let twice = || config(|c| c.max_attempts(2));
     let desk = Desk::new();
-    let (router, _) = desk.first_key();
+    let (router, handle) = desk.first_key();
+    handle.configure(twice()).unwrap();
     desk.one.next(text(500, "out of order"));
     desk.other.next(text(502, "too much"));
     let reply = call(&router).await.unwrap();
@@ -184,7 +188,9 @@ async fn the_last_answer_of_a_provider_is_what_the_caller_gets() {
     // A rejection after it says less.
     let desk = Desk::new();
     let (router, _) = desk.first_key();
-    desk.one.next(text(500, "out of order"));
+    for _ in 0..3 {
+        desk.one.next(text(500, "out of order"));
+    }
     desk.other.next(Err(rejection(Reason::CircuitOpen).into()));
     let reply = call(&router).await.unwrap();
     assert_eq!(
@@ -194,7 +200,8 @@ async fn the_last_answer_of_a_provider_is_what_the_caller_gets() {
 
     // An error after it is the last answer.
     let desk = Desk::new();
-    let (router, _) = desk.first_key();
+    let (router, handle) = desk.first_key();
+    handle.configure(twice()).unwrap();
     desk.one.next(text(500, "out of order"));
     desk.other.next(reset());
     assert!(matches!(call(&router).await, Err(Error::Inner(_))));
@@ -289,7 +296,9 @@ async fn attempts_are_bounded_by_count_budget_and_deadline() {
         .budget(BudgetHandle::filled(budget))
         .build()
         .unwrap();
-    all_limited(&desk);
+    for upstream in [&desk.one, &desk.two, &desk.other] {
+        upstream.next(status(500));
+    }
     let reply = call(&router).await.unwrap();
     let mark = reply.extensions().get::<seawall_core::Rejection>().unwrap();
     assert_eq!(mark.reason(), Reason::BudgetExhausted);
@@ -335,17 +344,15 @@ async fn what_has_paid_for_an_attempt_that_was_not_sent_is_given_back() {
     let router = desk
         .builder()
         .budget(BudgetHandle::filled(budget.clone()))
+        .config(config(|c| c.max_wait(Duration::ZERO)))
         .build()
         .unwrap();
-    for key in [&desk.one, &desk.two] {
-        key.next(status(500));
-    }
+    router.handle().block("key-2");
+    desk.one.next(status(500));
     desk.other.next(Err(rejection(Reason::BulkheadFull).into()));
     assert_eq!(call(&router).await.unwrap().status(), 500);
     assert_eq!((budget.balance(), budget.granted()), (1.0, 1));
-    for key in [&desk.one, &desk.two] {
-        key.next(status(500));
-    }
+    desk.one.next(status(500));
     assert_eq!(answer(&router).await, "other");
     assert_eq!(budget.balance(), 0.0, "this one was sent");
 }
@@ -383,7 +390,8 @@ async fn a_response_that_a_layer_below_has_classified_needs_no_body() {
 #[tokio::test(start_paused = true)]
 async fn what_was_tried_is_recorded_also_for_errors() {
     let desk = Desk::new();
-    let (router, _) = desk.first_key();
+    let (router, handle) = desk.first_key();
+    handle.configure(config(|c| c.max_attempts(2))).unwrap();
     desk.one.next_after(SECOND, status(500));
     desk.other.next(reset());
     let recorder = RouteRecorder::new();

@@ -156,7 +156,7 @@ async fn what_makes_no_router_is_an_error_that_names_it() {
     for (model, expected) in [
         (
             Model::new("x"),
-            "`deployments of `x`` is none, accepted is at least one",
+            "`deployments of x` is none, accepted is at least one",
         ),
         (Model::new(""), "`model` is empty, accepted is a name"),
         (
@@ -173,7 +173,7 @@ async fn what_makes_no_router_is_an_error_that_names_it() {
         ),
         (
             Model::new("x").deployment(key("a").weight(0)),
-            "`weight of `a`` is 0, accepted is at least 1",
+            "`weight of a` is 0, accepted is at least 1",
         ),
         (
             Model::new("x").deployment(key("a")).context_window(0),

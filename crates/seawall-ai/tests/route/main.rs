@@ -8,6 +8,7 @@ mod cancel;
 mod classes;
 mod contract;
 mod cool_downs;
+mod faults;
 mod handle;
 mod model;
 mod picks;

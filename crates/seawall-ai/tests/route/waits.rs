@@ -60,7 +60,9 @@ async fn nobody_waits_longer_than_the_deadline_or_the_settings_allow() {
     assert_eq!(rejection.reason(), Reason::NoRoute);
     let shown = rejection.to_string();
     assert!(
-        shown.starts_with("router `desk`: no route is available; retry in 9"),
+        shown.starts_with(
+            "router `desk`: no route is available (the rate limit is reached); retry in 9"
+        ),
         "{shown}"
     );
     assert!(shown.ends_with("nothing was sent"), "{shown}");

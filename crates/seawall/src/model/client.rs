@@ -109,7 +109,9 @@ where
 {
     /// This client as one deployment of a model, for a [router](seawall_ai::route::Router): with its
     /// URL, its credentials, what it has left, and the errors of its provider. `name` is that of the
-    /// deployment, unique in its router.
+    /// deployment, unique in its router. What fails together is the provider of the tier; two regions
+    /// with capacity of their own are two, so name them:
+    /// `client.deployment("key-2").provider("azure-west")`.
     ///
     /// The router makes the further attempts, so the stack should make none: `model_client_with` and
     /// a retry of one attempt. See [`RoutedClient`](super::RoutedClient) for an example.

@@ -8,6 +8,10 @@ use crate::client::{Client, ClientBuilder, RequestBody};
 
 /// A client whose requests go to one of several [deployments](super::ModelClient::deployment).
 ///
+/// It makes the further attempts of a call, so the clients of the deployments make one each: after a 5xx or
+/// a broken connection it asks another key, then another model, then the same key again after a moment. With
+/// one key alone it is as a client with a retry. See the [guide](seawall_ai::route::guide).
+///
 /// ```
 /// # use seawall_sim::provider::AiApi;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
