@@ -22,11 +22,20 @@ pub struct Prompt<'a> {
     /// and strings. The data of images and files is not among them. A number, such as a token of a
     /// prompt of tokens, counts as four bytes.
     pub text_bytes: u64,
+    /// How many messages there are, and texts of a list: the elements of `messages`, `prompt`, `input`,
+    /// `system` and `contents` that are no numbers.
+    pub messages: u32,
     /// How many images it reads.
     pub images: u32,
-    /// The most tokens that the model writes: the least of `max_tokens`, `max_completion_tokens` and
-    /// `max_output_tokens`, times the number of choices `n`.
+    /// How many bytes of files it reads: of documents the length of their base64, of audio and video a
+    /// tenth of that, and 20,000 at least for each file, since it may be one that is only named.
+    pub file_bytes: u64,
+    /// The most tokens that the model writes: the greatest of all that are set of `max_tokens`,
+    /// `max_completion_tokens` and `max_output_tokens`, times the [choices](Self::choices).
     pub max_output: Option<u32>,
+    /// How often the model writes: the greater of `n` and `best_of`, for each text of a list of
+    /// `prompt`s.
+    pub choices: u32,
     /// Whether the response is to be streamed.
     pub is_stream: bool,
     /// Whether a stream is asked for its usage: `stream_options.include_usage`.
@@ -68,21 +77,32 @@ impl<'de> Visitor<'de> for PromptVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Prompt<'de>, A::Error> {
         let mut prompt = Prompt::default();
         let mut text = Text::default();
-        let mut choices = 1;
+        let (mut choices, mut prompts) = (1, 1);
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
                 "model" => prompt.model = map.next_value::<Scalar<'de>>()?.text,
                 "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
-                    let most = map.next_value::<Scalar<'de>>()?.number;
-                    prompt.max_output = match (prompt.max_output, most) {
-                        (Some(one), Some(other)) => Some(one.min(other)),
-                        (one, other) => one.or(other),
-                    };
+                    // Which one counts, of several names or of one that is there twice, differs
+                    // from provider to provider.
+                    prompt.max_output = prompt
+                        .max_output
+                        .max(map.next_value::<Scalar<'de>>()?.count());
                 }
-                "n" => choices = map.next_value::<Scalar<'de>>()?.number.unwrap_or(1).max(1),
+                "n" | "best_of" => {
+                    choices = map
+                        .next_value::<Scalar<'de>>()?
+                        .count()
+                        .unwrap_or(1)
+                        .max(choices);
+                }
                 "stream" => prompt.is_stream = map.next_value::<Scalar<'de>>()?.is_true,
                 "stream_options" => prompt.include_usage = map.next_value_seed(IncludeUsage)?,
-                "messages" | "prompt" | "input" | "system" | "instructions" | "contents" => {
+                "prompt" => {
+                    let before = text.messages;
+                    map.next_value_seed(TextLength::content(&mut text))?;
+                    prompts = prompts.max(text.messages - before);
+                }
+                "messages" | "input" | "system" | "instructions" | "contents" => {
                     map.next_value_seed(TextLength::content(&mut text))?;
                 }
                 "tools" | "functions" | "response_format" => {
@@ -95,7 +115,12 @@ impl<'de> Visitor<'de> for PromptVisitor {
         }
         prompt.text_bytes = text.bytes;
         prompt.images = text.images;
-        prompt.max_output = prompt.max_output.map(|most| most.saturating_mul(choices));
+        prompt.file_bytes = text.file_bytes;
+        prompt.messages = text.messages;
+        prompt.choices = choices.saturating_mul(prompts);
+        prompt.max_output = prompt
+            .max_output
+            .map(|most| most.saturating_mul(prompt.choices));
         Ok(prompt)
     }
 }
@@ -116,6 +141,15 @@ struct Scalar<'a> {
     text: Option<Cow<'a, str>>,
     number: Option<u32>,
     is_true: bool,
+}
+
+impl Scalar<'_> {
+    /// A number, also one that is written as a text, which some servers accept.
+    fn count(&self) -> Option<u32> {
+        let text = self.text.as_deref();
+        self.number
+            .or_else(|| text.and_then(|text| text.parse().ok()))
+    }
 }
 
 impl<'de> serde::Deserialize<'de> for Scalar<'de> {
@@ -159,8 +193,12 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar::default())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::default())
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        let is_whole = number >= 0.0 && number.fract() == 0.0;
+        Ok(Scalar {
+            number: is_whole.then_some(number as u32),
+            ..Scalar::default()
+        })
     }
 
     fn visit_bool<E>(self, is_true: bool) -> Result<Self::Value, E> {
@@ -243,7 +281,10 @@ mod tests {
             "tools": [{"type": "function", "function": {"name": "f"}}],
         }));
         assert_eq!(chat.model.as_deref(), Some("gpt-x"));
-        assert_eq!(chat.max_output, Some(150));
+        assert_eq!(
+            (chat.max_output, chat.choices, chat.messages),
+            (Some(210), 3, 2)
+        );
         assert!(chat.is_stream && chat.include_usage);
         // 5 + 2, and names and strings of the tools.
         let tools = "type".len() + "function".len() * 2 + "name".len() + "f".len();
@@ -269,6 +310,9 @@ mod tests {
             (json!(-1), None),
             (json!(1.5), None),
             (json!("many"), None),
+            (json!("50"), Some(50)),
+            (json!(50.0), Some(50)),
+            (json!(1e300), Some(u32::MAX)),
             (json!(null), None),
             (json!([1, {"a": 2}]), None),
             (json!(u64::MAX), Some(u32::MAX)),
@@ -292,6 +336,68 @@ mod tests {
         for text in ["", "[]", "null", "{\"model\":", "{\"model\": \"\\uD800\"}"] {
             assert_eq!(Prompt::read(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_greatest_of_all_that_may_count_bounds_the_output() {
+        for (body, most) in [
+            (r#"{"max_tokens":1,"max_completion_tokens":4000}"#, 4_000),
+            (r#"{"max_tokens":4000,"max_output_tokens":1}"#, 4_000),
+            (r#"{"max_tokens":1,"max_tokens":4000}"#, 4_000),
+            (r#"{"max_tokens":4000,"max_tokens":1}"#, 4_000),
+            (r#"{"max_tokens":4000,"max_tokens":null}"#, 4_000),
+            (
+                r#"{"best_of":8,"n":2,"max_tokens":500,"prompt":"x"}"#,
+                4_000,
+            ),
+            (r#"{"n":8,"n":1,"max_tokens":500}"#, 4_000),
+            (
+                r#"{"n":2,"max_tokens":500,"prompt":["a","b",[1,2],"c"]}"#,
+                4_000,
+            ),
+            (r#"{"n":8,"max_tokens":500,"prompt":[1,2,3]}"#, 4_000),
+        ] {
+            let prompt = Prompt::read(body.as_bytes()).unwrap();
+            assert_eq!(prompt.max_output, Some(most), "{body}");
+        }
+        let prompt = read(&json!({"n": 3}));
+        assert_eq!((prompt.max_output, prompt.choices), (None, 3));
+    }
+
+    #[test]
+    fn files_count_by_their_length_and_images_do_not() {
+        let data = "QUJD".repeat(25_000);
+        let part = |part: Value| {
+            let prompt = read(&json!({"messages": [{"role": "user", "content": [part]}]}));
+            (prompt.file_bytes, prompt.images, prompt.text_bytes)
+        };
+        let base64 = |media| json!({"type": "base64", "media_type": media, "data": data});
+        let pdf = base64("application/pdf");
+        assert_eq!(
+            part(json!({"type": "document", "source": pdf})),
+            (100_000, 0, 0)
+        );
+        assert_eq!(
+            part(json!({"source": pdf, "type": "document"})),
+            (100_000, 0, 0)
+        );
+        let file = json!({"type": "file", "file": {"file_data": data}});
+        assert_eq!(part(file), (100_000, 0, 0));
+        let by_url = json!({"type": "input_file", "file_url": "https://x/y.pdf"});
+        assert_eq!(part(by_url), (20_000, 0, 0));
+        let text = json!({"type": "document", "source": {"type": "text", "data": data}});
+        assert_eq!(part(text), (100_000, 0, 0));
+        let audio = json!({"type": "input_audio", "input_audio": {"data": data.repeat(10)}});
+        assert_eq!(part(audio), (100_000, 0, 0));
+        let image = base64("image/png");
+        assert_eq!(part(json!({"type": "image", "source": image})), (0, 1, 0));
+        let url = format!("data:image/png;base64,{data}");
+        assert_eq!(
+            part(json!({"type": "input_image", "image_url": url})),
+            (0, 1, 0)
+        );
+        let gemini = json!({"inline_data": {"mime_type": "image/png", "data": data}});
+        assert_eq!(part(gemini), (0, 1, 0));
     }
 
     /// The slow, obvious way: a tree.

@@ -9,7 +9,38 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 pub(crate) struct Text {
     pub(crate) bytes: u64,
     pub(crate) images: u32,
+    /// What files count as.
+    pub(crate) file_bytes: u64,
+    /// Elements of lists of messages, or of texts.
+    pub(crate) messages: u32,
 }
+
+impl Text {
+    /// What was counted since `before` was that of one part of this kind.
+    fn part(&mut self, kind: PartKind, before: (u32, u64)) {
+        let (images, file_bytes) = before;
+        let data = self.file_bytes.saturating_sub(file_bytes);
+        match kind {
+            PartKind::Other => {}
+            PartKind::Image => {
+                self.images = images.saturating_add(1);
+                self.file_bytes = file_bytes;
+            }
+            PartKind::File => {
+                self.file_bytes = file_bytes.saturating_add(data.max(LEAST_FILE_BYTES));
+            }
+            PartKind::Recording => {
+                let data = (data / RECORDED_BYTES).max(LEAST_FILE_BYTES);
+                self.file_bytes = file_bytes.saturating_add(data);
+            }
+        }
+    }
+}
+
+/// What a file counts as at least, since one may be named and not be in the request.
+const LEAST_FILE_BYTES: u64 = 20_000;
+/// So many bytes of a recording count as one.
+const RECORDED_BYTES: u64 = 10;
 
 /// What a number counts as: a token, in a prompt of tokens.
 const NUMBER_BYTES: u64 = 4;
@@ -28,8 +59,25 @@ enum Counted {
 pub(crate) struct TextLength<'a> {
     text: &'a mut Text,
     counted: Counted,
-    /// Whether strings here are text.
-    is_text: bool,
+    /// What strings here are.
+    strings: Strings,
+    /// Whether this is a list of messages, or one of them.
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Strings {
+    Text,
+    /// The data of an image or a file, or where it is.
+    Data,
+    Nothing,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    List,
+    Message,
+    Within,
 }
 
 impl<'a> TextLength<'a> {
@@ -37,7 +85,8 @@ impl<'a> TextLength<'a> {
         Self {
             text,
             counted: Counted::Content,
-            is_text: true,
+            strings: Strings::Text,
+            place: Place::List,
         }
     }
 
@@ -45,7 +94,8 @@ impl<'a> TextLength<'a> {
         Self {
             text,
             counted: Counted::All,
-            is_text: true,
+            strings: Strings::Text,
+            place: Place::Within,
         }
     }
 
@@ -53,36 +103,35 @@ impl<'a> TextLength<'a> {
         Self {
             text,
             counted: Counted::Written,
-            is_text: false,
+            strings: Strings::Nothing,
+            place: Place::Within,
         }
     }
 
-    const fn inner(&mut self, is_text: bool) -> TextLength<'_> {
+    const fn inner(&mut self, strings: Strings, place: Place) -> TextLength<'_> {
         TextLength {
             text: self.text,
             counted: self.counted,
-            is_text,
+            strings,
+            place,
         }
     }
 
-    fn is_text_of(&self, name: &str) -> bool {
-        match self.counted {
+    const fn count_message(&mut self) {
+        if matches!(self.place, Place::Message) {
+            self.text.messages = self.text.messages.saturating_add(1);
+        }
+    }
+
+    fn strings_of(&self, name: &str) -> Strings {
+        let is_text = match self.counted {
             Counted::All => true,
-            Counted::Content => !matches!(
-                name,
-                "type"
-                    | "role"
-                    | "id"
-                    | "data"
-                    | "url"
-                    | "image_url"
-                    | "file_data"
-                    | "media_type"
-                    | "detail"
-                    | "tool_call_id"
-                    | "tool_use_id"
-                    | "signature"
-            ),
+            Counted::Content => match name {
+                "data" | "url" | "image_url" | "file_data" | "file_url" => return Strings::Data,
+                "type" | "role" | "id" | "detail" | "tool_call_id" | "tool_use_id"
+                | "signature" => false,
+                _ => true,
+            },
             Counted::Written => matches!(
                 name,
                 "content"
@@ -94,6 +143,11 @@ impl<'a> TextLength<'a> {
                     | "reasoning_content"
                     | "refusal"
             ),
+        };
+        if is_text {
+            Strings::Text
+        } else {
+            Strings::Nothing
         }
     }
 }
@@ -113,9 +167,13 @@ impl<'de> Visitor<'de> for TextLength<'_> {
         f.write_str("a JSON value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if self.is_text {
-            self.text.bytes = self.text.bytes.saturating_add(text.len() as u64);
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.count_message();
+        let length = text.len() as u64;
+        match self.strings {
+            Strings::Text => self.text.bytes = self.text.bytes.saturating_add(length),
+            Strings::Data => self.text.file_bytes = self.text.file_bytes.saturating_add(length),
+            Strings::Nothing => {}
         }
         Ok(())
     }
@@ -125,7 +183,7 @@ impl<'de> Visitor<'de> for TextLength<'_> {
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        if self.counted == Counted::Content && self.is_text {
+        if self.counted == Counted::Content && self.strings == Strings::Text {
             self.text.bytes = self.text.bytes.saturating_add(NUMBER_BYTES);
         }
         Ok(())
@@ -144,24 +202,37 @@ impl<'de> Visitor<'de> for TextLength<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        let is_text = self.is_text;
-        while seq.next_element_seed(self.inner(is_text))?.is_some() {}
+        self.count_message();
+        let place = if self.place == Place::List {
+            Place::Message
+        } else {
+            Place::Within
+        };
+        let strings = self.strings;
+        while seq.next_element_seed(self.inner(strings, place))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.count_message();
+        let before = (self.text.images, self.text.file_bytes);
+        let mut part = PartKind::Other;
         while let Some(name) = map.next_key_seed(NameSeed)? {
-            let is_text = self.is_text_of(name.as_str());
+            let strings = self.strings_of(name.as_str());
             if self.counted == Counted::All {
                 self.text.bytes = self.text.bytes.saturating_add(name.len as u64);
             }
-            if self.counted == Counted::Content && name.as_str() == "type" {
-                let is_image = map.next_value_seed(IsImage)?;
-                self.text.images = self.text.images.saturating_add(is_image.into());
+            let says_kind = matches!(
+                name.as_str(),
+                "type" | "media_type" | "mime_type" | "mimeType"
+            );
+            if self.counted == Counted::Content && says_kind {
+                part = part.max(map.next_value_seed(KindSeed)?);
             } else {
-                map.next_value_seed(self.inner(is_text))?;
+                map.next_value_seed(self.inner(strings, Place::Within))?;
             }
         }
+        self.text.part(part, before);
         Ok(())
     }
 }
@@ -207,55 +278,79 @@ impl Visitor<'_> for NameSeed {
     }
 }
 
-/// Whether a `type` is one of an image: `image`, `image_url`, `input_image`.
-struct IsImage;
+/// What a part of a message is, by its `type` or its type of media.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum PartKind {
+    Other,
+    Image,
+    Recording,
+    File,
+}
 
-impl<'de> DeserializeSeed<'de> for IsImage {
-    type Value = bool;
+impl PartKind {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "image" | "image_url" | "input_image" => Self::Image,
+            "audio" | "audio_url" | "input_audio" | "video" | "video_url" | "input_video" => {
+                Self::Recording
+            }
+            "document" | "file" | "input_file" => Self::File,
+            _ if kind.starts_with("image/") => Self::Image,
+            _ if kind.starts_with("audio/") || kind.starts_with("video/") => Self::Recording,
+            _ if kind.starts_with("application/") => Self::File,
+            _ => Self::Other,
+        }
+    }
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+struct KindSeed;
+
+impl<'de> DeserializeSeed<'de> for KindSeed {
+    type Value = PartKind;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<PartKind, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for IsImage {
-    type Value = bool;
+impl<'de> Visitor<'de> for KindSeed {
+    type Value = PartKind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_str<E>(self, kind: &str) -> Result<bool, E> {
-        Ok(matches!(kind, "image" | "image_url" | "input_image"))
+    fn visit_str<E>(self, kind: &str) -> Result<PartKind, E> {
+        Ok(PartKind::of(kind))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
-        Ok(false)
+    fn visit_bool<E>(self, _: bool) -> Result<PartKind, E> {
+        Ok(PartKind::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_u64<E>(self, _: u64) -> Result<PartKind, E> {
+        Ok(PartKind::Other)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_i64<E>(self, _: i64) -> Result<PartKind, E> {
+        Ok(PartKind::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_f64<E>(self, _: f64) -> Result<PartKind, E> {
+        Ok(PartKind::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E>(self) -> Result<PartKind, E> {
+        Ok(PartKind::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PartKind, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(false)
+        Ok(PartKind::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PartKind, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(false)
+        Ok(PartKind::Other)
     }
 }

@@ -20,8 +20,7 @@ use seawall_core::{
 use seawall_http::quota::{TokenEstimate, Usage};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
-const PROMPT: &str =
-    r#"{"model":"m","max_tokens":100,"messages":[{"content":"A text of 24 bytes. Yes!"}]}"#;
+const PROMPT: &str = r#"{"model":"m","max_tokens":100,"prompt":"A text of 24 bytes. Yes!"}"#;
 
 /// A body of pieces, of which `None` is an error.
 struct Pieces(Vec<Option<&'static str>>);
@@ -367,6 +366,10 @@ async fn settings_commands_and_models_beyond_the_bound() {
         (
             EstimateConfig::builder().longest_output(0),
             "longest_output",
+        ),
+        (
+            EstimateConfig::builder().longest_output(4_095),
+            "default_output",
         ),
         (EstimateConfig::builder().max_models(0), "max_models"),
     ] {

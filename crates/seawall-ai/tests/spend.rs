@@ -25,7 +25,7 @@ use seawall_core::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 /// Three tokens of input by three bytes each, and ten of output: at one per token, 14 are reserved.
-const PROMPT: &str = r#"{"model":"m","max_tokens":10,"messages":[{"content":"ten bytes."}]}"#;
+const PROMPT: &str = r#"{"model":"m","max_tokens":10,"prompt":"ten bytes."}"#;
 const USED: &str = r#"{"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
 const EACH: u64 = 14;
 
@@ -373,6 +373,40 @@ async fn hostile_usage_is_booked_and_counted_and_a_missing_one_keeps_the_reserva
         let overruns = u64::from(spent > EACH);
         assert_eq!(budget.handle().counts().overruns, overruns);
         assert_eq!(service.oneshot(request()).await.is_err(), overruns == 1);
+    }
+}
+
+/// What a model may write and read of such a request, at one unit for a token and three bytes per token.
+#[tokio::test]
+async fn ordinary_requests_reserve_what_they_may_cost() {
+    let pdf = "QUJD".repeat(3_000);
+    let document = format!(r#"{{"type":"document","source":{{"type":"base64","data":"{pdf}"}}}}"#);
+    let hundred = [r#"{"role":"user","content":"a"}"#; 100].join(",");
+    for (body, reserved) in [
+        (
+            r#"{"max_tokens":1,"max_completion_tokens":4000}"#.to_owned(),
+            4_000,
+        ),
+        (r#"{"max_tokens":1,"max_tokens":4000}"#.to_owned(), 4_000),
+        (r#"{"best_of":8,"max_tokens":500}"#.to_owned(), 4_000),
+        (r#"{"n":8}"#.to_owned(), 8 * 4_096),
+        // 12,000 bytes count as the least of a file, 5,000 tokens, and a third more.
+        (
+            format!(r#"{{"max_tokens":1,"messages":[{{"content":[{document}]}}]}}"#),
+            1 + 6_672,
+        ),
+        // 425 tokens and a third more.
+        (
+            format!(r#"{{"max_tokens":1,"messages":[{hundred}]}}"#),
+            1 + 567,
+        ),
+    ] {
+        let budget = budget("day", 100_000);
+        let service = answering(&SpendLayer::new(prices()).budget(budget.clone()), "");
+        let call = service.oneshot(Request::new(Full::from(body.clone())));
+        assert_eq!(books(&budget.handle()), whole(0, 0), "{body}");
+        call.await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(books(&budget.handle()), whole(reserved, 0), "{body}");
     }
 }
 

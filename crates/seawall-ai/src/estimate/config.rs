@@ -90,10 +90,12 @@ impl EstimateConfigBuilder {
         pub const fn deviations(f64);
 
         /// How many tokens of output are reserved for a request that sets no maximum, while nothing is
-        /// learned of its model: from 1. Default: 4,096.
+        /// learned of its model, for each of the [choices](super::Prompt::choices): from 1, and not
+        /// more than `longest_output`. Default: 4,096.
         pub const fn default_output(u32);
 
-        /// The longest output, in tokens, that is believed of a request that sets no maximum: from 1.
+        /// The longest output, in tokens, that is believed of a choice of a request that sets no
+        /// maximum: from 1.
         /// What is reported beyond is learned as this. Default: 128,000.
         pub const fn longest_output(u32);
 
@@ -118,7 +120,8 @@ impl EstimateConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `deviations` is not from 0 to 100, or another number is zero.
+    /// [`InvalidConfig`] when `deviations` is not from 0 to 100, another number is zero, or
+    /// `default_output` is more than `longest_output`.
     pub fn build(self) -> Result<EstimateConfig, InvalidConfig> {
         let config = self.config;
         if !(0.0..=100.0).contains(&config.deviations) {
@@ -135,6 +138,14 @@ impl EstimateConfigBuilder {
         }
         if config.longest_output == 0 {
             return Err(InvalidConfig::new("longest_output", 0, whole));
+        }
+        if config.default_output > config.longest_output {
+            let accepted = "at most `longest_output`, which is what is believed";
+            return Err(InvalidConfig::new(
+                "default_output",
+                config.default_output,
+                accepted,
+            ));
         }
         if config.max_models == 0 {
             return Err(InvalidConfig::new("max_models", 0, whole));

@@ -71,10 +71,21 @@ impl TokenEstimator {
     /// What a call of `model` is expected to use, of which a tokenizer has counted `counted` tokens of
     /// input, and whose output has at most `max_output` tokens, where the request says that.
     pub fn estimate(&self, model: &str, counted: u32, max_output: Option<u32>) -> Expected {
+        self.estimate_choices(model, counted, max_output, 1)
+    }
+
+    /// The same for a call whose output is written so often, where it has no maximum.
+    pub(super) fn estimate_choices(
+        &self,
+        model: &str,
+        counted: u32,
+        max_output: Option<u32>,
+        choices: u32,
+    ) -> Expected {
         let model = self.shared.model(model);
         let expectation = {
             let config = self.shared.config();
-            lock(&model).expect(counted, max_output, &config)
+            lock(&model).expect(counted, max_output, choices, &config)
         };
         let call = Arc::new(Call {
             shared: Arc::clone(&self.shared),

@@ -44,6 +44,8 @@ pub(crate) struct Expectation {
     pub(crate) counted: u32,
     /// The maximum of the output, where the request has one.
     pub(crate) max_output: Option<u32>,
+    /// How often the output is written, where the request has no maximum of all.
+    choices: u32,
     /// The means of input and output, zero where they are not known.
     means: [f64; 2],
 }
@@ -83,8 +85,11 @@ impl Learned {
         &self,
         counted: u32,
         max_output: Option<u32>,
+        choices: u32,
         config: &EstimateConfig,
     ) -> Expectation {
+        // A maximum is of all choices together, and without one each is learned by itself.
+        let choices = max_output.map_or(choices.max(1), |_| 1);
         let [input_factor, output_factor] = self.in_flight.factors(config.deviations());
         let ratio = self.ratio.known();
         let input_mean = f64::from(counted) * ratio.unwrap_or(1.0);
@@ -94,8 +99,9 @@ impl Learned {
             Some(_) => input_mean * factor,
             None => f64::from(counted) * UNLEARNED,
         };
-        let most = max_output.unwrap_or(config.default_output());
+        let most = max_output.unwrap_or(config.default_output().saturating_mul(choices));
         let output_mean = self.mean_of(max_output);
+        let output_mean = output_mean.map(|mean| mean * f64::from(choices));
         let output = match (output_mean, output_factor) {
             (Some(mean), Some(factor)) if !(config.charges_maximum() && max_output.is_some()) => {
                 let output = whole((mean * factor.max(1.0)).max(1.0));
@@ -107,6 +113,7 @@ impl Learned {
             tokens: TokenCount::new(whole(input), output),
             counted,
             max_output,
+            choices,
             means: [
                 ratio.map_or(0.0, |_| input_mean),
                 output_mean.unwrap_or(0.0),
@@ -129,9 +136,10 @@ impl Learned {
         config: &EstimateConfig,
     ) {
         let counted = f64::from(expected.counted);
-        let most = expected
-            .max_output
-            .unwrap_or_else(|| config.longest_output());
+        let most = expected.max_output.unwrap_or_else(|| {
+            let longest = config.longest_output();
+            longest.saturating_mul(expected.choices)
+        });
         let used = used.map(|(input, output)| {
             let within =
                 |input| f64::from(input).clamp(counted * LEAST_RATIO, counted * MOST_RATIO);
@@ -152,7 +160,7 @@ impl Learned {
             self.ratio.add(input / counted);
         }
         if let Some(mean) = self.output.get_mut(class(expected.max_output)) {
-            mean.add(output);
+            mean.add(output / f64::from(expected.choices));
         }
     }
 
@@ -199,7 +207,7 @@ mod tests {
         for second in seconds {
             for _ in 0..10 {
                 let at = (second + 1) * SECOND - 1;
-                let expected = learned.expect(counted, most, &config);
+                let expected = learned.expect(counted, most, 1, &config);
                 learned.departed(at);
                 let used = Some((Some(used.input), used.output));
                 learned.ended(&expected, Some(at), at + 2, used, &config);
@@ -212,8 +220,11 @@ mod tests {
         let config = EstimateConfig::default();
         let mut learned = Learned::new(0);
         let at_first = TokenCount::new(400, 1_000);
-        assert_eq!(learned.expect(300, Some(1_000), &config).tokens, at_first);
-        assert_eq!(learned.expect(300, None, &config).tokens.output, 4_096);
+        assert_eq!(
+            learned.expect(300, Some(1_000), 1, &config).tokens,
+            at_first
+        );
+        assert_eq!(learned.expect(300, None, 1, &config).tokens.output, 4_096);
         teach(
             &mut learned,
             0..5,
@@ -221,7 +232,7 @@ mod tests {
             Some(1_000),
             TokenCount::new(450, 80),
         );
-        let output = learned.expect(300, Some(1_000), &config).tokens.output;
+        let output = learned.expect(300, Some(1_000), 1, &config).tokens.output;
         assert_eq!(output, 1_000);
         teach(
             &mut learned,
@@ -230,16 +241,29 @@ mod tests {
             Some(1_000),
             TokenCount::new(450, 80),
         );
-        let tokens = learned.expect(300, Some(1_000), &config).tokens;
+        let tokens = learned.expect(300, Some(1_000), 1, &config).tokens;
         assert_eq!(tokens, TokenCount::new(450, 80));
         // A class of its own, of which nothing is known; and never more than the maximum.
         assert_eq!(
-            learned.expect(300, Some(9_000), &config).tokens.output,
+            learned.expect(300, Some(9_000), 1, &config).tokens.output,
             9_000
         );
-        assert_eq!(learned.expect(300, Some(600), &config).tokens.output, 80);
+        assert_eq!(learned.expect(300, Some(600), 1, &config).tokens.output, 80);
         teach(&mut learned, 60..90, 300, None, TokenCount::new(450, 5_000));
-        assert_eq!(learned.expect(300, None, &config).tokens.output, 5_000);
+        assert_eq!(learned.expect(300, None, 1, &config).tokens.output, 5_000);
+    }
+
+    #[test]
+    fn without_a_maximum_each_choice_is_expected() {
+        let config = EstimateConfig::default();
+        let mut learned = Learned::new(0);
+        assert_eq!(
+            learned.expect(300, None, 8, &config).tokens.output,
+            8 * 4_096
+        );
+        teach(&mut learned, 0..60, 300, None, TokenCount::new(300, 50));
+        assert_eq!(learned.expect(300, None, 8, &config).tokens.output, 400);
+        assert_eq!(learned.expect(300, Some(90), 8, &config).tokens.output, 90);
     }
 
     #[test]
@@ -254,7 +278,7 @@ mod tests {
             Some(1_000),
             TokenCount::new(450, 80),
         );
-        let tokens = learned.expect(300, Some(1_000), &config).tokens;
+        let tokens = learned.expect(300, Some(1_000), 1, &config).tokens;
         assert_eq!(tokens, TokenCount::new(450, 1_000));
     }
 
@@ -276,7 +300,7 @@ mod tests {
             Some(1_000),
             TokenCount::new(300, 800),
         );
-        let output = learned.expect(300, Some(1_000), &config).tokens.output;
+        let output = learned.expect(300, Some(1_000), 1, &config).tokens.output;
         assert!((800..=1_000).contains(&output), "{output}");
     }
 
@@ -292,7 +316,7 @@ mod tests {
             let mut learned = Learned::new(0);
             for (n, (counted, most, input, output, departs)) in calls.into_iter().enumerate() {
                 let at = n as u64 * SECOND / 3;
-                let expected = learned.expect(counted, most, &config);
+                let expected = learned.expect(counted, most, 1, &config);
                 let tokens = expected.tokens;
                 prop_assert!(tokens.output <= most.unwrap_or(u32::MAX));
                 prop_assert!(tokens.output > 0 || most == Some(0));
@@ -312,9 +336,9 @@ mod tests {
             let used = TokenCount::new(300, 80);
             teach(&mut learned, 0..300, 300, Some(1_000), used);
             let lie = TokenCount::new(input, output);
-            let expected = learned.expect(300, Some(1_000), &config);
+            let expected = learned.expect(300, Some(1_000), 1, &config);
             learned.ended(&expected, None, 300 * SECOND, Some((Some(lie.input), lie.output)), &config);
-            let tokens = learned.expect(300, Some(1_000), &config).tokens;
+            let tokens = learned.expect(300, Some(1_000), 1, &config).tokens;
             prop_assert!((295..=310).contains(&tokens.input), "{tokens:?}");
             prop_assert!((79..=84).contains(&tokens.output), "{tokens:?}");
         }

@@ -31,7 +31,7 @@
 //!     .layer(DepartureLayer::new(NoteDeparture))
 //!     .service(service_fn(|request: Request<Full<Bytes>>| async move {
 //!         // What a rate limit reads:
-//!         assert_eq!(Routes::new().describe(&request).tokens, TokenCount::new(7, 300));
+//!         assert_eq!(Routes::new().describe(&request).tokens, TokenCount::new(12, 300));
 //!         let text = r#"{"usage":{"prompt_tokens":3,"completion_tokens":8}}"#;
 //!         Ok::<_, seawall_core::Error<std::io::Error>>(Response::new(Full::<Bytes>::from(text)))
 //!     }));

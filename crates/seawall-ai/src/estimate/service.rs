@@ -45,11 +45,12 @@ impl<S> EstimateService<S> {
                 estimate_tokens(usize::try_from(bytes).unwrap_or(usize::MAX))
             }
         };
-        let (model, most) = match &prompt {
-            Some(prompt) => (prompt.model.as_deref().unwrap_or(""), prompt.max_output),
-            None => ("", None),
-        };
-        let expected = self.parts.estimator.estimate(model, counted, most);
+        let named = prompt.as_ref().and_then(|prompt| prompt.model.as_deref());
+        let model = named.unwrap_or_default();
+        let most = prompt.as_ref().and_then(|prompt| prompt.max_output);
+        let choices = prompt.as_ref().map_or(1, |prompt| prompt.choices);
+        let estimator = &self.parts.estimator;
+        let expected = estimator.estimate_choices(model, counted, most, choices);
         let extensions = request.extensions_mut();
         extensions.insert(TokenEstimate(expected.tokens()));
         if let Some(group) = &self.parts.group {

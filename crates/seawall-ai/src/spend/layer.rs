@@ -65,7 +65,8 @@ impl SpendLayer {
         self.map_parts(|parts| parts.tokenizer = Arc::new(tokenizer))
     }
 
-    /// Reserves so many tokens of output for a request that sets no maximum. Default: 4,096.
+    /// Reserves so many tokens of output for a request that sets no maximum, for each of the
+    /// [choices](crate::estimate::Prompt::choices) that it asks for. Default: 4,096.
     ///
     /// Set it to what the models write at most without one: a response that is longer costs more than is
     /// reserved for it.

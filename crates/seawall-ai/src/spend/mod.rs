@@ -42,8 +42,9 @@
 //!
 //! # What is reserved
 //!
-//! The input as the tokenizer counts it and a third more, and the request's own maximum of the output,
-//! or [`default_output`](SpendLayer::default_output), at the highest price of either. That is a bound
+//! The input as the tokenizer counts it and a third more, and the request's own
+//! [maximum](crate::estimate::Prompt::max_output) of the output, or
+//! [`default_output`](SpendLayer::default_output) for each of its choices, at the highest price of either. That is a bound
 //! wherever the input is within a third of what was counted. What a call costs beyond is booked, too, and
 //! counted as an `overrun`: give a tokenizer of your own, and a maximum with every request, where that must
 //! not be.

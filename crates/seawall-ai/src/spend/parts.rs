@@ -54,7 +54,8 @@ impl Parts {
         // Three bytes per token in place of four.
         let input = counted.saturating_add(counted.div_ceil(3));
         let output = prompt.and_then(|prompt| prompt.max_output);
-        let output = output.unwrap_or(self.default_output);
+        let choices = prompt.map_or(1, |prompt| prompt.choices);
+        let output = output.unwrap_or(self.default_output.saturating_mul(choices));
         let model = prompt.and_then(|prompt| prompt.model.as_deref());
         let price = self.prices.of(model.unwrap_or_default());
         let budgets = match extensions.get::<PaidBy>() {
