@@ -3,11 +3,13 @@
 mod support;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
 use seawall_ai::stream::{StreamConfig, StreamError, StreamErrorKind as Kind, StreamLayer};
 use seawall_core::{Outcome, Reason, find_rejection};
 use seawall_http::TransportError;
@@ -230,6 +232,52 @@ async fn a_head_that_does_not_come_is_late_content() {
         (error.kind(), Instant::now() - start),
         (Kind::FirstContent, 5 * SECOND)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_unknown_length_begins_before_its_head_is_passed_on() {
+    let layer = || with(|config| config.first_content(5 * SECOND));
+    let json = || Response::builder().header("content-type", "application/json");
+    for nothing in [
+        vec![],
+        vec![data("")],
+        vec![Step::Trailers],
+        vec![Step::Wait(SECOND), data("")],
+    ] {
+        let error = call_with(&layer(), json(), nothing).await.no_response();
+        assert_eq!((error.kind(), error.delivered().bytes), (Kind::Empty, 0));
+    }
+    let breaks = vec![Step::Wait(SECOND), Step::Break];
+    let error = call_with(&layer(), json(), breaks).await.no_response();
+    assert_eq!(error.kind(), Kind::Disconnected);
+    let start = Instant::now();
+    let late = vec![data(""), Step::Wait(9 * SECOND), data("{}")];
+    let error = call_with(&layer(), json(), late).await.no_response();
+    assert_eq!(
+        (error.kind(), Instant::now() - start),
+        (Kind::FirstContent, 5 * SECOND)
+    );
+    let good = vec![
+        data(""),
+        Step::Wait(SECOND),
+        data("{"),
+        Step::Wait(9 * SECOND),
+        data("}"),
+    ];
+    assert_eq!(call_with(&layer(), json(), good).await.well(), "{}");
+}
+
+#[tokio::test]
+async fn what_was_read_before_the_head_is_part_of_the_body() {
+    let client = layer().layer(service_fn(|_: Request<()>| async {
+        let body = Script::new(&[data("{"), data("}")], &Arc::default());
+        Ok::<_, io::Error>(Response::new(body))
+    }));
+    let response = client.oneshot(Request::new(())).await.expect("a response");
+    let body = response.into_body();
+    assert_eq!((body.size_hint().lower(), body.is_end_stream()), (1, false));
+    let all = body.collect().await.expect("a body");
+    assert_eq!(all.to_bytes(), "{}");
 }
 
 #[tokio::test(start_paused = true)]

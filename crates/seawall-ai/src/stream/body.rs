@@ -40,6 +40,8 @@ enum Kind<B> {
 pub(super) struct Plain<B> {
     /// `None` after an error.
     pub(super) inner: Option<B>,
+    /// What was read of it before the head was passed on.
+    pub(super) first: Option<Bytes>,
     /// How many bytes were read.
     pub(super) read: u64,
     pub(super) max_bytes: u64,
@@ -84,6 +86,9 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
@@ -119,11 +124,44 @@ where
         Poll::Ready(Some(Err(self.fail(kind))))
     }
 
+    /// Reads until there is something in the body, and keeps that for the reader. An end or a failure
+    /// before is one of the call.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        loop {
+            let frame = ready!(self.poll_next(cx)).transpose()?;
+            match frame.map(Frame::into_data) {
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(data)) => {
+                    self.first = Some(data);
+                    return Poll::Ready(Ok(()));
+                }
+                // Trailers, or no more.
+                Some(Err(_)) | None => {
+                    return Poll::Ready(Err(self.fail(StreamErrorKind::Empty)));
+                }
+            }
+        }
+    }
+
     /// Whether the reader needs no more than it has.
     fn is_over(&self) -> bool {
         let inner = self.inner.as_ref();
         let is_enough = !self.is_expected || self.read > 0;
-        inner.is_none_or(|inner| inner.is_end_stream() && is_enough)
+        self.first.is_none() && inner.is_none_or(|inner| inner.is_end_stream() && is_enough)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().map_or(0, Bytes::len) as u64;
+        let rest = match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        };
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint.set_lower(rest.lower().saturating_add(first));
+        hint
     }
 
     /// Closes the connection, before the reader sees the error, and makes that.
@@ -174,10 +212,7 @@ where
         match &self.kind {
             Kind::Stream(stream) if stream.is_over() => SizeHint::with_exact(0),
             Kind::Stream(_) => SizeHint::new(),
-            Kind::Plain(Plain { inner, .. }) => match inner {
-                Some(inner) => inner.size_hint(),
-                None => SizeHint::with_exact(0),
-            },
+            Kind::Plain(plain) => plain.size_hint(),
             Kind::Open(inner, _) => inner.size_hint(),
             Kind::Made(data) => SizeHint::with_exact(data.len() as u64),
         }

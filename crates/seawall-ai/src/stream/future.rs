@@ -59,6 +59,7 @@ pin_project! {
         },
         // In a box, so that the futures of calls that are no streams stay small.
         Reading { reading: Option<Box<Reading<B>>> },
+        Opening { opening: Option<Box<Opening<B>>> },
         Done,
     }
 }
@@ -67,6 +68,34 @@ pin_project! {
 struct Reading<B> {
     head: Parts,
     stream: Box<Streaming<B>>,
+}
+
+/// A response that is no stream, and in which there is nothing yet.
+struct Opening<B> {
+    head: Parts,
+    body: Plain<B>,
+    timer: Timer,
+}
+
+impl<B> Opening<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    fn open(self) -> Response<StreamBody<B>> {
+        Response::from_parts(self.head, StreamBody::plain(self.body))
+    }
+
+    fn poll_first(&mut self, call: &Call, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        if let Poll::Ready(result) = self.body.poll_first(cx) {
+            return Poll::Ready(result);
+        }
+        let Some((at, kind)) = call.head_due() else {
+            return Poll::Pending;
+        };
+        ready!(self.timer.poll(at, cx));
+        Poll::Ready(Err(call.fail(kind)))
+    }
 }
 
 impl<F, B> StreamFuture<F, B> {
@@ -82,6 +111,7 @@ impl<F, B> StreamFuture<F, B> {
 enum Begun<B> {
     Passed(Response<StreamBody<B>>),
     Stream(Box<Reading<B>>),
+    Opening(Box<Opening<B>>),
     Failed(StreamError),
 }
 
@@ -124,7 +154,7 @@ impl Call {
     }
 
     /// Looks at the head of a response.
-    fn receive<B>(&self, response: Response<B>) -> Begun<B>
+    fn receive<B>(&self, response: Response<B>, cx: &mut Context<'_>) -> Begun<B>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -152,20 +182,32 @@ impl Call {
         if has_body && response.body().is_end_stream() {
             return Begun::Failed(self.fail(StreamErrorKind::Empty));
         }
-        if self.has_body && response.body().size_hint().lower() > config.max_bytes() {
+        let announced = response.body().size_hint().lower();
+        if self.has_body && announced > config.max_bytes() {
             return Begun::Failed(self.fail(StreamErrorKind::TooLong));
         }
-        Begun::Passed(response.map(|inner| {
-            StreamBody::plain(Plain {
-                inner: Some(inner),
-                read: 0,
-                max_bytes: config.max_bytes(),
-                is_expected: has_body,
-                until,
-                timer: Timer::default(),
-                state: self.state.clone(),
-            })
-        }))
+        let (head, inner) = response.into_parts();
+        let body = Plain {
+            inner: Some(inner),
+            first: None,
+            read: 0,
+            max_bytes: config.max_bytes(),
+            is_expected: has_body,
+            until,
+            timer: Timer::default(),
+            state: self.state.clone(),
+        };
+        let timer = Timer::default();
+        let mut opening = Opening { head, body, timer };
+        // One that does not say that there is something in it may end at once.
+        if has_body && announced == 0 {
+            match opening.poll_first(self, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Begun::Failed(error),
+                Poll::Pending => return Begun::Opening(Box::new(opening)),
+            }
+        }
+        Begun::Passed(opening.open())
     }
 }
 
@@ -189,9 +231,14 @@ where
         loop {
             let result = match this.step.as_mut().project() {
                 StepProj::Called { inner, timer } => match inner.poll(cx) {
-                    Poll::Ready(Ok(response)) => match this.call.receive(response) {
+                    Poll::Ready(Ok(response)) => match this.call.receive(response, cx) {
                         Begun::Passed(response) => Ok(response),
                         Begun::Failed(error) => Err(CallError::Stream(error)),
+                        Begun::Opening(opening) => {
+                            let opening = Some(opening);
+                            this.step.set(Step::Opening { opening });
+                            return Poll::Pending;
+                        }
                         Begun::Stream(reading) => {
                             // What the client holds is free while the stream is read.
                             let reading = Some(reading);
@@ -216,6 +263,17 @@ where
                             Ok(Response::from_parts(head, StreamBody::stream(stream)))
                         }
                         (Head::Failed(error), Some(reading)) => respond(reading.head, error),
+                        (_, None) => return Poll::Pending,
+                    }
+                }
+                StepProj::Opening { opening } => {
+                    let Some(held) = opening else {
+                        return Poll::Pending;
+                    };
+                    let begun = ready!(held.poll_first(this.call, cx));
+                    match (begun, opening.take()) {
+                        (Ok(()), Some(opening)) => Ok(opening.open()),
+                        (Err(error), _) => Err(CallError::Stream(error)),
                         (_, None) => return Poll::Pending,
                     }
                 }

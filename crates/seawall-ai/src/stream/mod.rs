@@ -63,7 +63,8 @@
 //! | more than [`held_bytes`](StreamConfigBuilder::held_bytes) or [`held_events`](StreamConfigBuilder::held_events) | has a response: what is wrong later is an error of its body |
 //!
 //! Two responses that are no streams are errors as well: a page of HTML with a status of success, and a
-//! 200 with nothing in it.
+//! 200 with nothing in it. The head of a 200 whose body does not announce its length is held back until
+//! there is something in it.
 //!
 //! After the first content every frame is passed on as it came, and nothing is sent again or elsewhere:
 //! an error is one of the body, behind all that came before it. An end is clean only after the final
@@ -71,7 +72,7 @@
 //!
 //! | limit | counts from | to | while the reader does not read |
 //! |---|---|---|---|
-//! | [`first_content`](StreamConfigBuilder::first_content) | the call's first poll, including the wait for the head | the first content; of what is no stream, the head | runs |
+//! | [`first_content`](StreamConfigBuilder::first_content) | the call's first poll, including the wait for the head | the first content; of what is no stream, the head, and the first byte of a 200 that does not announce its length | runs |
 //! | [`between_contents`](StreamConfigBuilder::between_contents) | the first time a reader finds nothing to read after content | the next content, or a step that was done (see [`Dialect`]) | does not run: the reader is slow, not the provider |
 //! | [`total`](StreamConfigBuilder::total) | the call's first poll | the end of the body | runs |
 //!
