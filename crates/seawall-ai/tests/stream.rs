@@ -317,6 +317,29 @@ async fn streams_of_no_dialect_may_hold_anything_and_end_anywhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_says_nothing_decides_no_dialect() {
+    let metadata = "data: {\"id\":\"x\",\"created\":1,\"model\":\"m\"}\n\n";
+    let chunk = "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\"}\n\n";
+    let nested = "data: [[[\"x\"]]]\n\n";
+    let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    for events in [
+        vec![metadata],
+        vec![chunk],
+        vec![nested],
+        vec![metadata, nested, metadata],
+        vec![metadata, role],
+    ] {
+        let error = call(&layer(), steps(&events)).await.no_response();
+        assert_eq!(error.kind(), Kind::CutOff, "{events:?}");
+    }
+    let hi = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+    let (_, error) = call(&layer(), steps(&[metadata, hi])).await.broke_off();
+    assert_eq!(error.kind(), Kind::CutOff);
+    let all = [metadata, chunk, nested, hi, "data: [DONE]\n\n"];
+    assert_eq!(call(&layer(), steps(&all)).await.well(), all.concat());
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_choice_of_a_chat_has_to_finish() {
     let chunk = |index: u32, finish: &str| {
         format!(

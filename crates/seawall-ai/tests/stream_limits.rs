@@ -386,7 +386,11 @@ fn settings_that_have_no_effect_are_rejected() {
         (short.first_content(), short.between_contents()),
         (None, None)
     );
-    assert_eq!(short.max_event(), 8);
+    assert_eq!((short.max_event(), short.held_bytes()), (8, 8));
+    assert_eq!(
+        field(config().held_bytes(9).max_bytes(8)).as_deref(),
+        Some("held_bytes")
+    );
     assert_eq!(
         field(config().total(Duration::MAX).first_content(Duration::MAX)),
         None

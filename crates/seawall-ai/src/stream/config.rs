@@ -101,6 +101,7 @@ impl Default for StreamConfig {
 pub struct StreamConfigBuilder {
     config: StreamConfig,
     is_event_set: bool,
+    is_held_set: bool,
     is_first_set: bool,
     is_between_set: bool,
 }
@@ -112,6 +113,7 @@ impl From<StreamConfig> for StreamConfigBuilder {
         Self {
             config,
             is_event_set: false,
+            is_held_set: false,
             is_first_set: false,
             is_between_set: false,
         }
@@ -119,8 +121,8 @@ impl From<StreamConfig> for StreamConfigBuilder {
 }
 
 impl StreamConfigBuilder {
-    /// Sets by which rules streams are read. Default: what the first event shows that one of the
-    /// dialects knows.
+    /// Sets by which rules streams are read. Default: [what the events show](Dialect::Detect). Where it is
+    /// known, set it: then no stream ends well without its final event.
     pub const fn dialect(mut self, dialect: Dialect) -> Self {
         self.config.dialect = dialect;
         self
@@ -170,14 +172,18 @@ impl StreamConfigBuilder {
         /// Sets how long a response may be, in bytes, whether it is a stream or not. Default 64 MiB.
         pub const fn max_bytes(u64);
 
-        /// Sets how many bytes are held back until the first content. A stream that sends more
-        /// before is passed on, and what is wrong with it later is an error of its body. Default
-        /// 1 MiB.
-        pub const fn held_bytes(usize);
-
         /// Sets how many events are held back, or frames where these are shorter, as
         /// [`held_bytes`](Self::held_bytes). Default 1,024.
         pub const fn held_events(u64);
+    }
+
+    /// Sets how many bytes are held back until the first content. A stream that sends more before is
+    /// passed on, and what is wrong with it later is an error of its body. Default 1 MiB, or `max_bytes`
+    /// where that is less.
+    pub const fn held_bytes(mut self, bytes: usize) -> Self {
+        self.is_held_set = true;
+        self.config.held_bytes = bytes;
+        self
     }
 
     /// Sets how long an event may be, in bytes. Default 8 MiB, or `max_bytes` where that is less.
@@ -192,8 +198,8 @@ impl StreamConfigBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] that names a limit that is zero, `first_content` or `between_contents` when it
-    /// is longer than `total`, and `max_event` when it is longer than `max_bytes`: they would have no
-    /// effect.
+    /// is longer than `total`, and `max_event` or `held_bytes` when it is more than `max_bytes`: they
+    /// would have no effect.
     pub fn build(self) -> Result<StreamConfig, InvalidConfig> {
         let mut config = self.config;
         for (field, limit) in [
@@ -215,12 +221,17 @@ impl StreamConfigBuilder {
                 return Err(InvalidConfig::new(field, limit, "at least 1"));
             }
         }
-        if config.max_event as u64 > config.max_bytes {
-            if self.is_event_set {
-                let accepted = format!("at most `max_bytes`, {}", config.max_bytes);
-                return Err(InvalidConfig::new("max_event", config.max_event, accepted));
+        for (field, is_set, bytes) in [
+            ("max_event", self.is_event_set, &mut config.max_event),
+            ("held_bytes", self.is_held_set, &mut config.held_bytes),
+        ] {
+            if *bytes as u64 > config.max_bytes {
+                if is_set {
+                    let accepted = format!("at most `max_bytes`, {}", config.max_bytes);
+                    return Err(InvalidConfig::new(field, *bytes, accepted));
+                }
+                *bytes = usize::try_from(config.max_bytes).unwrap_or(usize::MAX);
             }
-            config.max_event = usize::try_from(config.max_bytes).unwrap_or(usize::MAX);
         }
         let total = config.total.unwrap_or(Duration::MAX);
         for (field, is_set, limit) in [

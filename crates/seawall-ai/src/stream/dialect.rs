@@ -6,7 +6,7 @@ use super::skim::Skim;
 ///
 /// | dialect | content | the final event |
 /// |---|---|---|
-/// | [`OpenAiChat`](Self::OpenAiChat) | text in `choices[].delta`, its `role` excepted, or in `choices[].text` | `[DONE]`, or a `finish_reason` of every choice |
+/// | [`OpenAiChat`](Self::OpenAiChat) | text in `choices[].delta`, its `role` excepted, or in `choices[].text` | `[DONE]`, or a `finish_reason` of every choice that has begun: how many were asked for is not known |
 /// | [`OpenAiResponses`](Self::OpenAiResponses) | `response.*.delta` that is not empty, `response.*.partial_image` | `response.completed`, `response.incomplete` |
 /// | [`AnthropicMessages`](Self::AnthropicMessages) | `content_block_delta` that is not empty, `content_block_start` of a block that has something in it | `message_stop` |
 /// | [`Other`](Self::Other) | every event | none: the stream may end anywhere |
@@ -19,7 +19,9 @@ use super::skim::Skim;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// What the first event shows that one of the dialects knows.
+    /// What the first event shows that one of the dialects knows. One that none knows makes the stream
+    /// one of [`Other`](Self::Other) until then, if there is more in it than members such as `id`,
+    /// `object` and `model`; a stream of nothing else has not ended well.
     #[default]
     Detect,
     /// Chunks of OpenAI's chat completions, of the older completions, and of compatible servers.
@@ -50,14 +52,15 @@ impl Dialect {
             Self::OpenAiChat => "`[DONE]` or a `finish_reason`",
             Self::OpenAiResponses => "`response.completed` or `response.incomplete`",
             Self::AnthropicMessages => "`message_stop`",
-            Self::Detect | Self::Other => "an event",
+            Self::Detect => "an event that shows a dialect",
+            Self::Other => "an event",
         }
     }
 
     /// The dialect whose event this is.
     pub(super) fn of(event: &Skim<'_>) -> Self {
         let event_type = &*event.event_type;
-        if event.choices.is_some() {
+        if event.choices.is_some() || event.object.0 {
             Self::OpenAiChat
         } else if event_type.starts_with("response.") {
             Self::OpenAiResponses
@@ -108,6 +111,7 @@ pub(super) fn meaning(dialect: Dialect, event: &Skim<'_>) -> Meaning {
             "message_stop" => Meaning::Final,
             _ => Meaning::Nothing,
         },
-        Dialect::Detect | Dialect::Other => Meaning::Content,
+        Dialect::Detect => Meaning::Nothing,
+        Dialect::Other => Meaning::Content,
     }
 }

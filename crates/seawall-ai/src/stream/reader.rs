@@ -4,7 +4,7 @@ use bytes::Bytes;
 use seawall_http::sse::{SseEventRef, SseParser};
 
 use super::dialect::{Dialect, Meaning, meaning};
-use super::skim::{Choices, Skim};
+use super::skim::{Choices, Skim, has_payload};
 
 /// How far a stream has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,10 @@ fn read(
         return Err(reported());
     }
     if detect {
-        *dialect = Dialect::of(&skim);
+        let shown = Dialect::of(&skim);
+        if shown != Dialect::Other || has_payload(event.data) {
+            *dialect = shown;
+        }
     }
     if let (Dialect::OpenAiChat, Some(chunk)) = (*dialect, skim.choices) {
         choices.seen |= chunk.seen;

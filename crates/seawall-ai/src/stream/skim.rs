@@ -12,6 +12,8 @@ pub(super) struct Skim<'a> {
     #[serde(borrow, default, rename = "type")]
     pub(super) event_type: Cow<'a, str>,
     #[serde(default)]
+    pub(super) object: IsChunk,
+    #[serde(default)]
     pub(super) error: Presence,
     #[serde(default)]
     pub(super) choices: Option<Choices>,
@@ -32,6 +34,85 @@ impl<'a> Skim<'a> {
             }
             Err(_) => None,
         }
+    }
+}
+
+/// Whether `object` is that of a chunk of a chat, or of a completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct IsChunk(pub(super) bool);
+
+impl<'de> Deserialize<'de> for IsChunk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = IsChunk;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_unit<E>(self) -> Result<IsChunk, E> {
+                Ok(IsChunk(false))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<IsChunk, E> {
+                let is_chunk = matches!(name, "chat.completion.chunk" | "text_completion");
+                Ok(IsChunk(is_chunk))
+            }
+        }
+
+        deserializer.deserialize_any(Name)
+    }
+}
+
+/// Whether an event of no dialect has anything in it but members that say what it is, from whom and
+/// when, as every dialect has them.
+pub(super) fn has_payload(data: &str) -> bool {
+    serde_json::from_str(data).is_ok_and(|Payload(found)| found.is_full())
+}
+
+struct Payload(Presence);
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Payload;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Payload, A::Error> {
+                let mut found = Presence::Empty;
+                while let Some(name) = all.next_key::<Cow<'_, str>>()? {
+                    let inner = all.next_value()?;
+                    let says_what = matches!(
+                        &*name,
+                        "type"
+                            | "role"
+                            | "id"
+                            | "object"
+                            | "model"
+                            | "created"
+                            | "created_at"
+                            | "provider"
+                            | "service_tier"
+                            | "system_fingerprint"
+                            | "usage"
+                            | "choices"
+                    );
+                    if !says_what {
+                        found = found.with(inner);
+                    }
+                }
+                Ok(Payload(found))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
     }
 }
 

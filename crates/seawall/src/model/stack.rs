@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_ai::estimate::{EstimateConfig, EstimateLayer, EstimateService};
 use seawall_ai::spend::SpendLayer;
-use seawall_ai::stream::{StreamConfig, StreamLayer};
+use seawall_ai::stream::{Dialect, StreamConfig, StreamLayer};
 use seawall_ai::{ErrorTable, NoteDeparture};
 use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Registry};
 use tower_layer::{Identity, Layer};
@@ -103,9 +103,20 @@ impl Tier {
 
 /// The attempt timeout of the stack bounds the time to the first content, also when it is changed. What
 /// comes after it comes within a minute, or as soon as the tier expects bytes.
-fn streams(table: &ErrorTable, idle: Option<Duration>) -> Result<StreamConfig, InvalidConfig> {
+fn streams(
+    provider: Option<&Provider>,
+    table: &ErrorTable,
+    idle: Option<Duration>,
+) -> Result<StreamConfig, InvalidConfig> {
+    let dialect = match provider.map(Provider::name) {
+        // All its streams are messages.
+        Some("anthropic") => Dialect::AnthropicMessages,
+        _ => Dialect::Detect,
+    };
     let minute = StreamConfig::default().between_contents();
-    let streams = StreamConfig::builder().errors(table.clone());
+    let streams = StreamConfig::builder()
+        .errors(table.clone())
+        .dialect(dialect);
     let streams = streams.without_first_content();
     match minute.max(idle) {
         Some(limit) => streams.between_contents(limit),
@@ -130,7 +141,7 @@ impl ModelStack {
             None => stack.describe(crate::inference_routes()?),
         };
         let idle = stack.handles().settings().body_timeout.idle();
-        let streams = streams(&errors, idle)?;
+        let streams = streams(provider.as_ref(), &errors, idle)?;
         Ok(Self {
             tier,
             payment: Identity::new(),
