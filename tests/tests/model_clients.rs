@@ -14,7 +14,10 @@ use seawall::ai::stream::StreamService;
 use seawall::client::{ClientError, HttpTransport, StackOf};
 use seawall::config::Config;
 use seawall::model::{ClientService, ModelClient, ModelStack, RoutedClient};
-use seawall::{Backoff, ConstMeta, Reason, Registry, RequestMeta, RetryConfig, Sent, StackBuilder};
+use seawall::{
+    Backoff, ConstMeta, Limit, RateLimitConfig, Reason, Registry, RequestMeta, RetryConfig, Sent,
+    StackBuilder, Unit,
+};
 use serde_json::{Value, json};
 use support::ai_server::{AiServer, JSON, Script, Wire, chunk, events, response, stream};
 
@@ -207,13 +210,19 @@ fn what_has_no_models_is_an_error() {
     assert!(error.to_string().contains("`orders`"), "{error}");
 }
 
-/// A budget that pays for two calls of 400 tokens of output at a dollar a thousand, and the client.
-async fn paid(script: Script) -> (ModelClient<SpendLayer>, SpendBudget, AiServer) {
-    let server = AiServer::start([script]).await;
+/// A budget, and what pays from it: a dollar for a thousand tokens of output.
+fn dollar_a_day() -> (SpendLayer, SpendBudget) {
     let day = SpendConfig::builder().per_day(Money::whole(1));
     let team = SpendBudget::new("research", day.build().unwrap());
     let price = Price::per_million("0".parse().unwrap(), "1000".parse().unwrap()).unwrap();
     let paid = SpendLayer::new(Prices::new(price)).budget(team.clone());
+    (paid, team)
+}
+
+/// A budget that pays for two calls of 400 tokens of output at a dollar a thousand, and the client.
+async fn paid(script: Script) -> (ModelClient<SpendLayer>, SpendBudget, AiServer) {
+    let server = AiServer::start([script]).await;
+    let (paid, team) = dollar_a_day();
     let tier = seawall::openai().unwrap().tier("tier-2").unwrap();
     let stack = tier.model_stack_with(|stack| attempts(stack, 3)).unwrap();
     let client = stack.paid_by(paid).client().base_url(server.url());
@@ -224,6 +233,66 @@ fn spent(budget: &SpendBudget) -> (String, String) {
     let snapshot = budget.handle().snapshot();
     let day = &snapshot.periods[0];
     (day.spent.to_string(), snapshot.reserved.to_string())
+}
+
+/// A limit of tokens and a budget believe a response of JSON as far as it is possible.
+#[tokio::test]
+async fn hostile_usage_is_bounded_for_limits_and_budgets() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let limit = Limit::strict(1_000_000, HOUR).with_unit(Unit::Tokens);
+    let limit = RateLimitConfig::builder().limit(limit).build().unwrap();
+    for (used, at_least, cost) in [
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":31}"#,
+            40.0,
+            "0.031",
+        ),
+        (
+            r#"{"prompt_tokens":1000000000000,"completion_tokens":1000000000000}"#,
+            16_784.0,
+            "0.4",
+        ),
+        // What was reserved stays.
+        (r#"{"prompt_tokens":0,"completion_tokens":0}"#, 400.0, "0.4"),
+    ] {
+        let body = format!(r#"{{"choices":[],"usage":{used}}}"#);
+        let server = AiServer::start([response("200 OK", &[JSON], &body)]).await;
+        let (paid, team) = dollar_a_day();
+        let stack = seawall::openai().unwrap().tier("tier-2").unwrap();
+        let stack = stack.model_stack_with(|stack| stack.rate_limit(limit.clone()));
+        let client = stack
+            .unwrap()
+            .paid_by(paid)
+            .client()
+            .base_url(server.url());
+        let client = client.build().unwrap();
+        let answer = client.post(CHAT).json(&ask(false)).send().await.unwrap();
+        answer.text().await.unwrap();
+        let taken = 1_000_000.0
+            - client
+                .stack()
+                .handles()
+                .stack
+                .rate_limit
+                .account()
+                .unwrap()
+                .tokens();
+        assert!(
+            (at_least - 1.0..at_least + 30.0).contains(&taken),
+            "{used}: {taken}"
+        );
+        assert_eq!(spent(&team), (cost.into(), "0".into()), "{used}");
+    }
+}
+
+/// Behind the layer that decompresses no body says how long it is.
+#[tokio::test]
+async fn an_empty_response_is_tried_again() {
+    let server = AiServer::start([response("200 OK", &[JSON], ""), answer("m")]).await;
+    let client = client("empty", &server.url(), 2);
+    let answer = client.post(CHAT).json(&ask(false)).send().await.unwrap();
+    assert!(answer.text().await.unwrap().contains("BUY"));
+    assert_eq!(server.asked().len(), 2);
 }
 
 #[tokio::test]

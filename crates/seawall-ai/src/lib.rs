@@ -12,6 +12,7 @@
 //! the client, estimates and budgets outside, a router over several. `seawall::model` has them together.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bound;
 mod delivered;
 mod departure;
 mod error_class;

@@ -164,11 +164,14 @@ async fn hostile_usage_is_bounded_and_a_missing_one_is_none() {
     const NEGATIVE: &[Option<&str>] = &[Some(
         "{\"usage\":{\"prompt_tokens\":-5,\"completion_tokens\":-1}}",
     )];
+    const ZERO: &[Option<&str>] = &[Some(
+        "{\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}}",
+    )];
     const MISSING: &[Option<&str>] = &[Some("{\"usage\":null}")];
     let (handle, corrections) = run(EstimateConfig::default(), HUGE, ALL).await;
-    assert!(corrections.iter().all(|(_, n)| *n <= 100_000_000));
+    assert_eq!(corrections, of(16_384, 100));
     assert_eq!(handle.counts().settled, 1);
-    for pieces in [NEGATIVE, MISSING] {
+    for pieces in [NEGATIVE, MISSING, ZERO] {
         let (handle, corrections) = run(EstimateConfig::default(), pieces, ALL).await;
         assert_eq!(corrections, of(8, 100));
         assert_eq!(handle.counts().without_usage, 1);

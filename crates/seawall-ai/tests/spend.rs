@@ -356,13 +356,20 @@ async fn hostile_usage_is_booked_and_counted_and_a_missing_one_keeps_the_reserva
     for (body, spent) in [
         (
             r#"{"usage":{"prompt_tokens":9223372036854775808,"completion_tokens":0}}"#,
-            1 << 63,
+            16_384,
         ),
         (
             r#"{"usage":{"prompt_tokens":-3,"completion_tokens":-4}}"#,
             EACH,
         ),
-        (r#"{"usage":{"prompt_tokens":0,"completion_tokens":0}}"#, 0),
+        (
+            r#"{"usage":{"prompt_tokens":1,"completion_tokens":1000000000000}}"#,
+            11,
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":0,"completion_tokens":0}}"#,
+            EACH,
+        ),
         ("", EACH),
     ] {
         let budget = budget("day", 100);

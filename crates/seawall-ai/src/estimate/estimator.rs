@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use seawall_core::{Clock, EventSource, InstanceName, Rejection, TokenCount};
+use seawall_http::quota::UsageBound;
 
 use super::config::EstimateConfig;
 use super::counts::EstimateCounters;
 use super::learned::{Expectation, Learned};
+use crate::bound::bound_of;
 use crate::departure::WatchDeparture;
 
 /// Estimates how many tokens calls will use, and learns from what they have used.
@@ -221,6 +223,13 @@ impl Expected {
     /// What is to be reserved.
     pub fn tokens(&self) -> TokenCount {
         self.call.expectation.tokens
+    }
+
+    /// The most that the call can have used.
+    pub(super) fn bound(&self) -> UsageBound {
+        let expectation = &self.call.expectation;
+        let most = expectation.most_output(&self.call.shared.config());
+        bound_of(expectation.counted, most)
     }
 
     /// The call leaves its queues: from now on it is in flight. Once the first call of an estimator

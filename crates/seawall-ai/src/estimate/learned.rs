@@ -50,6 +50,14 @@ pub(crate) struct Expectation {
     means: [f64; 2],
 }
 
+impl Expectation {
+    /// The most output that is believed.
+    pub(crate) fn most_output(&self, config: &EstimateConfig) -> u32 {
+        let longest = config.longest_output().saturating_mul(self.choices);
+        self.max_output.unwrap_or(longest)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Learned {
     /// What responses used per token that the tokenizer counted.
@@ -136,10 +144,7 @@ impl Learned {
         config: &EstimateConfig,
     ) {
         let counted = f64::from(expected.counted);
-        let most = expected.max_output.unwrap_or_else(|| {
-            let longest = config.longest_output();
-            longest.saturating_mul(expected.choices)
-        });
+        let most = expected.most_output(config);
         let used = used.map(|(input, output)| {
             let within =
                 |input| f64::from(input).clamp(counted * LEAST_RATIO, counted * MOST_RATIO);

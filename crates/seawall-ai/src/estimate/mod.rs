@@ -106,8 +106,14 @@
 //!
 //! # Bad input
 //!
-//! A usage is believed as far as it is possible: no output beyond the request's maximum, and an input from
-//! a sixty-fourth to eight times of what was counted. A body that is no JSON, that is not there at once,
+//! A usage is believed as far as it is possible: no output beyond the request's maximum, or
+//! [`longest_output`](EstimateConfigBuilder::longest_output) for each choice without one, and no input
+//! beyond eight times what was counted, or 16,384 tokens where that is more, since a provider may add
+//! prompts of its own. What is bounded is emitted ([`Bounded`](seawall_core::EventKind::Bounded)). A
+//! usage of no token at all is none. The limit settles a stream by that, and a body of JSON where
+//! [`StreamLayer`](crate::stream::StreamLayer) is right around the client, as in a `ModelStack`;
+//! without it, by what is reported. What is learned of the input is from a sixty-fourth to eight times
+//! of what was counted. A body that is no JSON, that is not there at once,
 //! or that is longer than 8 MiB counts as a prompt of its length, of no model.
 
 mod config;

@@ -53,6 +53,7 @@ impl<S> EstimateService<S> {
         let expected = estimator.estimate_choices(model, counted, most, choices);
         let extensions = request.extensions_mut();
         extensions.insert(TokenEstimate(expected.tokens()));
+        extensions.insert(expected.bound());
         if let Some(group) = &self.parts.group {
             extensions.insert(group(model));
         }

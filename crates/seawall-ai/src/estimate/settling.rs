@@ -7,6 +7,7 @@ use seawall_http::quota::Usage;
 
 use super::counts::EstimateCounters;
 use super::estimator::{Expected, TokenEstimator};
+use crate::bound::{emit_bounded, reported};
 use crate::measured_body::{AwaitEnd, BodyEnd};
 
 /// An estimate whose call is not over.
@@ -27,9 +28,10 @@ impl Settling {
 
     /// The response has come; `None` when it says all that it will.
     pub(super) fn head<R>(mut self, response: &Response<R>) -> Option<Self> {
-        let usage = response.extensions().get::<Usage>();
-        if let Some(usage) = usage {
-            self.settle(*usage, |counters| &counters.settled);
+        if let Some(usage) = reported(response.extensions())
+            && let Some(usage) = self.believed(usage)
+        {
+            self.settle(usage, |counters| &counters.settled);
             return None;
         }
         if response.status().is_client_error() || response.status().is_server_error() {
@@ -38,6 +40,16 @@ impl Settling {
         }
         self.late = response.extensions().get().cloned();
         Some(self)
+    }
+
+    /// What is believed of a reported usage.
+    fn believed(&self, reported: Usage) -> Option<Usage> {
+        let bound = self.expected.as_ref()?.bound();
+        let usage = bound.apply(reported)?;
+        if usage != reported {
+            emit_bounded(&self.estimator.shared.events, reported, usage);
+        }
+        Some(usage)
     }
 
     fn settle(&mut self, usage: Usage, count: fn(&EstimateCounters) -> &Counter) {
@@ -104,6 +116,7 @@ impl Settling {
 
 impl AwaitEnd for Settling {
     fn body_ended(mut self: Box<Self>, end: BodyEnd, usage: Option<Usage>, delivered: u32) {
+        let usage = usage.and_then(|usage| self.believed(usage));
         match (end, usage) {
             (BodyEnd::Complete, Some(usage)) => self.settle(usage, |counters| &counters.settled),
             (BodyEnd::Complete, None) if delivered > 0 && self.counts_delivered() => {

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_core::Rejection;
 use seawall_core::counters::Counter;
-use seawall_http::quota::Usage;
+use seawall_http::quota::{Usage, UsageBound};
 
 use super::budget::Budgets;
 use super::counts::SpendCounters;
 use super::money::Money;
 use super::price::Price;
+use crate::bound::emit_bounded;
 use crate::departure::WatchDeparture;
 
 /// What the calls of a layer have shown of their stack.
@@ -22,13 +23,21 @@ pub(super) struct Noted {
     results: AtomicBool,
 }
 
+/// What a call costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    pub(super) price: Price,
+    /// What is believed of a reported usage.
+    pub(super) bound: UsageBound,
+    /// What is reserved for one attempt.
+    pub(super) each: Money,
+}
+
 /// One call, as its stack and its response know it.
 pub(super) struct Call {
     noted: Arc<Noted>,
     budgets: Budgets,
-    price: Price,
-    /// What one attempt costs at most.
-    each: Money,
+    charge: Charge,
     attempts: Mutex<Attempts>,
 }
 
@@ -59,10 +68,9 @@ impl Call {
     pub(super) fn reserved(
         noted: Arc<Noted>,
         budgets: Budgets,
-        price: Price,
-        each: Money,
+        charge: Charge,
     ) -> Result<Arc<Self>, Rejection> {
-        budgets.reserve(each)?;
+        budgets.reserve(charge.each)?;
         let attempts = Attempts {
             held: 1,
             ..Attempts::default()
@@ -70,8 +78,7 @@ impl Call {
         Ok(Arc::new(Self {
             noted,
             budgets,
-            price,
-            each,
+            charge,
             attempts: Mutex::new(attempts),
         }))
     }
@@ -100,14 +107,30 @@ impl Call {
         }
         let now = *attempts;
         drop(attempts);
-        let (cost, count) = self.cost(now, end);
-        self.budgets.settle(self.each.times(now.held), cost);
+        let reported = match end {
+            End::Response(usage) => *usage,
+            _ => None,
+        };
+        let usage = reported.and_then(|usage| self.charge.bound.apply(usage));
+        let (cost, count) = self.cost(now, end, usage);
+        self.budgets.settle(self.charge.each.times(now.held), cost);
         for budget in self.budgets.each() {
             count(&budget.counters).add();
+            if let Some((reported, usage)) = reported.zip(usage)
+                && reported != usage
+            {
+                emit_bounded(&budget.events, reported, usage);
+            }
         }
     }
 
-    fn cost(&self, attempts: Attempts, end: &End) -> (Money, fn(&SpendCounters) -> &Counter) {
+    fn cost(
+        &self,
+        attempts: Attempts,
+        end: &End,
+        usage: Option<Usage>,
+    ) -> (Money, fn(&SpendCounters) -> &Counter) {
+        let Charge { price, each, .. } = self.charge;
         let noted = self.noted.departures.load(Ordering::Relaxed);
         // What departs unnoticed has departed, unless it is certain that it has not.
         let departed = match end {
@@ -121,16 +144,14 @@ impl Call {
         {
             billed = billed.saturating_sub(1);
         }
-        match end {
-            End::Response(Some(usage)) => {
+        match usage {
+            Some(usage) => {
                 // All that departed but the one that was answered.
-                let others = self.each.times(billed.saturating_sub(1));
-                (self.price.cost(*usage).plus(others), |counters| {
-                    &counters.settled
-                })
+                let others = each.times(billed.saturating_sub(1));
+                (price.cost(usage).plus(others), |counters| &counters.settled)
             }
-            _ if billed == 0 => (Money::ZERO, |counters| &counters.released),
-            _ => (self.each.times(billed), |counters| &counters.kept),
+            None if billed == 0 => (Money::ZERO, |counters| &counters.released),
+            None => (each.times(billed), |counters| &counters.kept),
         }
     }
 }
@@ -147,7 +168,7 @@ impl WatchDeparture for Call {
         }
         let open = attempts.departed + 1 - attempts.unbilled;
         if open > attempts.held {
-            self.budgets.reserve(self.each)?;
+            self.budgets.reserve(self.charge.each)?;
             attempts.held += 1;
         }
         attempts.departed += 1;

@@ -45,15 +45,16 @@
 //! The input as the tokenizer counts it and a third more, and the request's own
 //! [maximum](crate::estimate::Prompt::max_output) of the output, or
 //! [`default_output`](SpendLayer::default_output) for each of its choices, at the highest price of either. That is a bound
-//! wherever the input is within a third of what was counted. What a call costs beyond is booked, too, and
-//! counted as an `overrun`: give a tokenizer of your own, and a maximum with every request, where that must
+//! wherever the input is within a third of what was counted. What a call costs beyond is booked, too, as far
+//! as it is possible, and counted as an `overrun`: give a tokenizer of your own, and a maximum with every request, where that must
 //! not be.
 //!
 //! # What is booked
 //!
 //! | the call | booked |
 //! |---|---|
-//! | reports its usage | what that costs |
+//! | reports its usage | what that costs, with no output beyond the maximum (or 128,000 tokens for each choice without one), and no input beyond eight times what was counted, or 16,384 tokens where that is more; what is bounded is emitted ([`Bounded`](seawall_core::EventKind::Bounded)) |
+//! | reports that it has used no token at all | what was reserved |
 //! | is answered below 400 without usage, or its body breaks off or is dropped | what was reserved: the model may have written all of it |
 //! | is answered with the status of an error | nothing: providers bill no request that they reject or fail |
 //! | is rejected before it departs, or dropped before | nothing |

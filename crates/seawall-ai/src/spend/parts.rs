@@ -6,8 +6,9 @@ use http::Extensions;
 use seawall_core::Rejection;
 
 use super::budget::{Budgets, SpendBudget};
-use super::call::{Call, Noted};
+use super::call::{Call, Charge, Noted};
 use super::price::Prices;
+use crate::bound::bound_of;
 use crate::estimate::Tokenizer;
 use crate::prompt::Prompt;
 
@@ -26,6 +27,9 @@ use crate::prompt::Prompt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct PaidBy(pub Vec<SpendBudget>);
+
+/// The longest output that is believed of a choice without a maximum, as an estimator has it by default.
+const LONGEST_OUTPUT: u32 = 128_000;
 
 /// Prices, budgets and what is reserved.
 #[derive(Clone)]
@@ -65,6 +69,10 @@ impl Parts {
             None => self.all.clone(),
         };
         let noted = Arc::clone(&self.noted);
-        Call::reserved(noted, budgets, price, price.most(input, output))
+        let most = prompt.and_then(|prompt| prompt.max_output);
+        let longest = self.default_output.max(LONGEST_OUTPUT);
+        let bound = bound_of(counted, most.unwrap_or(longest.saturating_mul(choices)));
+        let each = price.most(input, output);
+        Call::reserved(noted, budgets, Charge { price, bound, each })
     }
 }

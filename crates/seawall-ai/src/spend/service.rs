@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::call::{Call, End, Paid};
 use super::parts::Parts;
+use crate::bound::reported;
 use crate::departure::{Departures, WatchDeparture};
 use crate::measured_body::{AwaitEnd, BodyEnd, MeasuredBody};
 use crate::peek::{announced, peek};
@@ -73,8 +74,8 @@ impl Open {
             self.0.end(&End::ErrorStatus);
             return None;
         }
-        if let Some(usage) = response.extensions().get::<Usage>() {
-            self.0.end(&End::Response(Some(*usage)));
+        if let Some(usage) = reported(response.extensions()) {
+            self.0.end(&End::Response(Some(usage)));
             return None;
         }
         Some(self)

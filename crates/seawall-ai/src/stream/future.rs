@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use seawall_http::inspect::{is_event_stream, is_html};
+use seawall_http::quota::UsageBound;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -32,6 +33,8 @@ pub(super) struct Call {
     began: Option<Instant>,
     /// Whether the response to such a request has a body.
     has_body: bool,
+    /// What is believed of the usage that the response reports.
+    bound: Option<UsageBound>,
 }
 
 pin_project! {
@@ -116,7 +119,7 @@ enum Begun<B> {
 }
 
 impl Call {
-    pub(super) fn new(state: LocalState, has_body: bool) -> Self {
+    pub(super) fn new(state: LocalState, has_body: bool, bound: Option<UsageBound>) -> Self {
         let common = state.common();
         let config = (!common.bypass.is_on()).then(|| state.stripe().config());
         Self {
@@ -124,6 +127,7 @@ impl Call {
             config,
             began: None,
             has_body,
+            bound,
         }
     }
 
@@ -154,11 +158,14 @@ impl Call {
     }
 
     /// Looks at the head of a response.
-    fn receive<B>(&self, response: Response<B>, cx: &mut Context<'_>) -> Begun<B>
+    fn receive<B>(&self, mut response: Response<B>, cx: &mut Context<'_>) -> Begun<B>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
+        if let Some(bound) = self.bound {
+            response.extensions_mut().insert(bound);
+        }
         let Some(config) = &self.config else {
             let name = self.state.common().name;
             return Begun::Passed(response.map(|inner| StreamBody::open(inner, name)));

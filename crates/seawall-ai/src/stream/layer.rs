@@ -85,7 +85,8 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let has_body = request.method() != Method::HEAD;
-        let call = Call::new(self.state.local(), has_body);
+        let bound = request.extensions().get().copied();
+        let call = Call::new(self.state.local(), has_body, bound);
         StreamFuture::new(self.client.call(request), call)
     }
 }

@@ -66,7 +66,8 @@ impl<I> InspectLayer<I> {
     }
 
     /// Also writes how many tokens an AI response has used into its extensions, as a
-    /// [`Usage`](crate::quota::Usage), for [`HttpFeedback`](crate::quota::HttpFeedback) to read.
+    /// [`Usage`](crate::quota::Usage), for [`HttpFeedback`](crate::quota::HttpFeedback) to read; as far as
+    /// a [`UsageBound`](crate::quota::UsageBound) there allows.
     ///
     /// These responses are longer than error messages: choose the cap for those that you expect.
     /// Longer and streamed ones are a matter for [`MeteredBody`](crate::quota::MeteredBody).
@@ -98,8 +99,20 @@ impl<I> InspectLayer<I> {
     #[cfg(feature = "usage")]
     #[must_use]
     pub fn with_usage(mut self) -> Self {
+        use crate::quota::{ReportedUsage, UsageBound};
+
         self.rules.annotate = |head, body| {
-            if let Some(usage) = crate::quota::usage_of(body) {
+            let Some(reported) = crate::quota::usage_of(body) else {
+                return;
+            };
+            let usage = match head.extensions.get::<UsageBound>() {
+                Some(bound) => bound.apply(reported),
+                None => Some(reported),
+            };
+            if let Some(usage) = usage {
+                if usage != reported {
+                    head.extensions.insert(ReportedUsage(reported));
+                }
                 head.extensions.insert(usage);
             }
         };

@@ -88,6 +88,6 @@ pub use limit_headers::LimitHeaders;
 pub(crate) use reset::Reset;
 pub use reset::{LONGEST_RESET, ResetFormat};
 pub use state::HttpFeedbackCounts;
-pub use tokens::{LARGEST_USAGE, TokenEstimate, Usage, estimate_tokens};
+pub use tokens::{LARGEST_USAGE, ReportedUsage, TokenEstimate, Usage, UsageBound, estimate_tokens};
 #[cfg(feature = "usage")]
 pub use usage::{MeteredBody, UsageReader, usage_of};

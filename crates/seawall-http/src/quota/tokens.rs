@@ -73,6 +73,57 @@ impl Usage {
     }
 }
 
+/// The most that the response to a request can have used; a value in the extensions of the response, from
+/// a layer that knows the request.
+///
+/// [`InspectLayer::with_usage`](crate::inspect::InspectLayer) applies it: what a body reports beyond is
+/// bounded, and then the report itself is in the extensions, too, as [`ReportedUsage`].
+///
+/// ```
+/// use seawall_http::quota::{Usage, UsageBound};
+///
+/// let bound = UsageBound::new(8_000, 500);
+/// assert_eq!(bound.apply(Usage::new(1_000, 200)), Some(Usage::new(1_000, 200)));
+/// assert_eq!(bound.apply(Usage::new(u64::MAX, 501)), Some(Usage::new(8_000, 500)));
+/// assert_eq!(bound.apply(Usage::new(0, 0)), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UsageBound {
+    input: u64,
+    output: u64,
+}
+
+impl UsageBound {
+    /// At most so many tokens read, those of a cache that are counted beside them too, and at most so
+    /// many written.
+    pub const fn new(input: u64, output: u64) -> Self {
+        Self { input, output }
+    }
+
+    /// What is believed of a usage; `None` for one that says that nothing was read or written, since
+    /// there was a response.
+    pub fn apply(self, mut usage: Usage) -> Option<Usage> {
+        if usage.total() == 0 && usage.cached_beside_input == 0 {
+            return None;
+        }
+        for tokens in [
+            &mut usage.input_tokens,
+            &mut usage.cached_tokens,
+            &mut usage.cached_beside_input,
+            &mut usage.cache_write_tokens,
+        ] {
+            *tokens = self.input.min(*tokens);
+        }
+        usage.output_tokens = self.output.min(usage.output_tokens);
+        Some(usage)
+    }
+}
+
+/// What a response has reported, where a [`UsageBound`] allowed only less of it; a value in its
+/// extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReportedUsage(pub Usage);
+
 const fn used(unit: Unit, amount: u64) -> (Unit, u64) {
     if amount > LARGEST_USAGE {
         (unit, LARGEST_USAGE)
