@@ -165,7 +165,7 @@ impl ErrorClass {
             Self::RateLimit => "the rate limit is reached",
             Self::Overload => "the provider is overloaded",
             Self::Server => "the provider failed",
-            Self::Network => "the connection failed",
+            Self::Network => "the connection failed or timed out",
             Self::InvalidRequest => "the request is not valid",
         }
     }

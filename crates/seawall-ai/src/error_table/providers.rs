@@ -47,8 +47,8 @@ fn openai_account() -> Vec<ErrorRule> {
             .status(UNAUTHORIZED)
             .status(FORBIDDEN)
             .message("insufficient permissions"),
-        // A 403 that speaks of the key or of what it may do means the key, whoever sends it. Google's of a
-        // leaked key: continuedev/continue#11541.
+        // A 403 that speaks of the key or of what it may do means the key. Google's for a leaked key:
+        // continuedev/continue#11541.
         rule(Class::Credential)
             .status(FORBIDDEN)
             .message("API key")

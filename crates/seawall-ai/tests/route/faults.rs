@@ -230,7 +230,7 @@ async fn what_stood_in_the_way_of_another_attempt_is_marked() {
     let one = Upstream::new("key-1");
     one.next(status(504));
     let reply = call(&alone(&one)).await.unwrap();
-    let why = Figure::Because("the connection failed".into());
+    let why = Figure::Because("the connection failed or timed out".into());
     assert_eq!(mark(&reply).reason(), Reason::NoRoute);
     assert_eq!(mark(&reply).figure(), Some(why));
 
