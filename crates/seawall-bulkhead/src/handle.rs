@@ -175,6 +175,8 @@ impl BulkheadHandle {
             BulkheadState::Draining
         } else if self.semaphore().has(PAUSED) {
             BulkheadState::Paused
+        } else if self.semaphore().has(BYPASS) {
+            BulkheadState::Bypassed
         } else {
             BulkheadState::of(usage.in_flight, usage.limit, usage.queue_depth)
         }

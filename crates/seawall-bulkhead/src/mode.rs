@@ -35,6 +35,11 @@ impl Mode {
         self.has(PAUSED)
     }
 
+    /// Whether it is switched off by an operator.
+    pub(crate) const fn is_bypassed(self) -> bool {
+        self.has(BYPASS)
+    }
+
     /// Whether waiters get a permit whatever the limits are.
     pub(crate) const fn ignores_limits(self) -> bool {
         self.has(SHADOW | BYPASS) && !self.is_paused()

@@ -20,6 +20,9 @@ seawall_core::state_words! {
         Paused = "paused",
         /// No new call passes; those queued are served.
         Draining = "draining",
+        /// Every call passes, whatever the limit is: an operator or the configuration has switched it
+        /// off.
+        Bypassed = "bypassed",
     }
 }
 
@@ -30,6 +33,7 @@ impl BulkheadState {
             // Nothing is served by one that drains and is paused as well.
             Some(Reason::Draining) if !mode.is_paused() => Self::Draining,
             Some(_) => Self::Paused,
+            None if mode.is_bypassed() => Self::Bypassed,
             None => Self::of(in_flight, limit, queue_depth),
         }
     }

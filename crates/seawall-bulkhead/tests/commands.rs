@@ -380,6 +380,7 @@ async fn the_last_of_two_commands_counts_and_a_reset_ends_all() {
         let it = kind(HOUR);
         it.handle.control(Command::Bypass).unwrap();
         let calls = [it.open(), it.open(), it.open()];
+        it.assert(BulkheadState::Bypassed, 3, 0);
         it.handle.control(Command::Block).unwrap();
         assert_eq!(it.rejected().await, Reason::Paused);
         it.handle.drain();

@@ -21,6 +21,9 @@ seawall_core::state_words! {
         Paused = "paused",
         /// New calls are rejected, and queued ones are served.
         Draining = "draining",
+        /// Every call passes, whatever the limits are: an operator or the configuration has switched it
+        /// off.
+        Bypassed = "bypassed",
     }
 }
 
@@ -30,6 +33,8 @@ impl RateLimitState {
             Self::Draining
         } else if limiter.paused_until(now_ns).is_some() {
             Self::Paused
+        } else if limiter.is_bypassed() {
+            Self::Bypassed
         } else if limiter.waiting(now_ns) > 0 {
             Self::Queueing
         } else if limiter.min_available(now_ns) < 1.0 {

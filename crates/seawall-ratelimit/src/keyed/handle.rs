@@ -325,6 +325,8 @@ impl KeyedRateLimitHandle {
             RateLimitState::Draining
         } else if keys.paused_until(self.now()).is_some() {
             RateLimitState::Paused
+        } else if keys.is_bypassed() {
+            RateLimitState::Bypassed
         } else if self.queue_depth() > 0 {
             RateLimitState::Queueing
         } else {

@@ -114,6 +114,10 @@ impl Keys {
         self.all.is_draining()
     }
 
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.all.is_bypass()
+    }
+
     /// Changes what holds for all keys, and wakes the waiters that it lets pass.
     pub(crate) fn change_all(&self, now_ns: u64, change: impl FnOnce(&AllKeys)) {
         change(&self.all);

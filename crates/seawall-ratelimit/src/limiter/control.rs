@@ -226,8 +226,13 @@ impl Limiter {
 
     /// Whether calls pass that a limit would reject.
     pub(crate) fn is_shadow(&self) -> bool {
+        self.has(SHADOW) || self.is_bypassed()
+    }
+
+    /// Whether it is switched off by an operator.
+    pub(crate) fn is_bypassed(&self) -> bool {
         let all = self.all_keys.as_ref();
-        self.has(SHADOW | BYPASS) || all.is_some_and(|all| all.is_bypass())
+        self.has(BYPASS) || all.is_some_and(|all| all.is_bypass())
     }
 
     /// Whether it is like a new one: nothing is used, queued or reported.

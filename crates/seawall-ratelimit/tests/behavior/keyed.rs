@@ -327,9 +327,10 @@ async fn block_bypass_and_reset_apply_to_all_keys() {
     assert!((0..3).all(|n| passes(&mut svc, 100 + n)));
     let counts = handle.counts();
     assert_eq!((counts.granted, counts.shadowed), (3, 2));
-    assert_eq!(handle.snapshot().state, RateLimitState::Ok);
+    assert_eq!(handle.snapshot().state, RateLimitState::Bypassed);
     handle.pause(PartitionKey(2));
     handle.control(Command::Reset).unwrap();
+    assert_eq!(handle.snapshot().state, RateLimitState::Ok);
     assert!(!passes(&mut svc, 103), "used up");
     assert!(passes(&mut svc, 200), "its pause is over");
     assert_eq!(handle.counts().granted, 4, "counts stay");

@@ -328,12 +328,15 @@ async fn nothing_is_reserved_while_all_keys_are_paused() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_all_keys_can_be_ended() {
     type End = fn(&KeyedRateLimitHandle);
-    let ends: [End; 3] = [
-        KeyedRateLimitHandle::resume_all,
-        KeyedRateLimitHandle::reset,
-        |handle| handle.control(Command::Bypass).expect("known"),
+    let ends: [(End, RateLimitState); 3] = [
+        (KeyedRateLimitHandle::resume_all, RateLimitState::Ok),
+        (KeyedRateLimitHandle::reset, RateLimitState::Ok),
+        (
+            |handle| handle.control(Command::Bypass).expect("known"),
+            RateLimitState::Bypassed,
+        ),
     ];
-    for end in ends {
+    for (end, state) in ends {
         for lasts in [None, Some(SECOND), Some(Duration::MAX)] {
             let (handle, layer) = keyed(builder(5));
             let mut svc = layer.layer(mock().0);
@@ -349,7 +352,7 @@ async fn a_pause_of_all_keys_can_be_ended() {
             assert!(!is_ok(&mut svc, 1));
             end(&handle);
             assert!(is_ok(&mut svc, 1) && is_ok(&mut svc, 2));
-            assert_eq!(handle.snapshot().state, RateLimitState::Ok);
+            assert_eq!(handle.snapshot().state, state);
         }
     }
 }
