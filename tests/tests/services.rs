@@ -123,6 +123,10 @@ async fn names_are_taken_once_found_without_clones_and_settings_are_checked() {
     let first = services.add(quick("db")).expect("new");
     let taken = services.add(quick("db")).expect_err("taken");
     assert!(matches!(taken, AddServiceError::Taken(_)), "{taken}");
+    assert!(
+        taken.to_string().starts_with("a service named `"),
+        "{taken}"
+    );
     let invalid = services.add(quick("bad").deadline(Duration::ZERO));
     let invalid = invalid.expect_err("no time at all");
     assert!(invalid.to_string().contains("`deadline`"), "{invalid}");

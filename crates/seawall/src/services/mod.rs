@@ -187,7 +187,13 @@ impl fmt::Debug for Services {
 impl fmt::Display for AddServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken(taken) => taken.fmt(f),
+            Self::Taken(taken) => {
+                let name = taken.name;
+                write!(
+                    f,
+                    "a service named `{name}`, or another stack of that name, is there already"
+                )
+            }
             Self::Invalid(invalid) => invalid.fmt(f),
         }
     }
