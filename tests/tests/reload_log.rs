@@ -14,7 +14,7 @@ fn a_bad_file_is_a_warning_once_and_a_good_one_an_info() {
     let _guard = tracing::subscriber::set_default(log.clone());
     let path = std::env::temp_dir().join(format!("seawall-log-{}.toml", std::process::id()));
     let write = |text: &str| fs::write(&path, text).expect("written");
-    write("[resilience.a]\nretry.attempts = 2\n");
+    write("[resilience]\nfail_safe_defaults = true\n[resilience.a]\nretry.attempts = 0\n");
     let config = Config::loader()
         .file(&path)
         .load_reloadable()
@@ -30,9 +30,16 @@ fn a_bad_file_is_a_warning_once_and_a_good_one_an_info() {
     }
     fs::remove_file(&path).expect("removed");
     let lines = log.0.lock().expect("not poisoned").clone();
-    let [wrong, right] = &lines[..] else {
+    let [first, wrong, right] = &lines[..] else {
         panic!("{lines:?}");
     };
+    assert!(
+        first.starts_with(
+            "WARN message=configuration with mistakes: services have the safe numbers"
+        ),
+        "{first}"
+    );
+    assert!(first.contains(":4:18: `a.retry.attempts` is 0"), "{first}");
     assert!(
         wrong.starts_with("WARN message=configuration not reloaded"),
         "{wrong}"

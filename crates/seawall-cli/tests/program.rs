@@ -111,6 +111,20 @@ fn mistakes_are_listed_where_they_do_not_fail_the_load_either() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_an_error_and_is_not_waited_for() {
+    let file = File::new("pipe", GOOD);
+    let path = file.folder.join("seawall.toml");
+    fs::remove_file(&path).expect("removed");
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("there is `mkfifo`").success());
+    let (code, _, errors) = file.run("check", &[], &[]);
+    assert_eq!(code, Some(2));
+    let text = "seawall: seawall.toml cannot be read: it is no regular file";
+    assert!(errors.starts_with(text), "{errors}");
+}
+
 #[test]
 fn what_is_in_force_is_shown_with_where_it_comes_from() {
     let file = File::new("show", GOOD);

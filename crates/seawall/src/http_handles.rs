@@ -5,7 +5,7 @@ use seawall_http::body_timeout::BodyTimeoutHandle;
 use seawall_http::quota::HttpFeedbackHandle;
 
 use crate::settings::Settings;
-use crate::stack::{HttpCounts, HttpSnapshot, ProtocolHandles, SlotHandle, StackSnapshot};
+use crate::stack::{HttpCounts, HttpSnapshot, ProtocolHandles, SlotHandle, StackSnapshot, remove};
 
 /// Handles of what is particular to HTTP in a stack: `handles.protocol` of an
 /// [`HttpStack`](crate::HttpStack).
@@ -61,6 +61,11 @@ impl SlotHandle for HttpHandles {
     fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
         registry.register(self.body_timeout.clone())?;
         registry.register(self.feedback.clone())
+    }
+
+    fn unregister(&self, registry: &Registry) {
+        remove(registry, &self.body_timeout);
+        remove(registry, &self.feedback);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::http_handles::HttpHandles;
 use crate::preset::HttpParts;
 use crate::settings::Settings;
 use crate::stack::{
-    Assemble, Between, ClientStack, Departing, Layered, Limits, Pay, Slots, StackHandles,
+    Assemble, Between, ClientStack, Departing, Layered, Limits, Pay, Replaced, Slots, StackHandles,
     StackSlots, option_setters,
 };
 
@@ -175,6 +175,17 @@ impl<X, I, O> HttpStack<X, I, O> {
             #[cfg(feature = "usage")]
             usage_cap: self.usage_cap,
         }
+    }
+
+    pub(crate) const fn replaced(&self) -> &Replaced {
+        self.stack.replaced()
+    }
+
+    /// The same, of which nothing is known to be replaced.
+    #[cfg(feature = "reload")]
+    pub(crate) fn with_nothing_replaced(mut self) -> Self {
+        self.stack.forget_replaced();
+        self
     }
 
     fn map_slots<O2>(self, change: impl FnOnce(InstanceName, O) -> O2) -> HttpStack<X, I, O2> {

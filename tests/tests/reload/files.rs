@@ -218,3 +218,65 @@ fn outside_of_a_runtime_it_is_an_error() {
         .expect_err("no runtime");
     assert!(matches!(error, WatchError::NoRuntime), "{error}");
 }
+
+#[tokio::test]
+async fn a_pipe_a_folder_and_a_huge_file_are_errors_that_name_it() {
+    let folder = Folder::new();
+    let config = folder.load(&permits(3));
+    let wrong = |what: &str| {
+        let error = config.reload().expect_err("it cannot be read");
+        assert_eq!(error.reason(), "unreadable");
+        let text = error.to_string();
+        assert!(
+            text.contains(&folder.file().display().to_string()),
+            "{text}"
+        );
+        assert!(text.contains(what), "{text}");
+    };
+    fs::remove_file(folder.file()).expect("removed");
+    let made = std::process::Command::new("mkfifo")
+        .arg(folder.file())
+        .status();
+    assert!(made.expect("there is `mkfifo`").success());
+    wrong("it is no regular file");
+    let first = Config::load(folder.file()).expect_err("a pipe");
+    assert!(
+        first.to_string().contains("it is no regular file"),
+        "{first}"
+    );
+    fs::remove_file(folder.file()).expect("removed");
+    fs::create_dir(folder.file()).expect("made");
+    wrong("it is no regular file");
+    fs::remove_dir(folder.file()).expect("removed");
+    link(Path::new("/dev/zero"), &folder.file());
+    wrong("it is no regular file");
+    fs::remove_file(folder.file()).expect("removed");
+    let limit = usize::try_from(seawall::config::MAX_FILE_BYTES).expect("small");
+    let mut text = permits(4);
+    text.push_str(&"#".repeat(limit - text.len()));
+    folder.change(&config, &text);
+    assert_eq!(limit_of(&config), 4);
+    text.push('#');
+    folder.write(&text);
+    wrong("it is longer than 4194304 bytes");
+}
+
+#[test]
+fn a_runtime_without_a_driver_is_an_error() {
+    let folder = Folder::new();
+    let config = folder.load(&permits(3));
+    let missing = |runtime: &mut tokio::runtime::Builder| {
+        let runtime = runtime.build().expect("a runtime");
+        let settings = WatchConfig::builder().hangup(true).build();
+        let watched = runtime.block_on(async { config.watch(settings.expect("valid")) });
+        match watched {
+            Err(WatchError::NoDriver { driver }) => Some(driver),
+            Err(error) => panic!("{error}"),
+            Ok(_) => None,
+        }
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    assert_eq!(missing(&mut runtime), Some("time"));
+    assert_eq!(missing(runtime.enable_time()), Some("I/O"));
+    assert_eq!(missing(runtime.enable_io()), None);
+}

@@ -4,6 +4,7 @@
 
 mod applied;
 mod files;
+mod options;
 mod places;
 mod races;
 mod reports;

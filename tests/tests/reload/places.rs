@@ -1,5 +1,7 @@
 //! What needs a new stack, where it says so, and which services there are.
 
+use seawall::{InstanceHandle, Registry};
+
 use super::*;
 
 #[tokio::test]
@@ -20,9 +22,9 @@ async fn what_a_running_stack_cannot_have_changes_nothing_and_names_its_line() {
         lines(&error, &folder),
         [
             "seawall.toml:2:12: `a.provider` is tradier, accepted is alpaca while its stack runs: \
-             another one needs a new stack",
-            "seawall.toml:7:16: `b.longest_wait` is 7200s, accepted is none while its stack runs: \
-             another one needs a new stack",
+             another one needs a new stack, so `forget` that of `a` and reload",
+            "seawall.toml:7:16: `b.longest_wait` is 7200s, accepted is 900s while its stack runs: \
+             another one needs a new stack, so `forget` that of `b` and reload",
         ]
     );
     assert_eq!(
@@ -139,7 +141,7 @@ async fn a_tier_with_the_same_kinds_of_limits_is_applied() {
 }
 
 #[tokio::test]
-async fn a_mistake_has_no_service_fall_back_to_its_base() {
+async fn a_mistake_rejects_a_reload_also_with_fail_safe_defaults() {
     let folder = Folder::new();
     let text = |attempts: &str, other: &str| {
         format!(
@@ -149,11 +151,69 @@ async fn a_mistake_has_no_service_fall_back_to_its_base() {
     };
     let config = folder.load(&text("2", "0"));
     assert!(config.current().service("b").expect("there").is_fail_safe());
-    // What is wrong from the beginning stays so.
-    assert_eq!(folder.change(&config, &text("3", "0")), ["a"]);
-    let error = folder.wrong(&config, &text("0", "0"));
-    assert_eq!(error.reason(), "invalid");
-    assert_eq!(handles(&config, "a").settings().retry.attempts(), 3);
-    assert_eq!(folder.change(&config, &text("3", "4")), ["b"]);
+    let first = config.status();
+    assert_eq!(first.mistakes.len(), 1, "the load says what is wrong");
+    assert_eq!(first.mistakes[0].key, "b.retry.attempts");
+    assert_eq!(config.state(), "fail_safe");
+    assert_eq!(
+        crate::reports::sample(&config, "seawall_config_mistakes", None),
+        1.0
+    );
+    handles(&config, "a");
+    for wrong in [
+        text("3", "0"),
+        text("0", "0"),
+        text("3", "4") + "[resilience.c]\nkind = 1\n",
+    ] {
+        assert_eq!(folder.wrong(&config, &wrong).reason(), "invalid");
+        assert_eq!(handles(&config, "a").settings().retry.attempts(), 2);
+        assert_eq!(config.status().generation, 1);
+        assert_eq!(config.state(), "fail_safe");
+    }
+    assert_eq!(folder.change(&config, &text("3", "4")), ["a", "b"]);
     assert!(!config.current().service("b").expect("there").is_fail_safe());
+    assert!(config.status().mistakes.is_empty());
+    assert_eq!(config.state(), "current");
+    assert_eq!(folder.wrong(&config, &text("3", "0")).reason(), "invalid");
+    assert_eq!(config.state(), "stale");
+}
+
+#[tokio::test]
+async fn the_longest_wait_is_compared_by_what_is_in_force() {
+    let folder = Folder::new();
+    let text = "[resilience.a]\nkind = \"news\"\n";
+    let config = folder.load(text);
+    handles(&config, "a");
+    folder.change(&config, &format!("{text}longest_wait = \"15m\"\n"));
+    let longer = folder.wrong(&config, &format!("{text}longest_wait = \"1h\"\n"));
+    assert!(
+        longer.to_string().contains("accepted is 900s while"),
+        "{longer}"
+    );
+    folder.change(&config, text);
+    let effective = config.current().service("a").expect("there").effective();
+    let longest = effective
+        .iter()
+        .find(|setting| setting.key == "longest_wait");
+    assert_eq!(longest.expect("it is shown").value, "900s");
+}
+
+#[tokio::test]
+async fn a_stack_that_is_forgotten_makes_room_in_the_registry() {
+    let folder = Folder::new();
+    let text = |provider: &str| format!("[resilience.a]\nprovider = \"{provider}\"\n");
+    let config = folder.load(&text("alpaca"));
+    let registry = Registry::new("desk");
+    let old = handles(&config, "a");
+    old.register(&registry).expect("the first one");
+    let count = registry.all().len();
+    folder.wrong(&config, &text("tradier"));
+    assert!(config.forget("a"));
+    folder.change(&config, &text("tradier"));
+    let new = handles(&config, "a");
+    new.register(&registry).expect_err("the old one is there");
+    old.unregister(&registry);
+    assert!(registry.all().is_empty(), "{registry:?}");
+    new.register(&registry).expect("there is room");
+    assert_eq!(registry.all().len(), count);
 }

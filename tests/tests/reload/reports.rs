@@ -6,7 +6,7 @@ use seawall::{EventKind, InstanceHandle, Registry};
 
 use super::*;
 
-fn sample(config: &ReloadableConfig, metric: &str, result: Option<&str>) -> f64 {
+pub(crate) fn sample(config: &ReloadableConfig, metric: &str, result: Option<&str>) -> f64 {
     let registry = Registry::new("other");
     registry.register(config.clone()).expect("the only one");
     let all = registry.snapshot().remove(0).samples;

@@ -1,6 +1,7 @@
 //! Loads a configuration.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use super::scope::Document;
 use super::service::ServiceConfig;
 use super::setting::Table;
 use super::value::Value;
+
+/// How long a file may be: 4 MiB, in bytes. One with a thousand services is much shorter.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// The services of a program; from a file and the environment.
 #[derive(Clone, Debug)]
@@ -36,8 +40,15 @@ pub struct Loader {
 enum Source {
     #[default]
     Nothing,
-    File(PathBuf),
+    File(SourceFile),
     Text(String, String),
+}
+
+/// A file, and what messages call it.
+#[derive(Clone, Debug)]
+struct SourceFile {
+    path: PathBuf,
+    given: PathBuf,
 }
 
 impl Config {
@@ -75,6 +86,15 @@ impl Config {
         })
     }
 
+    /// The same, where nothing is wrong.
+    #[cfg(feature = "reload")]
+    pub(crate) fn without_mistakes(self) -> Result<Self, ConfigError> {
+        match self.mistakes.is_empty() {
+            true => Ok(self),
+            false => Err(ConfigError::Invalid(self.mistakes)),
+        }
+    }
+
     /// What is wrong in spite of which it was loaded: with `fail_safe_defaults`.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
@@ -82,9 +102,13 @@ impl Config {
 }
 
 impl Loader {
-    /// Reads this file.
+    /// Reads this file: a regular one of at most [`MAX_FILE_BYTES`].
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
-        self.source = Source::File(path.as_ref().to_owned());
+        let path = path.as_ref().to_owned();
+        self.source = Source::File(SourceFile {
+            given: path.clone(),
+            path,
+        });
         self
     }
 
@@ -154,9 +178,21 @@ impl Loader {
     #[cfg(feature = "reload")]
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.source {
-            Source::File(path) => Some(path),
+            Source::File(file) => Some(&file.path),
             Source::Nothing | Source::Text(..) => None,
         }
+    }
+
+    /// The same with an absolute path, which stays that of the file when the process goes to another
+    /// folder. Messages have the path as it was given.
+    #[cfg(feature = "reload")]
+    pub(crate) fn anchored(mut self) -> Self {
+        if let Source::File(file) = &mut self.source
+            && let Ok(path) = std::path::absolute(&file.path)
+        {
+            file.path = path;
+        }
+        self
     }
 
     /// What mistakes call its source.
@@ -164,7 +200,7 @@ impl Loader {
     pub(crate) fn source_name(&self) -> String {
         match &self.source {
             Source::Nothing => "environment".to_owned(),
-            Source::File(path) => path.display().to_string(),
+            Source::File(file) => file.given.display().to_string(),
             Source::Text(name, _) => name.clone(),
         }
     }
@@ -173,12 +209,12 @@ impl Loader {
         match &self.source {
             Source::Nothing => Ok(Document::default()),
             Source::Text(name, text) => Ok(file::read(name, text, mistakes)),
-            Source::File(path) => {
-                let bytes = fs::read(path).map_err(|error| ConfigError::Unreadable {
-                    path: path.clone(),
+            Source::File(file) => {
+                let bytes = content(&file.path).map_err(|error| ConfigError::Unreadable {
+                    path: file.given.clone(),
                     error: Arc::new(error),
                 })?;
-                let name = path.display().to_string();
+                let name = file.given.display().to_string();
                 match String::from_utf8(bytes) {
                     Ok(text) => Ok(file::read(&name, &text, mistakes)),
                     Err(error) => Err(not_utf8(&name, &error)),
@@ -186,6 +222,23 @@ impl Loader {
             }
         }
     }
+}
+
+/// What is in a file.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe would wait for a writer, and a device may have no end.
+    if !fs::metadata(path)?.is_file() {
+        let problem = "it is no regular file, but a folder, a pipe or a device";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let problem = format!("it is longer than {MAX_FILE_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
 }
 
 /// The services of a document.

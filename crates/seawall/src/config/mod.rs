@@ -58,7 +58,7 @@ mod value;
 pub use crate::mistake::{Mistake, Place};
 pub use error::ConfigError;
 pub use kind::ServiceKind;
-pub use loader::{Config, Loader};
+pub use loader::{Config, Loader, MAX_FILE_BYTES};
 pub use schema::json_schema;
 pub use service::{EffectiveSetting, Origin, ServiceConfig};
 #[cfg(feature = "reload")]

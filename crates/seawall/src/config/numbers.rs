@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use seawall_core::{Command, InstanceHandle, InvalidConfig, Ratio};
+use seawall_http::LONGEST_WAIT;
 use seawall_retry::RetryConfigBuilder;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
@@ -34,6 +35,11 @@ impl Numbers {
             longest_wait: None,
             limit: None,
         }
+    }
+
+    /// The longest wait that is believed.
+    pub(super) fn longest_wait_in_force(&self) -> Duration {
+        self.longest_wait.unwrap_or(LONGEST_WAIT)
     }
 
     /// A layer that is off constrains no other. What it has for the time when a `reset` of its handle

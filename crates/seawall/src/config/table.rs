@@ -127,7 +127,7 @@ static SETTINGS: &[Setting] = settings! {
         attempt_timeout: Time, "How long one attempt may take; shorter than the deadline.",
             |n| unless(n.off.attempt_timeout, n.settings.attempt_timeout.timeout()), or false;
         longest_wait: Time, "The longest wait of an upstream that is believed, by `Retry-After` and by headers of limits; a quarter of an hour unless set.",
-            |n| Span::or_none(n.longest_wait);
+            |n| time(n.longest_wait_in_force());
         utilization: Share, "Which share of what a provider allows is used.",
             |n| n.utilization.get().to_string();
     }

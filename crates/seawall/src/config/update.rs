@@ -6,10 +6,11 @@ use seawall_ratelimit::KeyedRateLimitConfig;
 use crate::catalog::ProviderHandles;
 use crate::mistake::{Mistake, Place};
 use crate::settings::Settings;
+use crate::stack::{Part, Replaced};
 
 use super::service::ServiceConfig;
 use super::set::Id;
-use super::setting::Table;
+use super::setting::{Setting, Table};
 use super::table;
 
 /// Settings that decide which limits there are.
@@ -22,6 +23,18 @@ const LIMITS: [Id; 8] = [
     (Table::RateLimit, "limit"),
     (Table::Service, "tier"),
     (Table::Service, "kind"),
+];
+
+/// The layers that options replace, by their table and, where it is one of several, their setting.
+const REPLACEABLE: [(Part, Table, Option<&str>); 4] = [
+    (Part::Bulkhead, Table::Bulkhead, None),
+    (Part::RateLimit, Table::RateLimit, None),
+    (Part::Breaker, Table::Breaker, None),
+    (
+        Part::AttemptTimeout,
+        Table::Service,
+        Some("attempt_timeout"),
+    ),
 ];
 
 /// What changes in a running stack: what differs between two configurations of its service.
@@ -54,10 +67,10 @@ impl Update {
             let values = [from, to].map(|of| of.provider().unwrap_or("none").to_owned());
             mistakes.push(to.needs_stack(id, values));
         }
-        if from.numbers.longest_wait != to.numbers.longest_wait {
+        let longest = [from, to].map(|of| of.numbers.longest_wait_in_force());
+        if longest[0] != longest[1] {
             let id = (Table::Service, "longest_wait");
-            let values = [from, to].map(|of| Span::or_none(of.numbers.longest_wait));
-            mistakes.push(to.needs_stack(id, values));
+            mistakes.push(to.needs_stack(id, longest.map(|time| Span(time).to_string())));
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -156,8 +169,37 @@ impl ServiceConfig {
     }
 
     fn needs_stack(&self, id: Id, [before, now]: [String; 2]) -> Mistake {
-        let accepted = format!("{before} while its stack runs: another one needs a new stack");
-        self.mistake(id, format!("is {now}, accepted is {accepted}"))
+        let accepted = format!("{before} while its stack runs");
+        self.mistake(
+            id,
+            format!("is {now}, accepted is {accepted}{}", self.way_out()),
+        )
+    }
+
+    fn way_out(&self) -> String {
+        let name = &self.name;
+        format!(": another one needs a new stack, so `forget` that of `{name}` and reload")
+    }
+
+    /// What differs from `from` in layers that options have replaced, a setting each.
+    pub(crate) fn not_reached(&self, from: &Self, replaced: &Replaced) -> Vec<Mistake> {
+        let differs = |setting: &&Setting| {
+            let show = |of: &Self| setting.show.map(|show| show(&of.numbers));
+            show(self) != show(from)
+        };
+        let parts = REPLACEABLE.iter().filter(|(part, ..)| replaced.has(*part));
+        let found = parts.filter_map(|(part, table, key)| {
+            let is_of = |setting: &&Setting| key.is_none_or(|key| setting.key == key);
+            let setting = table::of(*table).filter(is_of).find(differs)?;
+            let value = setting.show.map(|show| show(&self.numbers));
+            let problem = format!(
+                "is {}, which does not reach stacks with `{}`: configure them by their handles",
+                value.unwrap_or_default(),
+                part.option(),
+            );
+            Some(self.mistake((*table, setting.key), problem))
+        });
+        found.collect()
     }
 
     /// The limits are others than before: the mistake is at the setting that has made them so.
@@ -177,7 +219,7 @@ impl ServiceConfig {
                 self.needs_stack(*id, values)
             }
             None => {
-                let problem = format!("does not fit the running stack: {error}");
+                let problem = format!("does not fit: {error}{}", self.way_out());
                 self.mistake((Table::RateLimit, "limits"), problem)
             }
         }

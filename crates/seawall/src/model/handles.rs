@@ -6,6 +6,7 @@ use seawall_ai::stream::StreamHandle;
 use seawall_core::{AlreadyRegistered, Registry, RequestMeta};
 
 use super::tier::TierHandles;
+use crate::stack::remove;
 
 /// Handles of a [`ModelStack`](super::ModelStack).
 ///
@@ -31,6 +32,14 @@ impl ModelHandles {
         self.stack.register(registry)?;
         registry.register(self.estimates.clone())?;
         registry.register(self.streams.clone())
+    }
+
+    /// The inverse of [`register`](Self::register): see
+    /// [`StackHandles::unregister`](crate::StackHandles::unregister).
+    pub fn unregister(&self, registry: &Registry) {
+        self.stack.unregister(registry);
+        remove(registry, &self.estimates);
+        remove(registry, &self.streams);
     }
 
     /// Makes everything automatic again: forgets what was learned and every command; counters stay.

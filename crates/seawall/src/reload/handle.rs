@@ -18,9 +18,12 @@ impl InstanceHandle for ReloadableConfig {
         Self::name(self)
     }
 
-    /// `"current"`, or `"stale"` while the file says something that is not accepted.
+    /// `"current"`, `"stale"` while the file says something that is not accepted, or `"fail_safe"` where
+    /// it was loaded first in spite of mistakes.
     fn state(&self) -> &'static str {
-        match self.status().rejected {
+        let status = self.status();
+        match status.rejected {
+            _ if !status.mistakes.is_empty() => "fail_safe",
             None => "current",
             Some(_) => "stale",
         }
@@ -43,6 +46,8 @@ impl InstanceHandle for ReloadableConfig {
         sink.gauge("seawall_config_generation", &[], status.generation as f64);
         sink.gauge("seawall_config_loaded_timestamp_seconds", &[], since);
         sink.gauge("seawall_config_stale", &[], is_stale);
+        let mistakes = status.mistakes.len() as f64;
+        sink.gauge("seawall_config_mistakes", &[], mistakes);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::catalog::ProviderStack;
-use crate::config::{Config, ConfigError, Mistake, ServiceConfig, Update};
+use crate::config::{Config, Mistake, ServiceConfig, Update};
 
 use super::outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
 
@@ -32,6 +32,7 @@ impl Kept {
 
 impl Current {
     pub(super) fn first(config: Config, source: Option<PathBuf>) -> Self {
+        let mistakes = config.mistakes().into();
         Self {
             config: Arc::new(config),
             kept: HashMap::new(),
@@ -40,6 +41,7 @@ impl Current {
                 since: SystemTime::now(),
                 source,
                 rejected: None,
+                mistakes,
             },
         }
     }
@@ -88,23 +90,9 @@ impl Current {
         }
         reloaded.generation = next.status.generation;
         next.status.rejected = None;
+        next.status.mistakes = Arc::default();
         next.config = Arc::clone(config);
         (next, reloaded)
-    }
-
-    /// A service that runs by what was written for it does not go back to the numbers of its base
-    /// because of a mistake: what it has is safer.
-    pub(super) fn check_fail_safe(&self, config: &Config) -> Result<(), ReloadError> {
-        let was_right = |service: &ServiceConfig| {
-            let before = self.config.service(service.name());
-            before.is_ok_and(|before| !before.is_fail_safe())
-        };
-        let mut fallen = config.services().filter(|service| service.is_fail_safe());
-        if fallen.any(was_right) {
-            let mistakes = config.mistakes().to_vec();
-            return Err(ReloadError::Config(ConfigError::Invalid(mistakes)));
-        }
-        Ok(())
     }
 
     fn difference(&self, config: &Config) -> Reloaded {
@@ -114,6 +102,11 @@ impl Current {
                 Err(_) => reloaded.added.push(service.name().to_owned()),
                 Ok(before) if !before.is_same(service) => {
                     reloaded.changed.push(service.name().to_owned());
+                    if let Some(kept) = self.kept.get(service.name()) {
+                        let replaced = kept.stack.replaced();
+                        let missed = service.not_reached(before, replaced);
+                        reloaded.not_reached.extend(missed);
+                    }
                 }
                 Ok(_) => {}
             }

@@ -21,6 +21,10 @@ pub struct Reloaded {
     pub added: Vec<String>,
     /// Services that are there no more. Their stacks work on as they were.
     pub removed: Vec<String>,
+    /// What has changed in a layer that an [option](crate::HttpStack) of some stack of the service has
+    /// replaced, such as `breaker_per_key`: the layer of that stack keeps what it has. A setting for
+    /// each such layer, with its place.
+    pub not_reached: Vec<Mistake>,
 }
 
 impl Reloaded {
@@ -34,8 +38,8 @@ impl Reloaded {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum ReloadError {
-    /// It cannot be read, or there are mistakes in it; also where `fail_safe_defaults` would have a
-    /// service that is right now fall back to the numbers of its base.
+    /// It cannot be read, or there are mistakes in it: any, also with `fail_safe_defaults`, which are for
+    /// the first load.
     Config(ConfigError),
     /// Settings that a running stack cannot have: all of them.
     /// [`forget`](super::ReloadableConfig::forget) the stacks of these services, and reload.
@@ -96,6 +100,9 @@ pub struct ReloadStatus {
     pub source: Option<PathBuf>,
     /// What the file says since then and is not accepted.
     pub rejected: Option<RejectedConfig>,
+    /// What was wrong when it was loaded first: with `fail_safe_defaults` it is in force in spite of
+    /// that, and services have the numbers of their base. Empty from the first reload on.
+    pub mistakes: Arc<[Mistake]>,
 }
 
 /// A configuration that was read again and is not in force.

@@ -48,7 +48,10 @@ pub(super) struct Shared {
 
 impl Loader {
     /// Loads the services, so that they can be [read again](crate::reload): the file by the same
-    /// path, with the same variables over it.
+    /// path, which is made absolute now, with the same variables over it.
+    ///
+    /// Where `fail_safe_defaults` has it loaded in spite of mistakes, they are in the
+    /// [status](ReloadableConfig::status), and a warning of `tracing`.
     ///
     /// # Errors
     ///
@@ -58,10 +61,12 @@ impl Loader {
         let name = self.source_name();
         let name = Path::new(&name).file_name().unwrap_or_default();
         let name = InstanceName::new(&name.to_string_lossy());
-        let source = self.path().map(Path::to_owned);
+        let loader = self.anchored();
+        let source = loader.path().map(Path::to_owned);
+        report::log_fallen_back(name, config.mistakes());
         Ok(ReloadableConfig {
             shared: Arc::new(Shared {
-                loader: self,
+                loader,
                 events: EventSource::new(report::PATTERN, name),
                 counters: Counters::default(),
                 current: ArcSwap::from_pointee(Current::first(config, source)),
@@ -131,7 +136,8 @@ impl ReloadableConfig {
         if let Some(kept) = current.kept.get(name) {
             return Ok(Arc::clone(kept));
         }
-        let kept = Arc::new(Kept::new(service.build()?, service.clone()));
+        let stack = service.build()?.with_nothing_replaced();
+        let kept = Arc::new(Kept::new(stack, service.clone()));
         let next = current.with(name, Arc::clone(&kept));
         self.shared.current.store(Arc::new(next));
         Ok(kept)
@@ -142,7 +148,9 @@ impl ReloadableConfig {
     /// circuits. Services that were made of the old stack work on, and are changed no more.
     ///
     /// For what a running stack cannot take, such as another provider: forget it, [reload](Self::reload),
-    /// and make new services.
+    /// and make new services. Where the old stack is in a [registry](crate::Registry), take it out by
+    /// [`unregister`](crate::StackHandles::unregister) of its handles before the new one is registered,
+    /// which has the same name.
     pub fn forget(&self, name: &str) -> bool {
         let _changing = lock(&self.shared.changing);
         let current = self.shared.current.load_full();
@@ -166,7 +174,9 @@ impl ReloadableConfig {
         let (result, report) = {
             let _reloading = self.shared.reloading.enter()?;
             let loaded = self.shared.loader.clone().load();
-            match loaded
+            // What is in force is safer than the numbers of a base.
+            let right = loaded.and_then(Config::without_mistakes);
+            match right
                 .map_err(ReloadError::Config)
                 .and_then(|config| self.put(config))
             {
@@ -178,6 +188,9 @@ impl ReloadableConfig {
             }
         };
         self.report(report);
+        if let Ok(reloaded) = &result {
+            report::log_not_reached(self.name(), &reloaded.not_reached);
+        }
         result
     }
 
@@ -189,7 +202,6 @@ impl ReloadableConfig {
             let missing: Vec<Arc<Kept>> = {
                 let changing = lock(&self.shared.changing);
                 let before = self.shared.current.load_full();
-                before.check_fail_safe(&config)?;
                 let is_missing =
                     |kept: &&Arc<Kept>| !updated.iter().any(|it| Arc::ptr_eq(it, kept));
                 let missing = before.kept.values().filter(is_missing).map(Arc::clone);

@@ -6,6 +6,9 @@ use seawall_core::InstanceName;
 use seawall_core::counters::Counter;
 
 use super::outcome::ReloadError;
+use crate::config::Mistake;
+#[cfg(feature = "tracing")]
+use crate::mistake::write_all;
 
 pub(super) const PATTERN: &str = "config";
 
@@ -37,6 +40,38 @@ pub(super) fn log_reloaded(name: InstanceName, generation: u64, recovered: bool)
 }
 
 #[cfg(feature = "tracing")]
+pub(super) fn log_fallen_back(name: InstanceName, mistakes: &[Mistake]) {
+    if !mistakes.is_empty() {
+        let (name, mistakes) = (name.as_str(), AllMistakes(mistakes));
+        tracing::warn!(
+            target: "seawall", pattern = PATTERN, name, %mistakes,
+            "configuration with mistakes: services have the safe numbers of their kind or provider"
+        );
+    }
+}
+
+#[cfg(feature = "tracing")]
+pub(super) fn log_not_reached(name: InstanceName, settings: &[Mistake]) {
+    if !settings.is_empty() {
+        let (name, settings) = (name.as_str(), AllMistakes(settings));
+        tracing::warn!(
+            target: "seawall", pattern = PATTERN, name, %settings,
+            "configuration reloaded, and not for layers that options of a stack have replaced"
+        );
+    }
+}
+
+#[cfg(feature = "tracing")]
+struct AllMistakes<'a>(&'a [Mistake]);
+
+#[cfg(feature = "tracing")]
+impl fmt::Display for AllMistakes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_all(f, self.0)
+    }
+}
+
+#[cfg(feature = "tracing")]
 pub(super) fn log_rejected(name: InstanceName, error: &ReloadError) {
     let (name, reason) = (name.as_str(), error.reason());
     tracing::warn!(
@@ -56,6 +91,12 @@ pub(super) fn log_unwatched(name: InstanceName, error: &dyn fmt::Display) {
 
 #[cfg(not(feature = "tracing"))]
 pub(super) const fn log_reloaded(_: InstanceName, _: u64, _: bool) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) const fn log_fallen_back(_: InstanceName, _: &[Mistake]) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) const fn log_not_reached(_: InstanceName, _: &[Mistake]) {}
 
 #[cfg(not(feature = "tracing"))]
 pub(super) const fn log_rejected(_: InstanceName, _: &ReloadError) {}

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use seawall_core::{InvalidConfig, Span};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::directory::Directories;
 use super::reloadable::ReloadableConfig;
@@ -168,6 +169,11 @@ pub enum WatchError {
     NoFile,
     /// It was called outside of a Tokio runtime.
     NoRuntime,
+    /// The Tokio runtime was built without a driver that the watch needs.
+    NoDriver {
+        /// `"time"`, or `"I/O"` for SIGHUP.
+        driver: &'static str,
+    },
     /// The directory of the file cannot be watched.
     Directory {
         /// The file.
@@ -184,6 +190,10 @@ impl fmt::Display for WatchError {
         match self {
             Self::NoFile => f.write_str("the configuration is from no file, so none can change"),
             Self::NoRuntime => f.write_str("a file is watched within a Tokio runtime"),
+            Self::NoDriver { driver } => write!(
+                f,
+                "the Tokio runtime has no {driver} driver: build it with `enable_all`"
+            ),
             Self::Directory { path, error } => {
                 write!(
                     f,
@@ -199,7 +209,7 @@ impl fmt::Display for WatchError {
 impl StdError for WatchError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::NoFile | Self::NoRuntime => None,
+            Self::NoFile | Self::NoRuntime | Self::NoDriver { .. } => None,
             Self::Directory { error, .. } => Some(&**error),
             Self::Signal(error) => Some(error),
         }
@@ -212,7 +222,7 @@ impl ReloadableConfig {
     ///
     /// It watches the directory of the file: a ConfigMap of Kubernetes, which exchanges a link beside the
     /// file, is followed, and an editor that renames another file over it. Needs a Tokio runtime with
-    /// timers; the file is read on a thread for what blocks.
+    /// timers, and for `hangup` with I/O; the file is read on a thread for what blocks.
     ///
     /// ```
     /// use seawall::config::Config;
@@ -231,10 +241,12 @@ impl ReloadableConfig {
     ///
     /// # Errors
     ///
-    /// [`WatchError`]: there is no file, no runtime, or the system does not let it be watched.
+    /// [`WatchError`]: there is no file, no runtime, none with the drivers that it needs (whose panic
+    /// message Tokio prints then, although nothing panics), or the system does not let it be watched.
     pub fn watch(&self, config: WatchConfig) -> Result<ConfigWatch, WatchError> {
         let path = self.shared.loader.path().ok_or(WatchError::NoFile)?;
         let runtime = Handle::try_current().map_err(|_outside| WatchError::NoRuntime)?;
+        with_driver("time", || drop(sleep(Duration::ZERO)))?;
         let changed = Arc::new(Notify::new());
         // The file may have changed since it was read.
         changed.notify_one();
@@ -251,7 +263,8 @@ impl ReloadableConfig {
         #[cfg(unix)]
         if config.hangup {
             use tokio::signal::unix::{SignalKind, signal};
-            let mut hangups = signal(SignalKind::hangup()).map_err(WatchError::Signal)?;
+            let hangups = with_driver("I/O", || signal(SignalKind::hangup()))?;
+            let mut hangups = hangups.map_err(WatchError::Signal)?;
             let changed = Arc::clone(&changed);
             let received = async move {
                 while hangups.recv().await.is_some() {
@@ -264,6 +277,12 @@ impl ReloadableConfig {
         tasks.push(runtime.spawn(task).abort_handle());
         Ok(ConfigWatch { tasks })
     }
+}
+
+/// What Tokio panics for, without saying before that it would, is an error here.
+fn with_driver<T>(driver: &'static str, make: impl FnOnce() -> T) -> Result<T, WatchError> {
+    let made = catch_unwind(AssertUnwindSafe(make));
+    made.map_err(|_no_driver| WatchError::NoDriver { driver })
 }
 
 /// Reads the file again after each change that has settled. The future owns the watcher: with it, the

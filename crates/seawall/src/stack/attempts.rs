@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use seawall_core::{AlreadyRegistered, InvalidConfig, Policies, Policy, Registry};
 use seawall_timeout::{
-    AttemptTimeoutConfig, AttemptTimeoutHandle, AttemptTimeoutLayer, AttemptTimeoutSnapshot, Fixed,
-    Learned,
+    AttemptTimeoutConfig, AttemptTimeoutHandle, AttemptTimeoutLayer, AttemptTimeoutSnapshot,
+    AttemptTimeoutState, Fixed, Learned,
 };
 use tower_layer::Layer;
 
-use super::slot::{Assemble, Configure, Describing, Observing, Slot, SlotHandle, sealed};
+use super::slot::{Assemble, Configure, Describing, Observing, Slot, SlotHandle, remove, sealed};
 use super::snapshot::StackSnapshot;
 
 /// The attempt timeout of a stack, fixed or learned.
@@ -66,6 +66,10 @@ macro_rules! attempt_timeout {
             fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
                 registry.register(self.clone())
             }
+
+            fn unregister(&self, registry: &Registry) {
+                remove(registry, self);
+            }
         }
     };
 }
@@ -80,6 +84,10 @@ impl Configure<AttemptTimeoutConfig> for AttemptTimeoutHandle<Fixed> {
 
     fn configure(&self, config: AttemptTimeoutConfig) -> Result<(), InvalidConfig> {
         Self::configure(self, config)
+    }
+
+    fn is_bypassed(&self) -> bool {
+        Self::snapshot(self).state == AttemptTimeoutState::Bypassed
     }
 }
 
@@ -101,6 +109,10 @@ impl Configure<AttemptTimeoutConfig> for AttemptTimeoutHandle<Learned> {
                 longest.timeout()
             ),
         ))
+    }
+
+    fn is_bypassed(&self) -> bool {
+        Self::snapshot(self).state == AttemptTimeoutState::Bypassed
     }
 }
 

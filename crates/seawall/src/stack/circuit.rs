@@ -3,14 +3,15 @@
 use std::hash::{BuildHasher, Hash};
 
 use seawall_breaker::{
-    BreakerConfig, BreakerHandle, BreakerLayer, BreakerRegistry, GateLayer, KeyedBreakerLayer,
+    BreakerConfig, BreakerHandle, BreakerLayer, BreakerRegistry, CircuitState, GateLayer,
+    KeyedBreakerLayer,
 };
 use seawall_core::carry::Carried;
 use seawall_core::{AlreadyRegistered, InvalidConfig, Policies, Policy, Registry};
 use tower_layer::Layer;
 
 use super::slot::{
-    Assemble, Configure, Judging, NoLayer, Slot, SlotHandle, sealed, slot, slot_handle,
+    Assemble, Configure, Judging, NoLayer, Slot, SlotHandle, remove, sealed, slot, slot_handle,
 };
 use super::snapshot::StackSnapshot;
 
@@ -25,7 +26,7 @@ pub trait Circuit: Slot<Handle: Configure<BreakerConfig>> {
 
 slot!(BreakerLayer<Judging> => BreakerHandle,
     classifier = classify: Classifier, completion = track_completion: Completion);
-slot_handle!(BreakerHandle => breaker optional, BreakerConfig;);
+slot_handle!(BreakerHandle => breaker optional, BreakerConfig: CircuitState::ForcedClosed;);
 
 impl<X> Circuit for BreakerLayer<X> {
     type Gate = GateLayer;
@@ -95,6 +96,10 @@ where
     fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
         registry.register(self.clone())
     }
+
+    fn unregister(&self, registry: &Registry) {
+        remove(registry, self);
+    }
 }
 
 impl<K, B> Configure<BreakerConfig> for BreakerRegistry<K, B>
@@ -108,6 +113,11 @@ where
 
     fn configure(&self, config: BreakerConfig) -> Result<(), InvalidConfig> {
         Self::configure(self, config)
+    }
+
+    /// Circuits per key do not say it.
+    fn is_bypassed(&self) -> bool {
+        false
     }
 }
 

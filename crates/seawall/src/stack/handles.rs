@@ -7,7 +7,7 @@ use seawall_timeout::DeadlineHandle;
 use super::attempts::AttemptHandle;
 use super::limits::LimitHandle;
 use super::permits::PermitHandle;
-use super::slot::{Configure, Slot, SlotHandle};
+use super::slot::{Configure, Slot, SlotHandle, remove};
 use super::slots::{Slots, StackSlots};
 use super::snapshot::{StackCounts, StackSnapshot};
 use crate::settings::Settings;
@@ -22,7 +22,7 @@ type HandleOf<L> = <L as Slot>::Handle;
 /// [`HttpStack`](crate::HttpStack).
 ///
 /// A command that is not for all layers, such as a pause or shadow mode, is given to the handle of
-/// one; [`reset`](Self::reset) ends all of them. A [registry](Self::register) blocks a stack by its
+/// one; [`reset`](Self::reset) ends all of them. Settings are no command: `reset` leaves them. A [registry](Self::register) blocks a stack by its
 /// breaker, or lets every call pass by the layers that it names.
 ///
 /// ```
@@ -224,7 +224,8 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     }
 
     /// Back to automatic: every layer forgets what it has learned and every operator command, and
-    /// the circuit is closed. Counters stay.
+    /// the circuit is closed. Counters stay, and so do the settings: what was
+    /// [configured](Self::configure) is in force until it is configured again.
     pub fn reset(&self) {
         self.deadline.reset();
         self.retry.reset();
@@ -255,5 +256,34 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
         self.health.register(registry)?;
         self.attempt_timeout.register(registry)?;
         self.protocol.register(registry)
+    }
+
+    /// Removes from `registry` every instance of the patterns and the name of this stack's layers: the
+    /// inverse of [`register`](Self::register). The layers work on. For a stack that is to be replaced
+    /// by another one of its name; call it before the new one is registered.
+    ///
+    /// ```
+    /// use seawall::Registry;
+    ///
+    /// let registry = Registry::new("desk");
+    /// let old = seawall::broker("my-broker").build()?.handles();
+    /// old.register(&registry)?;
+    /// let new = seawall::broker("my-broker").build()?.handles();
+    /// assert!(new.register(&registry).is_err());
+    /// old.unregister(&registry);
+    /// new.register(&registry)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unregister(&self, registry: &Registry) {
+        remove(registry, &self.deadline);
+        remove(registry, &self.retry);
+        self.hedge.unregister(registry);
+        self.throttle.unregister(registry);
+        self.bulkhead.unregister(registry);
+        self.rate_limit.unregister(registry);
+        self.breaker.unregister(registry);
+        self.health.unregister(registry);
+        self.attempt_timeout.unregister(registry);
+        self.protocol.unregister(registry);
     }
 }

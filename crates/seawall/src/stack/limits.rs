@@ -3,11 +3,13 @@
 use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry};
 use seawall_ratelimit::{
     FeedbackLayer, KeyedRateLimitConfig, KeyedRateLimitHandle, KeyedRateLimitLayer,
-    RateLimitConfig, RateLimitHandle, RateLimitLayer, RateLimitSnapshot,
+    RateLimitConfig, RateLimitHandle, RateLimitLayer, RateLimitSnapshot, RateLimitState,
 };
 use tower_layer::Layer;
 
-use super::slot::{Configure, Describing, Slot, SlotHandle, slot, slot_handle};
+use super::slot::{
+    Configure, Describing, Slot, SlotHandle, keep_bypass, remove, slot, slot_handle,
+};
 use super::snapshot::StackSnapshot;
 
 /// A rate limit of a stack, with the layer next to the client that corrects it.
@@ -43,7 +45,7 @@ impl LimitHandle for KeyedRateLimitHandle {
 }
 
 slot!(RateLimitLayer<Describing, C> => RateLimitHandle, describer = describe: Describer);
-slot_handle!(RateLimitHandle => rate_limit, RateLimitConfig;);
+slot_handle!(RateLimitHandle => rate_limit, RateLimitConfig: RateLimitState::Bypassed;);
 slot!(KeyedRateLimitLayer<Describing, C> => KeyedRateLimitHandle,
     describer = describe: Describer);
 
@@ -66,6 +68,13 @@ impl SlotHandle for KeyedRateLimitHandle {
         }
         registry.register(self.clone())
     }
+
+    fn unregister(&self, registry: &Registry) {
+        if let Some(account) = self.account() {
+            remove(registry, &account);
+        }
+        remove(registry, self);
+    }
 }
 
 impl Configure<RateLimitConfig> for KeyedRateLimitHandle {
@@ -78,6 +87,12 @@ impl Configure<RateLimitConfig> for KeyedRateLimitHandle {
     fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
         self.account()
             .map_or(Ok(()), |account| account.configure(config))
+    }
+
+    /// Where neither the keys nor all of them together are limited.
+    fn is_bypassed(&self) -> bool {
+        self.snapshot().state == RateLimitState::Bypassed
+            && self.account().is_none_or(|account| account.is_bypassed())
     }
 }
 
@@ -100,12 +115,15 @@ macro_rules! limits {
 }
 limits!(RateLimitLayer, KeyedRateLimitLayer);
 
-/// The limits per key of a stack whose limit of all is `total`.
+/// The limits per key of a stack whose limit was `old`, and is that of all keys now.
 pub(crate) fn per_key(
     name: InstanceName,
     config: KeyedRateLimitConfig,
-    total: RateLimitConfig,
+    old: &impl LimitHandle,
 ) -> KeyedRateLimitLayer {
-    let account = RateLimitLayer::new(format!("{name}-account"), total);
-    KeyedRateLimitLayer::within_account(name, config, &account.handle())
+    let account = RateLimitLayer::new(format!("{name}-account"), old.config()).handle();
+    let layer = KeyedRateLimitLayer::within_account(name, config, &account);
+    keep_bypass(old, &account);
+    keep_bypass(old, &layer.handle());
+    layer
 }

@@ -8,6 +8,7 @@ mod headroom;
 mod limits;
 mod options;
 mod permits;
+mod replaced;
 mod slot;
 mod slots;
 mod snapshot;
@@ -31,6 +32,10 @@ pub(crate) use limits::per_key;
 pub use limits::{LimitHandle, Limits};
 pub(crate) use options::option_setters;
 pub use permits::{PermitHandle, Permits};
+pub(crate) use replaced::{Part, Replaced};
+pub(crate) use slot::keep_bypass;
+#[cfg(feature = "http")]
+pub(crate) use slot::remove;
 pub use slot::{Assemble, Configure, NoLayer, Slot, SlotHandle};
 pub(crate) use slots::Pay;
 #[doc(hidden)]
@@ -68,6 +73,7 @@ pub struct ClientStack<X = Policy, W = NoPropagation, O = Slots> {
     policy: X,
     deadline: DeadlineLayer<W>,
     slots: O,
+    replaced: Replaced,
 }
 
 /// The service that a [`ClientStack`] makes of `S`: a type that can be named.
@@ -93,6 +99,7 @@ impl ClientStack {
             policy: Policy::new(),
             deadline: DeadlineLayer::new(name, settings.deadline),
             slots: Slots::new(name, settings, pay),
+            replaced: Replaced::default(),
         })
     }
 }
@@ -106,6 +113,7 @@ impl<X, W, O> ClientStack<X, W, O> {
             policy: change(self.policy),
             deadline: self.deadline,
             slots: self.slots,
+            replaced: self.replaced,
         }
     }
 
@@ -118,6 +126,7 @@ impl<X, W, O> ClientStack<X, W, O> {
             policy: self.policy,
             deadline: self.deadline,
             slots: change(self.name, self.slots),
+            replaced: self.replaced,
         }
     }
 
@@ -130,6 +139,7 @@ impl<X, W, O> ClientStack<X, W, O> {
             policy: self.policy,
             deadline: self.deadline.propagate(propagate),
             slots: self.slots,
+            replaced: self.replaced,
         }
     }
 
@@ -146,6 +156,15 @@ impl<X, W, O> ClientStack<X, W, O> {
 
     pub(crate) const fn slots(&self) -> &O {
         &self.slots
+    }
+
+    pub(crate) const fn replaced(&self) -> &Replaced {
+        &self.replaced
+    }
+
+    #[cfg(feature = "reload")]
+    pub(crate) fn forget_replaced(&mut self) {
+        self.replaced = Replaced::default();
     }
 
     pub(crate) fn deadline(&self) -> DeadlineConfig {

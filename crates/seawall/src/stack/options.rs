@@ -46,11 +46,20 @@ exchange! {
 /// Writes the methods of a stack by which it gets layers that it does not have by default.
 ///
 /// The stack is `Stack<rest.., Slots<..>>` and has a method
-/// `fn map_slots(self, change: impl FnOnce(InstanceName, O) -> O2) -> Stack<rest.., O2>`.
+/// `fn map_slots(self, change: impl FnOnce(InstanceName, O) -> O2) -> Stack<rest.., O2>`, and
+/// `fn replaced(&self) -> &Replaced`.
 macro_rules! option_setters {
     ($Stack:ident[$($rest:ident),*]) => {
         /// Options: layers that a stack has on demand. Those that it does not have cost nothing.
         /// They have the name of the stack. Ask for [`handles`](Self::handles) after the last one.
+        ///
+        /// [`rate_limit_per_key`](Self::rate_limit_per_key), [`breaker_per_key`](Self::breaker_per_key),
+        /// [`adaptive_concurrency`](Self::adaptive_concurrency) and
+        /// [`learned_attempt_timeout`](Self::learned_attempt_timeout) replace a layer. The new one
+        /// starts with the settings of the old one that it has, too, and is off where that is
+        /// bypassed; any other command is not taken over. From then on it is on its own: what the
+        /// handles of the stack before the option change, and a file that is read again, reach the old
+        /// layer alone. Configure the new one by its handle.
         impl<$($rest,)* R, H, T, B, L, C, M, A, D>
             $Stack<$($rest,)* $crate::Slots<R, H, T, B, L, C, M, A, D>>
         {
@@ -143,7 +152,8 @@ macro_rules! option_setters {
             /// the [key](crate::RequestMeta::with_key) that `describe` gives a request. A call
             /// takes from both limits or from none. The limit of all is an instance of its own
             /// then, the [account](crate::KeyedRateLimitHandle::account), named as the stack with
-            /// `-account` behind.
+            /// `-account` behind. Both replace the stack's, so a file that is read again does not change
+            /// them.
             ///
             /// ```
             /// use std::time::Duration;
@@ -168,15 +178,17 @@ macro_rules! option_setters {
             where
                 L: $crate::stack::Limits,
             {
-                let total = $crate::stack::Configure::config(&self.slots().rate_limit.handle());
-                let layer = $crate::stack::per_key(self.name(), config, total);
+                self.replaced().note($crate::stack::Part::RateLimit);
+                let old = self.slots().rate_limit.handle();
+                let layer = $crate::stack::per_key(self.name(), config, &old);
                 self.map_slots(|_, slots| slots.with_rate_limit(|_| layer))
             }
 
             /// One circuit per key in place of one for all: per host, endpoint, account or symbol,
             /// each with the settings of the stack's. `extract` finds the key in a request,
             /// borrowed where it can be. A circuit per key has no gate, since its key is not known
-            /// outside of the waits: it rejects after them.
+            /// outside of the waits: it rejects after them. They replace the stack's, so a file that is
+            /// read again does not change them.
             ///
             /// ```
             /// use std::borrow::Cow;
@@ -201,17 +213,24 @@ macro_rules! option_setters {
                 K: ToOwned + std::hash::Hash + Eq + ?Sized,
                 F: for<'a> Fn(&'a Req) -> std::borrow::Cow<'a, K>,
             {
+                self.replaced().note($crate::stack::Part::Breaker);
                 self.map_slots(|name, slots| {
                     slots.with_breaker(|one| {
-                        let config = $crate::stack::Configure::config(&one.handle());
-                        $crate::KeyedBreakerLayer::new(name, config, extract)
+                        let old = one.handle();
+                        let config = $crate::stack::Configure::config(&old);
+                        let layer = $crate::KeyedBreakerLayer::new(name, config, extract);
+                        if $crate::stack::Configure::is_bypassed(&old) {
+                            layer.handle().force_closed();
+                        }
+                        layer
                     })
                 })
             }
 
             /// Moves the number of permits with the load that the upstream can serve, learned
             /// from the latency and the outcomes of the calls. The bulkhead's settings stay, save
-            /// for the number of permits.
+            /// for the number of permits. It replaces the stack's, so a file that is read again does not
+            /// change it.
             ///
             /// ```
             /// use seawall::AdaptiveConfig;
@@ -232,10 +251,14 @@ macro_rules! option_setters {
             where
                 B: $crate::stack::Permits,
             {
+                self.replaced().note($crate::stack::Part::Bulkhead);
                 self.map_slots(|name, slots| {
                     slots.with_bulkhead(|fixed| {
-                        let bulkhead = $crate::stack::Configure::config(&fixed.handle());
-                        $crate::AdaptiveBulkheadLayer::new(name, bulkhead, config)
+                        let old = fixed.handle();
+                        let bulkhead = $crate::stack::Configure::config(&old);
+                        let layer = $crate::AdaptiveBulkheadLayer::new(name, bulkhead, config);
+                        $crate::stack::keep_bypass(&old, &layer.handle());
+                        layer
                     })
                 })
             }
@@ -284,7 +307,8 @@ macro_rules! option_setters {
             }
 
             /// Learns from recent responses how long one attempt may take, in place of the fixed
-            /// timeout. The handle of the attempt timeout configures what is learned.
+            /// timeout. The handle of the attempt timeout configures what is learned; a file that is
+            /// read again does not.
             ///
             /// # Errors
             ///
@@ -320,12 +344,20 @@ macro_rules! option_setters {
                     >,
                 >,
                 $crate::InvalidConfig,
-            > {
+            >
+            where
+                A: $crate::stack::Attempts,
+            {
                 let config = $crate::AttemptTimeoutConfig::learned(config);
                 let longest = $crate::stack::longest(config);
                 $crate::settings::check_attempt(longest, self.deadline())?;
+                self.replaced().note($crate::stack::Part::AttemptTimeout);
                 Ok(self.map_slots(|name, slots| {
-                    slots.with_attempt_timeout(|_| $crate::AttemptTimeoutLayer::new(name, config))
+                    slots.with_attempt_timeout(|fixed| {
+                        let layer = $crate::AttemptTimeoutLayer::new(name, config);
+                        $crate::stack::keep_bypass(&fixed.handle(), &layer.handle());
+                        layer
+                    })
                 }))
             }
         }

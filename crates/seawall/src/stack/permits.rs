@@ -1,7 +1,7 @@
 //! The bulkhead of a stack: with a fixed limit, or an adaptive one.
 
 use seawall_adaptive::{AdaptiveBulkheadHandle, AdaptiveBulkheadLayer};
-use seawall_bulkhead::{BulkheadConfig, BulkheadHandle, BulkheadLayer};
+use seawall_bulkhead::{BulkheadConfig, BulkheadHandle, BulkheadLayer, BulkheadState};
 use seawall_core::{AlreadyRegistered, InvalidConfig, Policies, Policy, Registry};
 use tower_layer::Layer;
 
@@ -18,7 +18,7 @@ pub trait PermitHandle: Configure<BulkheadConfig> {
 
 slot!(BulkheadLayer<Holding> => BulkheadHandle,
     describer = describe: Describer, completion = track_completion: Completion);
-slot_handle!(BulkheadHandle => bulkhead, BulkheadConfig;);
+slot_handle!(BulkheadHandle => bulkhead, BulkheadConfig: BulkheadState::Bypassed;);
 
 impl<X> Permits for BulkheadLayer<X> {}
 
@@ -49,5 +49,9 @@ impl Configure<BulkheadConfig> for AdaptiveBulkheadHandle {
 
     fn configure(&self, config: BulkheadConfig) -> Result<(), InvalidConfig> {
         self.bulkhead().configure(config)
+    }
+
+    fn is_bypassed(&self) -> bool {
+        self.bulkhead().is_bypassed()
     }
 }

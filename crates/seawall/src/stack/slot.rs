@@ -5,12 +5,12 @@ use std::fmt::Debug;
 
 use seawall_core::carry::Carried;
 use seawall_core::{
-    AlreadyRegistered, CloneRequest, CompleteOnResponse, DefaultMeta, Departure, DepartureLayer,
-    ErrorIsFailure, InvalidConfig, Policies, Policy, Registry,
+    AlreadyRegistered, CloneRequest, Command, CompleteOnResponse, DefaultMeta, Departure,
+    DepartureLayer, ErrorIsFailure, InstanceHandle, InvalidConfig, Policies, Policy, Registry,
 };
 use seawall_health::{HealthHandle, HealthLayer};
 use seawall_hedge::{HedgeHandle, HedgeLayer};
-use seawall_retry::{Hooks, Retry, RetryConfig, RetryHandle, RetryLayer};
+use seawall_retry::{Hooks, Retry, RetryConfig, RetryHandle, RetryLayer, RetryState};
 use seawall_throttle::{AdaptiveThrottleHandle, AdaptiveThrottleLayer};
 use tower_layer::Layer;
 
@@ -52,6 +52,9 @@ pub trait SlotHandle: Clone + Debug + Send + Sync {
     ///
     /// [`AlreadyRegistered`] when the registry has a layer of that pattern and name.
     fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered>;
+
+    /// Removes the layer of its pattern and name from `registry`.
+    fn unregister(&self, registry: &Registry);
 }
 
 /// A handle of a layer that is set by a part of the stack's [`Settings`](crate::Settings).
@@ -65,6 +68,22 @@ pub trait Configure<C>: SlotHandle {
     ///
     /// [`InvalidConfig`] when the layer cannot be changed to `config` while it runs.
     fn configure(&self, config: C) -> Result<(), InvalidConfig>;
+
+    /// Whether the layer is switched off: every call passes.
+    fn is_bypassed(&self) -> bool;
+}
+
+/// Switches `new` off where the layer is off that it replaces.
+pub(crate) fn keep_bypass<C>(old: &impl Configure<C>, new: &dyn InstanceHandle) {
+    if old.is_bypassed() {
+        // Each layer of a stack that has settings has this command.
+        let _ = new.control(Command::Bypass);
+    }
+}
+
+/// Removes the instance of the pattern and name of `handle`.
+pub(crate) fn remove(registry: &Registry, handle: &dyn InstanceHandle) {
+    registry.remove(handle.pattern(), handle.name());
 }
 
 pub(super) mod sealed {
@@ -75,7 +94,7 @@ pub(super) mod sealed {
 /// The handle contract of one layer's crate, as a [`SlotHandle`], and where it has settings, as
 /// [`Configure`].
 macro_rules! slot_handle {
-    ($($Handle:ty => $field:ident $($some:ident)? $(, $Config:ty)?;)+) => {$(
+    ($($Handle:ty => $field:ident $($some:ident)? $(, $Config:ty: $off:path)?;)+) => {$(
         impl $crate::stack::slot::SlotHandle for $Handle {
             fn add_to(&self, snapshot: &mut $crate::stack::StackSnapshot) {
                 snapshot.$field = slot_handle!(@ $($some)? Self::snapshot(self));
@@ -88,6 +107,10 @@ macro_rules! slot_handle {
             fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
                 registry.register(self.clone())
             }
+
+            fn unregister(&self, registry: &Registry) {
+                $crate::stack::slot::remove(registry, self);
+            }
         }
 
         $(impl $crate::stack::slot::Configure<$Config> for $Handle {
@@ -98,6 +121,10 @@ macro_rules! slot_handle {
             fn configure(&self, config: $Config) -> Result<(), InvalidConfig> {
                 Self::configure(self, config)
             }
+
+            fn is_bypassed(&self) -> bool {
+                self.snapshot().state == $off
+            }
         })?
     )+};
     (@ optional $snapshot:expr) => { Some($snapshot) };
@@ -106,7 +133,7 @@ macro_rules! slot_handle {
 pub(crate) use slot_handle;
 
 slot_handle! {
-    RetryHandle => retry, RetryConfig;
+    RetryHandle => retry, RetryConfig: RetryState::Bypassed;
     HedgeHandle => hedge optional;
     AdaptiveThrottleHandle => throttle optional;
     HealthHandle => health optional;
@@ -158,6 +185,8 @@ impl SlotHandle for () {
     fn register(&self, _: &Registry) -> Result<(), AlreadyRegistered> {
         Ok(())
     }
+
+    fn unregister(&self, _: &Registry) {}
 }
 
 /// The parts that layers which send again ask: what a result means, what a request is, its copy,
