@@ -346,8 +346,8 @@ async fn a_call_that_no_period_can_ever_pay_for_says_its_cost() {
     assert_eq!(rejection.cost_and_capacity(), Some((1_400, 1_000)));
     assert_eq!(
         rejection.to_string(),
-        "spend budget `day`: the request costs more than the limit can ever grant (1400 of at most \
-         1000); nothing was sent"
+        "spend budget `day`: the request costs more than the limit can ever grant (it costs \
+         14.00 of at most 10.00); nothing was sent"
     );
 }
 

@@ -229,6 +229,15 @@ async fn a_head_that_does_not_come_is_late_content() {
         .expect_err("too late");
     let error = error.stream_error().expect("ours");
     assert_eq!(
+        error.to_string(),
+        "stream `model`: there was no content in time (`first_content` is 5s)"
+    );
+    let rejection = find_rejection(error).expect("a limit of time");
+    assert_eq!(
+        rejection.to_string(),
+        "stream `model`: the attempt timed out (after 5 s); the request may have been sent"
+    );
+    assert_eq!(
         (error.kind(), Instant::now() - start),
         (Kind::FirstContent, 5 * SECOND)
     );

@@ -408,7 +408,17 @@ impl fmt::Display for Rejection {
             write!(f, " ({cause})")?;
         }
         if let Some((cost, capacity)) = self.cost_and_capacity() {
-            write!(f, " ({cost} of at most {capacity})")?;
+            if self.pattern() == Some("spend") {
+                // Of money it is in hundredths.
+                let [cost, most] = [cost, capacity].map(|of| (of / 100, of % 100));
+                write!(
+                    f,
+                    " (it costs {}.{:02} of at most {}.{:02})",
+                    cost.0, cost.1, most.0, most.1
+                )?;
+            } else {
+                write!(f, " ({cost} of at most {capacity})")?;
+            }
         }
         if let Some(figure) = self.figure() {
             write!(f, " ({figure})")?;

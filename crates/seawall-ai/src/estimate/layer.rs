@@ -64,6 +64,10 @@ impl EstimateLayer {
     /// the request names none: for a rate limit per key
     /// (`HttpStack::rate_limit_per_key`) with one limit for each group of models that the provider
     /// counts together.
+    ///
+    /// That limit must be the only one of tokens. The stack of a provider, and so a `ModelStack`, has
+    /// one for the account around its keys, which all groups share: there groups change nothing.
+    /// Make one stack for each group of models in place of that.
     #[must_use]
     pub fn group(self, group: impl Fn(&str) -> PartitionKey + Send + Sync + 'static) -> Self {
         self.map_parts(|parts| parts.group = Some(Arc::new(group)))

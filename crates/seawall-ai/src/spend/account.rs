@@ -24,6 +24,8 @@ pub(crate) enum Short {
     Never { limit: Money },
     /// More than is left until then.
     Until { unix_ns: i128 },
+    /// More than is left while calls are under way, which may give some of it back.
+    Held,
 }
 
 impl Account {
@@ -83,18 +85,21 @@ impl Account {
     ///
     /// Of several periods that are short, the one that ends last counts: until then it stays so.
     pub(crate) fn check(&self, amount: Money) -> Result<(), Short> {
-        let mut short = None;
+        let (mut short, mut is_held) = (None, false);
         for (_, limit, spent, end) in self.periods() {
             let Some(limit) = limit else { continue };
             if amount > limit {
                 return Err(Short::Never { limit });
             }
-            if spent.plus(self.reserved).plus(amount) > limit {
+            if spent.plus(amount) > limit {
                 short = short.max(Some(end));
+            } else if spent.plus(self.reserved).plus(amount) > limit {
+                is_held = true;
             }
         }
         match short {
             Some(unix_ns) => Err(Short::Until { unix_ns }),
+            None if is_held => Err(Short::Held),
             None => Ok(()),
         }
     }
@@ -246,9 +251,6 @@ mod tests {
         account.reserve(Money::whole(6));
         account.advance(24 * HOUR);
         // What is reserved is so in the next day, too.
-        assert_eq!(
-            account.check(Money::whole(5)),
-            Err(Short::Until { unix_ns: 25 * HOUR })
-        );
+        assert_eq!(account.check(Money::whole(5)), Err(Short::Held));
     }
 }

@@ -99,6 +99,7 @@ impl Shared {
                 let rejection = self.events.rejection(Reason::TooExpensive);
                 rejection.with_cost(amount.hundredths(), limit.hundredths())
             }
+            Short::Held => self.events.rejection(Reason::QuotaExhausted),
             Short::Until { unix_ns } => {
                 let wait = unix_ns.saturating_sub(self.now()).max(0);
                 let wait = Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX));

@@ -72,7 +72,8 @@
 //!
 //! A call is paid for by the budgets of its layer and those in its [`PaidBy`], each once: of a key, a
 //! team, a product. A rejection names the budget that is short, and when it renews
-//! ([`QuotaExhausted`](seawall_core::Reason::QuotaExhausted)), or what the call costs and is allowed, in
+//! ([`QuotaExhausted`](seawall_core::Reason::QuotaExhausted); without a time where only calls under way
+//! hold what is missing, since they may give it back), or what the call costs and is allowed, in
 //! hundredths of the currency, where no period can ever pay for it
 //! ([`TooExpensive`](seawall_core::Reason::TooExpensive)). [`SpendHandle::snapshot`] has the rest.
 //!

@@ -19,11 +19,12 @@ use seawall_core::InvalidConfig;
 /// let invalid = "1.5e3".parse::<Money>().unwrap_err();
 /// assert_eq!(
 ///     invalid.to_string(),
-///     "`money` is \"1.5e3\", accepted is a decimal number from 0, with at most 12 decimals",
+///     "`money` is \"1.5e3\", accepted is a decimal number from 0 to 18446744073709551615, with at \
+///      most 12 decimals",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money(u128);
 
 const DECIMALS: usize = 12;
@@ -84,7 +85,10 @@ impl FromStr for Money {
 
     fn from_str(text: &str) -> Result<Self, InvalidConfig> {
         let invalid = || {
-            let accepted = "a decimal number from 0, with at most 12 decimals";
+            let accepted = format!(
+                "a decimal number from 0 to {}, with at most {DECIMALS} decimals",
+                u64::MAX
+            );
             let text: String = text.chars().take(60).collect();
             InvalidConfig::new("money", format!("{text:?}"), accepted)
         };
@@ -110,6 +114,13 @@ impl fmt::Display for Money {
         }
         let decimals = format!("{decimals:0>DECIMALS$}");
         write!(f, "{units}.{}", decimals.trim_end_matches('0'))
+    }
+}
+
+/// As [`Display`](fmt::Display).
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -149,6 +160,12 @@ mod tests {
         ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_amount_is_written_as_money_everywhere() {
+        let amount: Money = "2.075".parse().unwrap();
+        assert_eq!(format!("{amount} {amount:?}"), "2.075 2.075");
     }
 
     #[test]

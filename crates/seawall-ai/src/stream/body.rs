@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -48,6 +49,8 @@ pub(super) struct Plain<B> {
     /// Whether there must be something in it.
     pub(super) is_expected: bool,
     pub(super) until: Option<Instant>,
+    /// The limit that ends then.
+    pub(super) total: Option<Duration>,
     pub(super) timer: Timer,
     pub(super) state: LocalState,
 }
@@ -169,7 +172,8 @@ where
         self.inner = None;
         let bytes = self.read;
         let delivered = Delivered { bytes, contents: 0 };
-        self.state.common().fail(kind, delivered, "")
+        let limit = self.total.filter(|_| kind == StreamErrorKind::Total);
+        self.state.common().fail(kind, delivered, "", limit)
     }
 }
 

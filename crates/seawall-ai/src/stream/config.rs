@@ -5,6 +5,7 @@ use std::time::Duration;
 use seawall_core::{InvalidConfig, NonZeroDuration};
 
 use super::dialect::Dialect;
+use super::error::StreamErrorKind;
 use crate::error_table::ErrorTable;
 
 /// What a response of an AI API may take, in time and in bytes, and how its stream is read.
@@ -71,6 +72,18 @@ impl StreamConfig {
 
         /// How many events or frames are held back until the first content.
         pub const fn held_events -> u64;
+    }
+}
+
+impl StreamConfig {
+    /// The limit of time that a failure of this kind is about.
+    pub(super) const fn limit_of(&self, kind: StreamErrorKind) -> Option<Duration> {
+        match kind {
+            StreamErrorKind::FirstContent => self.first_content,
+            StreamErrorKind::BetweenContents => self.between_contents,
+            StreamErrorKind::Total => self.total,
+            _ => None,
+        }
     }
 }
 

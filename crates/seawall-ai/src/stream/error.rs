@@ -2,8 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
-use seawall_core::{FailureKind, InstanceName, Outcome};
+use seawall_core::{FailureKind, InstanceName, Outcome, Span};
 use seawall_http::{TransportError, outcome_of};
 
 use crate::error_class::ErrorClass;
@@ -115,6 +116,7 @@ struct Inner {
     api: Option<ApiError>,
     expected: &'static str,
     delivered: Delivered,
+    limit: Option<Duration>,
     report: Option<String>,
     message: Option<String>,
     source: Option<BoxError>,
@@ -128,6 +130,7 @@ impl StreamError {
             api: None,
             expected: "",
             delivered: Delivered::default(),
+            limit: None,
             report: None,
             message: None,
             source: None,
@@ -145,6 +148,11 @@ impl StreamError {
     pub(super) fn with_delivered(mut self, delivered: Delivered, expected: &'static str) -> Self {
         self.inner.delivered = delivered;
         self.inner.expected = expected;
+        self
+    }
+
+    pub(super) fn with_limit(mut self, limit: Option<Duration>) -> Self {
+        self.inner.limit = limit;
         self
     }
 
@@ -179,6 +187,11 @@ impl StreamError {
     /// What the API has reported, as it came: the data of the event.
     pub fn report(&self) -> Option<&str> {
         self.inner.report.as_deref()
+    }
+
+    /// The limit of time that is over: of the setting that has the name of the [kind](Self::kind).
+    pub fn limit(&self) -> Option<Duration> {
+        self.inner.limit
     }
 
     /// The event for which the stream was read, in words; empty where it is not known to be one.
@@ -219,6 +232,9 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.inner;
         write!(f, "stream `{}`: {}", inner.name, inner.kind.text())?;
+        if let Some(limit) = inner.limit {
+            write!(f, " (`{}` is {})", inner.kind.as_str(), Span(limit))?;
+        }
         if let Some(api) = inner.api {
             write!(f, ": {}", api.class)?;
         }

@@ -111,6 +111,10 @@ impl<F, B> StreamFuture<F, B> {
 }
 
 /// What a response is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "what is largest comes most often, and is passed on at once"
+)]
 enum Begun<B> {
     Passed(Response<StreamBody<B>>),
     Stream(Box<Reading<B>>),
@@ -154,7 +158,10 @@ impl Call {
     }
 
     fn fail(&self, kind: StreamErrorKind) -> StreamError {
-        self.state.common().fail(kind, Delivered::default(), "")
+        let config = self.config.as_ref();
+        let limit = config.and_then(|config| config.limit_of(kind));
+        let delivered = Delivered::default();
+        self.state.common().fail(kind, delivered, "", limit)
     }
 
     /// Looks at the head of a response.
@@ -201,6 +208,7 @@ impl Call {
             max_bytes: config.max_bytes(),
             is_expected: has_body,
             until,
+            total: config.total(),
             timer: Timer::default(),
             state: self.state.clone(),
         };

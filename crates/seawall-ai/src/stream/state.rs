@@ -1,9 +1,10 @@
 //! What the services of one layer share.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
-use seawall_core::{Clock, EventKind, EventSource, InstanceName, Reason, Rejection, Sent};
+use seawall_core::{Clock, EventKind, EventSource, Figure, InstanceName, Reason, Rejection, Sent};
 use seawall_http::Bypass;
 
 use super::config::StreamConfig;
@@ -115,20 +116,23 @@ impl Common {
         self.bypass.set(on);
     }
 
-    /// Counts a failure after `delivered`, and makes the error of it; that of a limit of time is
-    /// emitted as the rejection that it is.
+    /// Counts a failure after `delivered`, and makes the error of it; that of a limit of time, which is
+    /// `limit`, is emitted as the rejection that it is.
     #[cold]
     pub(super) fn fail(
         &self,
         kind: StreamErrorKind,
         delivered: Delivered,
         expected: &'static str,
+        limit: Option<Duration>,
     ) -> StreamError {
         if delivered.contents == 0 {
             self.counters.before_content.add();
         }
         self.counter(kind).add();
-        let error = StreamError::new(kind, self.name).with_delivered(delivered, expected);
+        let error = StreamError::new(kind, self.name)
+            .with_delivered(delivered, expected)
+            .with_limit(limit);
         let reason = match kind {
             StreamErrorKind::FirstContent => Reason::AttemptTimeout,
             StreamErrorKind::BetweenContents | StreamErrorKind::Total => Reason::BodyTimeout,
@@ -137,6 +141,10 @@ impl Common {
         let rejection = Rejection::new(reason, self.name)
             .with_pattern(PATTERN)
             .with_sent(Sent::Maybe);
+        let rejection = match limit {
+            Some(limit) => rejection.with_figure(Figure::Limit(limit)),
+            None => rejection,
+        };
         self.events.emit(|| EventKind::Rejected(rejection));
         error.with_source(rejection)
     }

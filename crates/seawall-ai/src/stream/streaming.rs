@@ -254,7 +254,8 @@ where
             contents: self.reader.contents(),
         };
         let expected = self.reader.dialect().final_event();
-        self.state.common().fail(kind, delivered, expected)
+        let limit = self.config.limit_of(kind);
+        self.state.common().fail(kind, delivered, expected, limit)
     }
 }
 

@@ -191,8 +191,9 @@ impl<P> ModelStack<P> {
         self
     }
 
-    /// Estimates by this layer: with another tokenizer, other settings, or one key of the rate limits for
-    /// each group of models.
+    /// Estimates by this layer: with another tokenizer, or other settings. Its
+    /// [groups](EstimateLayer::group) of models change nothing here, since all calls are within the limits
+    /// of the account: where the provider limits groups of models each, make a stack for each of them.
     #[must_use]
     pub fn estimating(mut self, estimates: EstimateLayer) -> Self {
         self.estimates = estimates;
