@@ -260,11 +260,7 @@ async fn hostile_usage_is_bounded_for_limits_and_budgets() {
         let (paid, team) = dollar_a_day();
         let stack = seawall::openai().unwrap().tier("tier-2").unwrap();
         let stack = stack.model_stack_with(|stack| stack.rate_limit(limit.clone()));
-        let client = stack
-            .unwrap()
-            .paid_by(paid)
-            .client()
-            .base_url(server.url());
+        let client = stack.unwrap().paid_by(paid).client().base_url(server.url());
         let client = client.build().unwrap();
         let answer = client.post(CHAT).json(&ask(false)).send().await.unwrap();
         answer.text().await.unwrap();

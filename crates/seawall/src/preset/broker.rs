@@ -86,6 +86,10 @@ const BROKER: Preset = Preset {
     bodies: BodyTimes::COMMON,
 };
 
+#[cfg_attr(
+    not(feature = "http"),
+    allow(clippy::needless_update, reason = "with HTTP there are bodies, too")
+)]
 const ORDER_EXECUTION: Preset = Preset {
     // One attempt and a short wait for a permit.
     deadline: secs(40),
