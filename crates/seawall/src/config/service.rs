@@ -176,7 +176,7 @@ impl ServiceConfig {
     }
 
     /// Whether it is an AI API.
-    #[cfg(feature = "ai")]
+    #[cfg(all(feature = "ai", feature = "client"))]
     pub(crate) fn has_models(&self) -> bool {
         match &self.base {
             Base::Kind(kind) => matches!(kind, ServiceKind::AiApi | ServiceKind::AiAgents),
