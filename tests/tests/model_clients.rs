@@ -11,7 +11,7 @@ use seawall::ai::spend::{
     Money, NoteUnbilled, Price, Prices, SpendBudget, SpendConfig, SpendLayer,
 };
 use seawall::ai::stream::StreamService;
-use seawall::client::{ClientError, HttpTransport, StackOf};
+use seawall::client::{ClientError, HttpTransport, RequestBody, StackOf};
 use seawall::config::Config;
 use seawall::model::{ClientService, ModelClient, ModelStack, RoutedClient};
 use seawall::{
@@ -20,6 +20,7 @@ use seawall::{
 };
 use serde_json::{Value, json};
 use support::ai_server::{AiServer, JSON, Script, Wire, chunk, events, response, stream};
+use tower::ServiceExt;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -191,6 +192,22 @@ async fn every_layer_is_registered_and_reset() {
     handles.stack.breaker.force_open();
     handles.reset();
     assert_eq!(handles.stack.breaker.state(), seawall::CircuitState::Closed);
+}
+
+/// A path that cannot be joined to the base leaves no host in the request.
+#[tokio::test]
+async fn the_service_of_a_client_sends_to_its_own_host_alone() {
+    let own = AiServer::start([answer("gpt-5")]).await;
+    let other = AiServer::start([answer("evil")]).await;
+    let client = client("model", &own.url(), 1);
+    let ask = async |path: &str| {
+        let url = format!("{}{path}", other.url());
+        let request = http::Request::get(url).body(RequestBody::default());
+        client.service().oneshot(request.unwrap()).await
+    };
+    assert_eq!(ask("/v1/models").await.unwrap().status(), 200);
+    assert!(ask("/v1/../models").await.is_err());
+    assert_eq!((own.asked().len(), other.asked().len()), (1, 0));
 }
 
 #[test]

@@ -169,10 +169,10 @@ impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for ClientS
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> S::Future {
-        // One that cannot be joined is the transport's to refuse.
-        if let Some(joined) = self.defaults.base.rebase(request.uri()) {
-            *request.uri_mut() = joined;
-        }
+        // One that cannot be joined is the transport's to refuse: without a host, since no other one
+        // may get the credentials of this client.
+        let joined = self.defaults.base.rebase(request.uri());
+        *request.uri_mut() = joined.unwrap_or_default();
         self.inner.call(request)
     }
 }
