@@ -25,6 +25,7 @@ use seawall::{
     KeyedRateLimitConfig, KeyedRateLimitLayer, PartitionKey, RateLimitConfig, RateLimitLayer,
     RequestMeta, RetryConfig, RetryLayer,
 };
+use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendHandle, SpendPeriod};
 use seawall_ai::stream::{StreamConfig, StreamLayer};
 
 const NAME: &str = "desk";
@@ -310,9 +311,40 @@ async fn layers_that_only_observe_or_repeat() {
     check(body, |h| shown(&h.snapshot()), &bypass());
     let stream = || StreamLayer::new(NAME, StreamConfig::default()).handle();
     check(stream, |h| shown(&h.snapshot()), &bypass());
+    let day = SpendConfig::builder().per_day(Money::whole(1)).build();
+    let day = day.expect("valid");
+    let budget = || SpendBudget::new(NAME, day.clone()).handle();
+    let see = |h: &SpendHandle| format!("{}, shadow {}", h.state(), h.snapshot().shadow);
+    let pairs: &[Pair<SpendHandle>] = &[
+        Pair("shadow", |h| h.set_shadow(true), |h| h.set_shadow(false)),
+        Pair(
+            "bypass",
+            |h| control(h, Command::Bypass),
+            |h| h.set_shadow(false),
+        ),
+    ];
+    check(budget, see, pairs);
     let read = || ReadDeadlineLayer::new(NAME, ReadDeadlineConfig::default()).handle();
     check(read, |h| shown(&h.snapshot()), &bypass());
     let feedback =
         || HttpFeedback::new(NAME, RateLimitHeaders::x_ratelimit(ResetFormat::Auto)).handle();
     check(feedback, |h| shown(&h.snapshot()), &bypass());
+}
+
+/// What was spent elsewhere, and a clock that was set, end with a reset.
+#[test]
+fn a_reset_ends_the_clock_of_a_budget() {
+    let day = SpendConfig::builder().per_day(Money::whole(1)).build();
+    let budget = SpendBudget::new(NAME, day.expect("valid")).handle();
+    let renews = || budget.snapshot().periods[0].renews_in.as_secs();
+    let by_the_machine = renews();
+    let noon = std::time::UNIX_EPOCH + Duration::from_secs(20_000 * 86_400 + 43_200);
+    budget.set_wall_clock(noon);
+    budget.already_spent(SpendPeriod::Day, Money::whole(1));
+    assert_eq!(budget.state(), "exhausted");
+    budget.reset();
+    assert_eq!(budget.state(), "ok");
+    // Midnight may have come meanwhile.
+    let difference = renews().abs_diff(by_the_machine);
+    assert!(!(60..=86_340).contains(&difference), "{difference}");
 }

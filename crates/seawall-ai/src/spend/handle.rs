@@ -154,7 +154,8 @@ impl SpendHandle {
     }
 
     /// It is `time` now: the clock of the machine was set since the budget was made, which does not follow
-    /// it by itself. A period that has begun goes on until its end by the new clock.
+    /// it by itself. A period that has begun goes on until its end by the new clock. A
+    /// [`reset`](Self::reset) reads the clock of the machine again.
     pub fn set_wall_clock(&self, time: SystemTime) {
         self.shared().set_wall_clock(time);
         self.shared().events.commanded("set_wall_clock");
@@ -166,9 +167,10 @@ impl SpendHandle {
         self.shared().events.commanded_shadow(on);
     }
 
-    /// Forgets what was spent, and returns to the configured shadow mode. What is reserved stays, and
-    /// [`counts`](Self::counts) do.
+    /// Forgets what was spent, and returns to the configured shadow mode and to the clock of the machine.
+    /// What is reserved stays, and [`counts`](Self::counts) do.
     pub fn reset(&self) {
+        self.shared().set_wall_clock(SystemTime::now());
         let mut account = self.shared().account();
         account.forget();
         let shadow = account.config().shadow();

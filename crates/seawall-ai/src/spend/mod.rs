@@ -68,6 +68,9 @@
 //! not booked; without it, only the last attempt is known. Until the first departure has been noted, and
 //! without the hook, a call counts as one attempt that departs when it is made.
 //!
+//! A call holds what it reserves from `call` on until it is over or dropped, also while nobody polls it: drop
+//! what is not needed any more, as with a permit.
+//!
 //! # Budgets and periods
 //!
 //! A call is paid for by the budgets of its layer and those in its [`PaidBy`], each once: of a key, a
