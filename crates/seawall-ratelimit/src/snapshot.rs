@@ -54,7 +54,7 @@ pub struct RateLimitSnapshot {
     pub name: InstanceName,
     /// What the rate limit does.
     pub state: RateLimitState,
-    /// Each limit with what is left of it.
+    /// Each limit with what is left of it; none where each key has limits, and all together have none.
     pub limits: Vec<LimitSnapshot>,
     /// How many calls wait.
     pub queue_depth: usize,

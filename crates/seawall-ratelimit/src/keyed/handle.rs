@@ -15,9 +15,10 @@ use crate::config::RateLimitConfig;
 use crate::costs::MetaCost;
 use crate::counts::RateLimitCounts;
 use crate::handle::RateLimitHandle;
+use crate::limit::Limit;
 use crate::limiter_ref::{LimiterRef, TokenRequests};
 use crate::reserve::Reservation;
-use crate::snapshot::{LimitSnapshot, RateLimitState, resumes_in};
+use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState, resumes_in};
 use crate::state::{SharedState, State};
 
 /// Reads and controls the limits of all keys from any thread, without being part of any call.
@@ -108,6 +109,53 @@ impl KeyedRateLimitHandle {
         self.keys().available(key, self.now())
     }
 
+    /// The limits of a key, and what is left of each; an unused key has all of them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::PartitionKey;
+    /// use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig};
+    ///
+    /// let model = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5);
+    /// let models = KeyedRateLimitLayer::new("models", KeyedRateLimitConfig::new(model)?).handle();
+    /// let taken = models.limits_of(PartitionKey::of("m-1"));
+    /// assert_eq!((taken.len(), taken[0].available), (1, 5.0));
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    pub fn limits_of(&self, key: PartitionKey) -> Vec<LimitSnapshot> {
+        let (keys, now) = (self.keys(), self.now());
+        if let Some(limiter) = keys.find_limiter(key) {
+            return LimitSnapshot::all(&limiter, now);
+        }
+        let left = keys.available(key, now);
+        let limits = keys.config().of_key(key).limits().to_vec();
+        // A key with several limits and without a limiter is unused.
+        let is_word = limits.len() == 1;
+        let with = |limit: Limit| LimitSnapshot {
+            available: if is_word {
+                left
+            } else {
+                limit.capacity().into()
+            },
+            limit,
+        };
+        limits.into_iter().map(with).collect()
+    }
+
+    /// Which share of its limits a key has left, of the limit that has the least, from 0 to 1; 1 in
+    /// shadow mode. See [`RateLimitHandle::share_left`].
+    pub fn share_left(&self, key: PartitionKey) -> f64 {
+        if let Some(limiter) = self.keys().find_limiter(key) {
+            return limiter.share_left(self.now());
+        }
+        if self.keys().config().of_key(key).shadow() {
+            return 1.0;
+        }
+        let limits = self.limits_of(key);
+        let share = |of: &LimitSnapshot| of.available / f64::from(of.limit.capacity().max(1));
+        limits.iter().map(share).fold(1.0, f64::min).max(0.0)
+    }
+
     /// How many calls wait, of all keys.
     pub fn queue_depth(&self) -> usize {
         let (limiters, now) = (self.keys().limiters(), self.now());
@@ -163,6 +211,28 @@ impl KeyedRateLimitHandle {
             rejection_rate: counts.rejection_rate(),
             counts,
             resumes_in: resumes_in(keys.paused_until(now), now),
+        }
+    }
+
+    /// All keys together as one limit: the [account](Self::account), or what all keys do where there is
+    /// none. Then no limit is that of all calls, so `limits` is empty and `time_to_next` is `None`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig};
+    ///
+    /// let model = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5);
+    /// let models = KeyedRateLimitLayer::new("models", KeyedRateLimitConfig::new(model)?).handle();
+    /// assert!(models.total().limits.is_empty());
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    pub fn total(&self) -> RateLimitSnapshot {
+        match self.account() {
+            Some(account) => account.snapshot(),
+            None => {
+                let shadow = self.keys().config().per_key().shadow();
+                self.snapshot().into_total(shadow)
+            }
         }
     }
 

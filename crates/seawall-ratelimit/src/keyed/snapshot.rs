@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::InstanceName;
 
 use crate::counts::RateLimitCounts;
-use crate::snapshot::{LimitSnapshot, RateLimitState};
+use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState};
 
 /// The limits of all keys at one moment.
 #[non_exhaustive]
@@ -37,4 +37,21 @@ pub struct KeyedRateLimitSnapshot {
         serde(serialize_with = "seawall_core::serialize::optional_seconds")
     )]
     pub resumes_in: Option<Duration>,
+}
+
+impl KeyedRateLimitSnapshot {
+    /// What all keys do together, where nothing limits them together.
+    pub(super) fn into_total(self, shadow: bool) -> RateLimitSnapshot {
+        RateLimitSnapshot {
+            name: self.name,
+            state: self.state,
+            limits: Vec::new(),
+            queue_depth: self.queue_depth,
+            counts: self.counts,
+            rejection_rate: self.rejection_rate,
+            time_to_next: None,
+            resumes_in: self.resumes_in,
+            shadow,
+        }
+    }
 }

@@ -345,3 +345,49 @@ async fn a_bypass_lets_calls_pass_that_would_wait() {
     assert!((0..3).all(|n| passes(&mut svc, 100 + n)));
     assert_eq!(layer.handle().queue_depth(), 0);
 }
+
+/// What is left of a key, whatever its limits are kept in, and what all keys are together.
+#[tokio::test(start_paused = true)]
+async fn a_key_shows_its_limits_and_all_keys_together_have_none() {
+    let (one, other) = (PartitionKey(1), PartitionKey(2));
+    let tokens = || Limit::strict(10, MINUTE).with_unit(Unit::Tokens);
+    for (limits, count) in [(builder(4), 1), (builder(4).limit(tokens()), 2)] {
+        let (inner, _mock) = mock();
+        let layer = per_key(limits.max_wait(ms(0)));
+        let mut svc = layer.layer(inner);
+        let handle = layer.handle();
+        assert!(passes(&mut svc, 100));
+        let left = |key| -> Vec<f64> {
+            let limits = handle.limits_of(key);
+            limits.iter().map(|limit| limit.available).collect()
+        };
+        assert_eq!(left(one)[0], 3.0);
+        assert_eq!(left(other)[0], 4.0);
+        assert_eq!((left(one).len(), left(other).len()), (count, count));
+        assert_eq!(handle.share_left(one), 0.75);
+        assert_eq!(handle.share_left(other), 1.0);
+        assert_eq!(
+            handle.keys_kept(),
+            1,
+            "nothing is kept of a key that is read"
+        );
+
+        handle.pause_all_for(MINUTE);
+        assert!(!passes(&mut svc, 100));
+        let total = handle.total();
+        assert!(total.limits.is_empty() && total.time_to_next.is_none());
+        assert_eq!(total.state, RateLimitState::Paused);
+        assert_eq!(total.resumes_in, Some(MINUTE));
+        assert_eq!(total.counts, handle.counts());
+        assert_eq!((total.counts.granted, total.counts.paused), (1, 1));
+    }
+    // With an account it is that.
+    let account = RateLimitLayer::new("account", builder(9).build().expect("valid")).handle();
+    let keys = KeyedRateLimitConfig::new(builder(4)).expect("valid");
+    let keys = KeyedRateLimitLayer::within_account("keys", keys, &account).handle();
+    assert_eq!(keys.total(), account.snapshot());
+    let shadow = KeyedRateLimitConfig::new(builder(4).shadow(true)).expect("valid");
+    let shadow = KeyedRateLimitLayer::new("shadow", shadow).handle();
+    assert!(shadow.total().shadow);
+    assert_eq!(shadow.share_left(one), 1.0);
+}
