@@ -37,17 +37,18 @@ impl ApiError {
     /// What it means for the upstream, for the layers of a stack.
     ///
     /// Errors of the request, the key and the model are [`Outcome::Ignored`]: no vote, no retry. A
-    /// rate limit is a throttle of the account, or an exhausted quota where the API says that no
-    /// retry helps; an error that says that one does is a throttle of the endpoint.
+    /// rate limit is a throttle of the endpoint, which is the model that was called, or an exhausted
+    /// quota, that of the account, where the API says that no retry helps; an error that says that one
+    /// does is a throttle of the endpoint, too.
     pub fn outcome(&self) -> Outcome {
         match self.class {
             ErrorClass::QuotaExhausted => self.exhausted(),
             ErrorClass::RateLimit if self.should_retry == Some(false) => self.exhausted(),
-            ErrorClass::RateLimit => self.throttled(Scope::Account),
+            ErrorClass::RateLimit => self.throttled(),
             ErrorClass::Overload => Outcome::Failure(FailureKind::Overloaded),
             ErrorClass::Server => Outcome::Failure(FailureKind::Server),
             ErrorClass::Network => Outcome::Failure(FailureKind::Timeout),
-            _ if self.should_retry == Some(true) => self.throttled(Scope::Endpoint),
+            _ if self.should_retry == Some(true) => self.throttled(),
             _ => Outcome::Ignored,
         }
     }
@@ -58,10 +59,10 @@ impl ApiError {
         }
     }
 
-    const fn throttled(&self, scope: Scope) -> Outcome {
+    const fn throttled(&self) -> Outcome {
         Outcome::Throttled {
             retry_after: self.retry_after,
-            scope,
+            scope: Scope::Endpoint,
         }
     }
 }

@@ -156,11 +156,11 @@ fn waits_and_hints_are_those_of_the_headers_and_bounded() {
         Some(seawall_http::LONGEST_WAIT)
     );
 
-    let account = |retry_after| Outcome::Throttled {
+    let of_model = |retry_after| Outcome::Throttled {
         retry_after,
-        scope: Scope::Account,
+        scope: Scope::Endpoint,
     };
-    assert_eq!(with(&[], limited).outcome(), account(None));
+    assert_eq!(with(&[], limited).outcome(), of_model(None));
     let no = with(&[("x-should-retry", "false")], limited);
     assert_eq!(no.outcome(), Outcome::QuotaExhausted { renews_in: None });
     assert!(!no.may_retry());

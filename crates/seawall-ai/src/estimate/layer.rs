@@ -61,16 +61,30 @@ impl EstimateLayer {
     }
 
     /// Gives every request the [`PartitionKey`] that `group` makes of its model, which is empty where
-    /// the request names none: for a rate limit per key
-    /// (`HttpStack::rate_limit_per_key`) with one limit for each group of models that the provider
-    /// counts together.
+    /// the request names none: for a rate limit per key with one limit for each group of models that
+    /// the provider counts together. A `ModelStack` of a provider that limits models has groups by
+    /// itself, and takes these in place of them.
     ///
-    /// That limit must be the only one of tokens. The stack of a provider, and so a `ModelStack`, has
-    /// one for the account around its keys, which all groups share: there groups change nothing.
-    /// Make one stack for each group of models in place of that.
+    /// In a stack with a rate limit per key of your own (`HttpStack::rate_limit_per_key`) the limit of
+    /// all calls holds beside it, so that should have none of tokens.
     #[must_use]
     pub fn group(self, group: impl Fn(&str) -> PartitionKey + Send + Sync + 'static) -> Self {
         self.map_parts(|parts| parts.group = Some(Arc::new(group)))
+    }
+
+    /// The key that requests for `model` get; `None` without [`group`](Self::group).
+    ///
+    /// ```
+    /// use seawall_ai::estimate::{EstimateConfig, EstimateLayer};
+    /// use seawall_core::PartitionKey;
+    ///
+    /// let layer = EstimateLayer::new("model", EstimateConfig::default());
+    /// assert_eq!(layer.key_of("m-1"), None);
+    /// let layer = layer.group(PartitionKey::of);
+    /// assert_eq!(layer.key_of("m-1"), Some(PartitionKey::of("m-1")));
+    /// ```
+    pub fn key_of(&self, model: &str) -> Option<PartitionKey> {
+        self.parts.group.as_ref().map(|group| group(model))
     }
 
     /// A handle to read and to control the estimator from outside.

@@ -103,7 +103,7 @@
 //!
 //! Every model is learned by itself. Where the provider has a limit per model, or per group of models, one
 //! stack with a rate limit per key has all of them: [`EstimateLayer::group`] makes the key of the model.
-//! A `ModelStack` limits the account as a whole: make one for each group.
+//! A `ModelStack` of a provider of the catalogue does that by itself.
 //!
 //! # Bad input
 //!
