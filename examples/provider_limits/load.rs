@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use seawall::catalog::{Provider, ProviderLimit, Route, Tier};
+use seawall::catalog::{LimitScope, Provider, ProviderLimit, Route, Tier};
 use seawall::http_client::quota::TokenEstimate;
-use seawall::{Rejectable, TokenCount, Unit};
+use seawall::{PartitionKey, Rejectable, TokenCount, Unit};
 use seawall_sim::provider::{Counting, Limit, Measure, SimulatedQuota, Usage};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -22,6 +22,8 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 const SHARE: f64 = 0.8;
 /// Callers for each class of routes: as many as one after the other keep its limit busy.
 const CALLERS: usize = 4;
+/// Where limits are of each model: all of them at once, each with the load of a class.
+const MODELS: [&str; 2] = ["model-a", "model-b"];
 /// Of a request to an AI model.
 const TOKENS: TokenCount = TokenCount::new(600, 200);
 
@@ -31,7 +33,7 @@ type Body = Full<Bytes>;
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) calls: u64,
-    /// The classes of the calls.
+    /// The classes of the calls, or their models.
     classes: Vec<Option<String>>,
     pub(crate) limits: Vec<LimitOutcome>,
     /// Calls that the stack rejected, by reason.
@@ -61,7 +63,7 @@ impl Outcome {
     }
 }
 
-/// A class of routes, with the counters of its limits; those of all calls have no class.
+/// A class of routes or a model, with the counters of its limits; those of all calls have no class.
 struct Counted {
     class: Option<String>,
     quota: SimulatedQuota,
@@ -72,6 +74,7 @@ struct Counted {
 #[derive(Clone)]
 struct Load {
     class: Option<String>,
+    model: Option<PartitionKey>,
     usage: Usage,
 }
 
@@ -98,7 +101,7 @@ pub(crate) async fn run(
     // A call that departs at the very end is in the next window.
     let end = Instant::now() + length - Duration::from_millis(1);
     let callers = LocalSet::new();
-    let loads = loads(provider, &counted);
+    let loads = loads(provider, tier, &counted);
     let classes = loads.iter().map(|(load, ..)| load.class.clone()).collect();
     for load in loads {
         for _ in 0..CALLERS {
@@ -108,10 +111,16 @@ pub(crate) async fn run(
     }
     callers.run_until(sleep_until(end)).await;
     drop(callers);
-    let calls = counted.first().map_or(0, |all| {
-        let stats = all.quota.stats();
+    let calls_of = |one: &Counted| {
+        let stats = one.quota.stats();
         stats.accepted + stats.rejected
-    });
+    };
+    // The first counts all calls, unless each model is counted by itself.
+    let counts_all = |one: &&Counted| one.class.is_none();
+    let calls = match counted.iter().find(counts_all) {
+        Some(all) => calls_of(all),
+        None => counted.iter().map(calls_of).sum(),
+    };
     Ok(Outcome {
         calls,
         classes,
@@ -126,10 +135,18 @@ pub(crate) async fn run(
 /// The counters of a tier: each limit in windows, in any stretch of time, and as a bucket.
 fn counters(tier: &Tier) -> Result<Vec<Counted>, Box<dyn Error>> {
     let mut all: Vec<Counted> = Vec::new();
-    let mut limits: Vec<ProviderLimit<'_>> = tier.limits().collect();
-    limits.sort_by_key(|limit| limit.class().map(str::to_owned));
-    for limit in limits {
-        let class = limit.class().map(str::to_owned);
+    let mut limits: Vec<(Option<&str>, ProviderLimit<'_>)> = Vec::new();
+    for limit in tier.limits() {
+        match limit.scope() {
+            LimitScope::OrganizationModel => {
+                limits.extend(MODELS.map(|model| (Some(model), limit)));
+            }
+            _ => limits.push((limit.class(), limit)),
+        }
+    }
+    limits.sort_by_key(|(class, _)| *class);
+    for (class, limit) in limits {
+        let class = class.map(str::to_owned);
         let (count, period) = (limit.count(), limit.period());
         let name = format!(
             "{count} {} in {period:?} of {}",
@@ -184,7 +201,7 @@ impl Counted {
 }
 
 /// A request of each class, and one of none where a path can be without.
-fn loads(provider: &Provider, counted: &[Counted]) -> Vec<(Load, String, String)> {
+fn loads(provider: &Provider, tier: &Tier, counted: &[Counted]) -> Vec<(Load, String, String)> {
     let mut classes: Vec<Option<String>> = counted.iter().map(|c| c.class.clone()).collect();
     classes.sort();
     classes.dedup();
@@ -195,7 +212,7 @@ fn loads(provider: &Provider, counted: &[Counted]) -> Vec<(Load, String, String)
         classes.retain(Option::is_some);
     }
     let load = |class: Option<String>| {
-        let of_class = |route: &Route<'_>| route.class() == class.as_deref();
+        let of_class = |route: &Route<'_>| tier.is_per_model() || route.class() == class.as_deref();
         // The lightest: heavier ones fit less well into what is left.
         let route = provider
             .routes()
@@ -211,7 +228,14 @@ fn loads(provider: &Provider, counted: &[Counted]) -> Vec<(Load, String, String)
             input: TOKENS.input,
             output: TOKENS.output,
         };
-        (Load { class, usage }, method.to_owned(), path)
+        let model = class.as_deref().filter(|_| tier.is_per_model());
+        let model = model.map(|model| tier.model_key(model));
+        let load = Load {
+            class,
+            model,
+            usage,
+        };
+        (load, method.to_owned(), path)
     };
     classes.into_iter().map(load).collect()
 }
@@ -232,6 +256,9 @@ async fn call_on<S, B>(
         }
         request.extensions_mut().insert(load.clone());
         request.extensions_mut().insert(TokenEstimate(TOKENS));
+        if let Some(model) = load.model {
+            request.extensions_mut().insert(model);
+        }
         let Err(error) = stack.clone().oneshot(request).await else {
             continue;
         };

@@ -281,15 +281,9 @@ async fn hostile_usage_is_bounded_for_limits_and_budgets() {
         let client = client.build().unwrap();
         let answer = client.post(CHAT).json(&ask(false)).send().await.unwrap();
         answer.text().await.unwrap();
-        let taken = 1_000_000.0
-            - client
-                .stack()
-                .handles()
-                .stack
-                .rate_limit
-                .account()
-                .unwrap()
-                .tokens();
+        let handles = client.stack().handles();
+        let key = handles.key_of("gpt-5").unwrap();
+        let taken = 1_000_000.0 - handles.stack.rate_limit.tokens(key);
         assert!(
             (at_least - 1.0..at_least + 30.0).contains(&taken),
             "{used}: {taken}"

@@ -16,7 +16,11 @@ pub(crate) fn service(service: &ServiceConfig, out: &mut dyn Write) -> io::Resul
     } else {
         ""
     };
-    writeln!(out, "[{}]  {base}{safe}", service.name())?;
+    let models = match service.is_limited_per_model() {
+        true => ", with the limits of each model",
+        false => "",
+    };
+    writeln!(out, "[{}]  {base}{models}{safe}", service.name())?;
     let settings = service.effective();
     let width = |of: fn(&seawall::config::EffectiveSetting) -> usize| {
         settings.iter().map(of).max().unwrap_or_default()

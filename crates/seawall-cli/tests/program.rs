@@ -182,6 +182,14 @@ fn what_is_in_force_is_shown_with_where_it_comes_from() {
         out.contains("[feed]  kind market-data\n") && out.contains("[orders]"),
         "{out}"
     );
+    let models = File::new("models", "[resilience.assistant]\nprovider = \"openai\"\n");
+    let (_, out, _) = models.run("show", &[], &[]);
+    assert!(
+        out.starts_with(
+            "[assistant]  provider openai, tier tier-1, with the limits of each model\n"
+        ),
+        "{out}"
+    );
     let (code, _, errors) = file.run("show", &["order"], &[]);
     assert_eq!(code, Some(2));
     assert_eq!(

@@ -188,7 +188,10 @@ impl<X, I, O> HttpStack<X, I, O> {
         self
     }
 
-    fn map_slots<O2>(self, change: impl FnOnce(InstanceName, O) -> O2) -> HttpStack<X, I, O2> {
+    pub(crate) fn map_slots<O2>(
+        self,
+        change: impl FnOnce(InstanceName, O) -> O2,
+    ) -> HttpStack<X, I, O2> {
         self.map_stack(|stack| stack.map_slots(change))
     }
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use seawall::breaker::CircuitState;
 use seawall::config::Config;
 use seawall::{Command, InstanceHandle, RetryConfig};
+use seawall_sim::provider::AiApi;
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::{advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -356,4 +358,62 @@ fn a_client_of_models_is_changed_with_its_file() {
         first, None,
         "the attempt timeout bounds it, which is changed"
     );
+}
+
+/// The limits of all models that are in use, and of those that come, are changed; what is spent stays.
+#[tokio::test]
+async fn limits_of_models_are_changed_with_their_file() {
+    let api = AiApi::open_ai().unlimited().completion_tokens(400);
+    let api = api.start().await.expect("a socket");
+    let folder = Folder::new();
+    let text = |more: &str| {
+        format!(
+            "[resilience.assistant]\nprovider = \"openai\"\n\
+             rate_limit = {{ rate = \"600/min\", burst = 20, tokens = \"{more} }}\n"
+        )
+    };
+    let config = folder.load(&text("50000/h\""));
+    let client = config.model_client("assistant").expect("it is there");
+    let client = client.base_url(api.base_url()).build().expect("valid");
+    let handles = client.stack().handles();
+    let ask = async |model: &str| {
+        let ask = json!({"model": model, "max_tokens": 400,
+            "messages": [{"role": "user", "content": "four".repeat(100)}]});
+        let call = client.post("/v1/chat/completions").json(&ask).send();
+        call.await
+            .expect("a response")
+            .text()
+            .await
+            .expect("a body");
+    };
+    let left = |model: &str| {
+        let key = handles.key_of(model).expect("it has one");
+        let limits = handles.stack.rate_limit.limits_of(key);
+        limits.last().expect("of tokens").available
+    };
+    ask("m-large").await;
+    ask("m-large").await;
+    ask("m-small").await;
+    assert_eq!((left("m-large"), left("m-small")), (49_000.0, 49_500.0));
+    assert_eq!(left("m-new"), 50_000.0);
+
+    assert_eq!(folder.change(&config, &text("20000/h\"")), ["assistant"]);
+    assert_eq!((left("m-large"), left("m-small")), (19_000.0, 19_500.0));
+    assert_eq!(left("m-new"), 20_000.0);
+    let limits = handles.stack.settings().rate_limit.limits().to_vec();
+    assert!(limits.iter().any(|limit| limit.count() == 20_000));
+    assert_eq!(handles.stack.counts().rate_limit.granted, 3);
+
+    // Switched off and on again.
+    folder.change(&config, &text("20000/h\", enabled = false"));
+    let state = || handles.stack.snapshot().rate_limit.state;
+    assert_eq!(state(), seawall::ratelimit::RateLimitState::Bypassed);
+    folder.change(&config, &text("20000/h\", shadow = true"));
+    assert_eq!(state(), seawall::ratelimit::RateLimitState::Ok);
+    assert!(handles.stack.snapshot().rate_limit.shadow);
+    assert_eq!(left("m-large"), 19_000.0);
+    // A limit more is one of another kind.
+    let error = folder.wrong(&config, &text("20000/h\", input_tokens = \"9/h\""));
+    assert_eq!(error.reason(), "new_stack");
+    api.shutdown().await;
 }

@@ -20,8 +20,8 @@ use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 use super::data::{
     BodyData, BreakerData, BulkheadData, Enforcement, JitterName, LimitData, LimitHeadersData,
-    Meaning, PriorityName, ProviderData, QueueData, ReplayName, ResetName, RetryData, RouteData,
-    ScopeName, SignalData, TierData, TimingData, UnitName,
+    LimitScope, Meaning, PriorityName, ProviderData, QueueData, ReplayName, ResetName, RetryData,
+    RouteData, ScopeName, SignalData, TierData, TimingData, UnitName,
 };
 use crate::preset::{BodyTimes, HttpParts, LONGEST_BAN, LONGEST_PAUSE};
 use crate::settings::Settings;
@@ -53,7 +53,10 @@ pub(super) fn check(data: &ProviderData, tier: &TierData) -> Result<(), InvalidC
     let settings = settings(data, tier, share)?;
     settings.check()?;
     check_waiting(tier, &settings)?;
-    per_class(data, tier, share, &settings.rate_limit)?;
+    if is_per_model(tier) {
+        check_permits(&settings, MODELS, || format!("each of {MODELS} models"))?;
+    }
+    per_key(data, tier, share, &settings.rate_limit)?;
     http_parts(data)?;
     Ok(())
 }
@@ -80,17 +83,63 @@ pub(super) fn settings(
 /// Calls that wait for a token have a permit: a class whose limit is used up must not take those of
 /// the other classes.
 pub(super) fn check_waiting(tier: &TierData, settings: &Settings) -> Result<(), InvalidConfig> {
-    let classes = classes(tier).len();
+    let classes = classes(tier).len() as u64;
+    check_permits(settings, classes, || format!("each of {classes} classes"))
+}
+
+/// How many models of which the limits are used up leave permits to others. A user's own settings may
+/// leave none: they may be for one model.
+const MODELS: u64 = 3;
+
+fn check_permits(
+    settings: &Settings,
+    count: u64,
+    of: impl FnOnce() -> String,
+) -> Result<(), InvalidConfig> {
     let max_concurrent = settings.bulkhead.max_concurrent();
-    let waiting = classes as u64 * u64::from(settings.rate_limit.max_waiting());
+    let waiting = count * u64::from(settings.rate_limit.max_waiting());
     if u64::from(max_concurrent) > waiting {
         return Ok(());
     }
+    let accepted = format!("more than {waiting}: `max_waiting` calls of {}", of());
     Err(InvalidConfig::new(
         "max_concurrent",
         max_concurrent,
-        format!("more than {waiting}: `max_waiting` calls of each of {classes} classes"),
+        accepted,
     ))
+}
+
+/// The calls that a limit counts together.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Counted<'a> {
+    All,
+    /// Those of each model, or of each group of models.
+    Model,
+    Class(&'a str),
+}
+
+impl LimitData {
+    pub(super) fn counted(&self) -> Counted<'_> {
+        match &self.class {
+            Some(class) => Counted::Class(class),
+            None if self.scope == LimitScope::OrganizationModel => Counted::Model,
+            None => Counted::All,
+        }
+    }
+}
+
+fn has_limit_of(tier: &TierData, counted: Counted<'_>) -> bool {
+    tier.limits.iter().any(|limit| limit.counted() == counted)
+}
+
+/// Whether a tier limits each model.
+pub(super) fn is_per_model(tier: &TierData) -> bool {
+    has_limit_of(tier, Counted::Model)
+}
+
+/// Whether a tier limits all calls together.
+pub(super) fn is_for_all(tier: &TierData) -> bool {
+    has_limit_of(tier, Counted::All)
 }
 
 /// The names of the classes that have limits.
@@ -99,23 +148,31 @@ fn classes(tier: &TierData) -> BTreeSet<&str> {
     limits.filter_map(|limit| limit.class.as_deref()).collect()
 }
 
-/// The limits of each class of routes, with the queue and the pauses of `total`. What has no class
-/// is limited as all calls together are.
-pub(super) fn per_class(
+/// The limits of each class of routes or of each model, with the queue and the pauses of `total`. What
+/// has no class is limited as all calls together are. Where no limit is of all calls, `total` is that of
+/// a model.
+pub(super) fn per_key(
     data: &ProviderData,
     tier: &TierData,
     share: Ratio,
     total: &RateLimitConfig,
 ) -> Result<KeyedRateLimitConfig, InvalidConfig> {
     let queue = || RateLimitConfigBuilder::from(total.clone()).without_limits();
-    // Limits that are kept in a file cannot be those of a key.
-    let unclassed = match KeyedRateLimitConfig::new(total.clone()) {
-        Ok(_) => total.clone().into(),
-        Err(_) => limits(queue(), data, tier, None, share)?,
+    let others = if is_per_model(tier) {
+        match is_for_all(tier) {
+            true => limits(queue(), data, tier, Counted::Model, share)?,
+            false => total.clone().into(),
+        }
+    } else {
+        // Limits that are kept in a file cannot be those of a key.
+        match KeyedRateLimitConfig::new(total.clone()) {
+            Ok(_) => total.clone().into(),
+            Err(_) => limits(queue(), data, tier, Counted::All, share)?,
+        }
     };
-    let mut config = KeyedRateLimitConfig::builder(unclassed);
+    let mut config = KeyedRateLimitConfig::builder(others);
     for class in classes(tier) {
-        let own = limits(queue(), data, tier, Some(class), share)?;
+        let own = limits(queue(), data, tier, Counted::Class(class), share)?;
         config = config.key(PartitionKey::of(class), own);
     }
     config.build()
@@ -201,20 +258,24 @@ fn rate_limit(
         .default_pause(pause)
         .max_pause(pause.max(LONGEST_PAUSE))
         .max_ban(LONGEST_BAN);
-    limits(config, data, tier, None, share)?.build()
+    let counted = match is_for_all(tier) {
+        true => Counted::All,
+        false => Counted::Model,
+    };
+    limits(config, data, tier, counted, share)?.build()
 }
 
-/// Adds the limits of a class, or those of all calls.
+/// Adds the limits of these calls.
 fn limits(
     mut config: RateLimitConfigBuilder,
     data: &ProviderData,
     tier: &TierData,
-    class: Option<&str>,
+    counted: Counted<'_>,
     share: Ratio,
 ) -> Result<RateLimitConfigBuilder, InvalidConfig> {
     for limit in &tier.limits {
-        if limit.class.as_deref() == class {
-            let unit = counted(data, limit.unit);
+        if limit.counted() == counted {
+            let unit = counted_unit(data, limit.unit);
             config = config.limit(self::limit(limit, unit, share)?);
         }
     }
@@ -223,7 +284,7 @@ fn limits(
 
 /// Where nothing has a weight, a request is one of the unit that limits count unless they name
 /// another: so a limit of a user's own replaces it while calls run.
-fn counted(data: &ProviderData, name: UnitName) -> Unit {
+fn counted_unit(data: &ProviderData, name: UnitName) -> Unit {
     let has_weights = data.routes.iter().any(|route| route.cost.is_some());
     match name {
         UnitName::Requests if !has_weights => Unit::Cost,

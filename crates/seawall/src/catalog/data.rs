@@ -89,7 +89,7 @@ pub enum LimitScope {
     Account,
     /// Those from one address.
     Ip,
-    /// Those of an organization, for each model.
+    /// Those of an organization, for each model or [group](crate::catalog::Tier::model_key) of models.
     OrganizationModel,
 }
 
@@ -315,6 +315,12 @@ sourced! {
         longest: Option<Time>,
         scope: Option<ScopeName>,
     }
+    /// Models that the provider counts together, where limits are of each model.
+    ModelGroupData {
+        name: String,
+        /// The names of its models, or what they begin with.
+        models: Vec<String>,
+    }
     OrdersData {
         /// The field of an order that carries the client's own id.
         id_field: String,
@@ -398,6 +404,8 @@ pub(super) struct ProviderData {
     pub(super) queue: QueueData,
     pub(super) breaker: BreakerData,
     pub(super) tiers: Vec<TierData>,
+    #[serde(default)]
+    pub(super) model_groups: Vec<ModelGroupData>,
     #[serde(default)]
     pub(super) routes: Vec<RouteData>,
     #[serde(default)]

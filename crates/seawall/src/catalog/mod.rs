@@ -17,6 +17,7 @@
 mod build;
 mod data;
 mod error;
+mod models;
 mod page;
 mod provider;
 mod read;

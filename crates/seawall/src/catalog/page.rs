@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::build::Counted;
 use super::data::{
     BodyData, LimitData, Mark, Meaning, ProviderData, RouteData, SignalData, TierData,
 };
@@ -78,6 +79,7 @@ fn provider(page: &mut String, data: &ProviderData) -> fmt::Result {
     for tier in &data.tiers {
         self::tier(page, data, tier)?;
     }
+    model_groups(page, data)?;
     numbers(page, data)?;
     routes(page, data)?;
     headers(page, data)?;
@@ -120,12 +122,15 @@ fn tier(page: &mut String, data: &ProviderData, tier: &TierData) -> fmt::Result 
             per,
             unit,
             scope,
-            class,
             source,
             mark,
             ..
         } = limit;
-        let of = class.as_deref().unwrap_or("all calls");
+        let of = match limit.counted() {
+            Counted::All => "all calls",
+            Counted::Model => "each model",
+            Counted::Class(class) => class,
+        };
         writeln!(
             page,
             "| {count} {} per {} | {of} | {} | {} |",
@@ -133,6 +138,26 @@ fn tier(page: &mut String, data: &ProviderData, tier: &TierData) -> fmt::Result 
             time(per.0),
             scope.as_str(),
             from(source, *mark)
+        )?;
+    }
+    Ok(())
+}
+
+fn model_groups(page: &mut String, data: &ProviderData) -> fmt::Result {
+    if data.model_groups.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        page,
+        "\n| models that share limits | group | |\n|---|---|---|"
+    )?;
+    for group in &data.model_groups {
+        writeln!(
+            page,
+            "| {} | {} | {} |",
+            group.names(),
+            group.name,
+            from(&group.source, group.mark)
         )?;
     }
     Ok(())

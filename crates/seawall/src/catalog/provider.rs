@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_bulkhead::BulkheadLayer;
-use seawall_core::{InstanceName, InvalidConfig, Ratio, RequestMeta, Unit};
+use seawall_core::{InstanceName, InvalidConfig, PartitionKey, Ratio, RequestMeta, Unit};
 use seawall_http::inspect::BodyRules;
 use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig};
 use seawall_retry::RetryLayer;
@@ -15,11 +15,13 @@ use super::data::{
     TierData,
 };
 use super::error::UnknownName;
+use super::models;
 use crate::settings::Settings;
-use crate::stack::NoLayer;
+use crate::stack::{NoLayer, of_keys};
 use crate::{HttpHandles, HttpPolicy, HttpStack, Slots, StackBuilder, StackHandles};
 
-/// The stack of a provider: with limits for each class of its routes, within those of all calls.
+/// The stack of a provider: with limits for each class of its routes, within those of all calls, or for
+/// each model.
 pub type ProviderStack = HttpStack<
     HttpPolicy,
     BodyRules,
@@ -261,8 +263,43 @@ impl Tier {
         build::settings(&self.provider, &self.data, self.utilization.clone()?)
     }
 
+    /// Whether limits count the calls of each model, or of each group of models, by themselves.
+    pub fn is_per_model(&self) -> bool {
+        build::is_per_model(&self.data)
+    }
+
+    /// Whether a limit counts all calls together.
+    pub(crate) fn is_for_all(&self) -> bool {
+        build::is_for_all(&self.data)
+    }
+
+    /// The key of the limits of a model where limits [are per model](Self::is_per_model): of the group
+    /// that the provider counts together, or of the model itself. The date of a version, `-latest` and
+    /// a fine-tuning make no difference. Without a name it is the key of requests that name no model.
+    ///
+    /// A `ModelStack` finds it in the body of a request. In another stack a request
+    /// brings it along in its extensions, and without it counts against the limits of requests that
+    /// name no model: so without any key, all calls together get the limits of one model.
+    ///
+    /// ```
+    /// let tier = seawall::anthropic()?.tier("start")?;
+    /// assert_eq!(tier.model_key("claude-opus-4-1"), tier.model_key("claude-opus-4-5-20251101"));
+    /// assert_ne!(tier.model_key("claude-opus-4-1"), tier.model_key("claude-opus-5"));
+    ///
+    /// let mut request = http::Request::post("/v1/messages").body(())?;
+    /// request.extensions_mut().insert(tier.model_key("claude-opus-5"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn model_key(&self, model: &str) -> PartitionKey {
+        match self.is_per_model() {
+            true => models::key(&self.provider, model),
+            false => PartitionKey::default(),
+        }
+    }
+
     /// A builder of a stack for this tier, where all its limits are those of all calls together:
-    /// the stack is an [`HttpStack`] as any other, and spends less on its limit.
+    /// the stack is an [`HttpStack`] as any other, and spends less on its limit. Where the provider limits
+    /// [each model](Self::is_per_model), it is for one model: all models together get the limits of one.
     ///
     /// ```
     /// let builder = seawall::provider("alpaca")?.tier("standard")?.builder()?;
@@ -307,7 +344,8 @@ impl Tier {
 
     /// The stack for this tier, with settings of your own: `adjust` gets a builder with those of
     /// the tier, and overrides what is different. A rate limit that it sets is that of all calls;
-    /// the limits of classes of routes stay, with its queue and its pauses.
+    /// the limits of classes of routes stay, with its queue and its pauses. Where only models have
+    /// limits, it is that of each model.
     ///
     /// # Errors
     ///
@@ -330,18 +368,24 @@ impl Tier {
         self.within(adjust(StackBuilder::with_http(self.name, settings, parts)))
     }
 
-    /// Limits the classes of routes within what `builder` limits.
+    /// Limits the classes of routes or the models within what `builder` limits, or each model by that.
     fn within(&self, builder: StackBuilder) -> Result<ProviderStack, InvalidConfig> {
-        let classes = self.per_class(&builder.settings()?.rate_limit)?;
-        Ok(builder.build()?.rate_limit_per_key(classes))
+        let keys = self.per_key(&builder.settings()?.rate_limit)?;
+        let stack = builder.build()?;
+        Ok(match self.is_for_all() {
+            true => stack.rate_limit_per_key(keys),
+            false => stack.map_slots(|name, slots| {
+                slots.with_rate_limit(|old| of_keys(name, keys, &old.handle()))
+            }),
+        })
     }
 
-    /// The limits of the classes of routes, within `total`.
-    pub(crate) fn per_class(
+    /// The limits of the classes of routes or of the models, within `total` where that is for all.
+    pub(crate) fn per_key(
         &self,
         total: &RateLimitConfig,
     ) -> Result<KeyedRateLimitConfig, InvalidConfig> {
-        build::per_class(&self.provider, &self.data, self.utilization.clone()?, total)
+        build::per_key(&self.provider, &self.data, self.utilization.clone()?, total)
     }
 
     /// Checks what of a stack's settings depends on the classes of this tier's routes.

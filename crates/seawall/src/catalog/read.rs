@@ -6,7 +6,7 @@ use seawall_core::InvalidConfig;
 use toml::Spanned;
 
 use super::build;
-use super::data::{ProviderData, TierData};
+use super::data::{LimitScope, ProviderData, TierData};
 use super::error::CatalogError;
 use crate::mistake::{Lines, Mistake};
 
@@ -48,6 +48,7 @@ impl Check<'_> {
         self.sources(data);
         self.names(data);
         self.classes(data);
+        self.model_groups(data);
         for tier in &data.tiers {
             if let Err(problem) = check_tier(data, tier) {
                 let problem = format!("tier `{}`: {problem}", tier.name.get_ref());
@@ -126,6 +127,39 @@ impl Check<'_> {
         }
     }
 
+    /// Groups are of models with limits, and a model is in one of them.
+    fn model_groups(&mut self, data: &ProviderData) {
+        let mut seen = BTreeSet::new();
+        for group in &data.model_groups {
+            let at = group.source.span().start;
+            let name = &group.name;
+            if !data.tiers.iter().any(build::is_per_model) {
+                let problem =
+                    format!("the group of models `{name}` has no effect: no limit is of models");
+                self.complain(at, problem);
+            }
+            if name.trim().is_empty() || group.models.is_empty() {
+                let problem = "a group of models needs a `name` and `models`".to_owned();
+                self.complain(at, problem);
+            }
+            for model in group.models.iter().map(String::as_str) {
+                if model.trim().is_empty() || !seen.insert(model) {
+                    let problem = format!(
+                        "`models` has `{model}`, accepted are names of models, in one group each"
+                    );
+                    self.complain(at, problem);
+                }
+            }
+        }
+        let mut names = BTreeSet::new();
+        for group in &data.model_groups {
+            if !names.insert(group.name.as_str()) {
+                let problem = format!("there are two groups of models `{}`", group.name);
+                self.complain(group.source.span().start, problem);
+            }
+        }
+    }
+
     /// A class of a limit is one of some route, and the other way round.
     fn classes(&mut self, data: &ProviderData) {
         let of_routes: BTreeSet<_> = data
@@ -163,6 +197,19 @@ fn check_tier(data: &ProviderData, tier: &TierData) -> Result<(), InvalidConfig>
             "at least one without `class`, for all calls",
         ));
     }
+    let of_class = tier.limits.iter().find_map(|limit| limit.class.as_deref());
+    if let Some(class) = of_class
+        && tier
+            .limits
+            .iter()
+            .any(|limit| limit.scope == LimitScope::OrganizationModel)
+    {
+        return Err(InvalidConfig::new(
+            "class",
+            class,
+            "none where limits are of models: a call has one key",
+        ));
+    }
     build::check(data, tier)
 }
 
@@ -181,6 +228,7 @@ impl ProviderData {
         used.extend(self.limit_headers.iter().map(|item| &item.source));
         used.extend(self.used_headers.iter().map(|item| &item.source));
         used.extend(self.signals.iter().map(|item| &item.source));
+        used.extend(self.model_groups.iter().map(|item| &item.source));
         used.extend(self.orders.iter().map(|item| &item.source));
         for tier in &self.tiers {
             used.extend(tier.limits.iter().map(|item| &item.source));

@@ -143,6 +143,77 @@ fn names_that_lead_nowhere_are_mistakes_and_all_are_listed() {
 }
 
 #[test]
+fn limits_of_models_and_what_they_cannot_be_beside() {
+    let text = text_of("anthropic");
+    let found =
+        |old: &str, new: &str| match read::read("anthropic.toml", &text.replacen(old, new, 1)) {
+            Err(CatalogError::Invalid { mistakes, .. }) => {
+                let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+                lines.join("\n")
+            }
+            other => panic!("{old}: {other:?}"),
+        };
+    for (old, new, part) in [
+        (
+            "count = 1000",
+            "class = \"m\"\ncount = 1000",
+            "`class` is m, accepted is none where limits are of models",
+        ),
+        (
+            "max_concurrent = 512",
+            "max_concurrent = 480",
+            "`max_concurrent` is 480, accepted is more than 480: `max_waiting` calls of each of 3 models",
+        ),
+        (
+            "models = [\"claude-sonnet-4\"]",
+            "models = [\"claude-opus-4\"]",
+            "`models` has `claude-opus-4`, accepted are names of models, in one group each",
+        ),
+        (
+            "models = [\"claude-sonnet-4\"]",
+            "models = []",
+            "needs a `name` and `models`",
+        ),
+        (
+            "models = [\"claude-sonnet-4\"]",
+            "models = [\"\"]",
+            "`models` has ``",
+        ),
+        (
+            "name = \"claude-sonnet-4\"",
+            "name = \"claude-opus-4\"",
+            "two groups of models `claude-opus-4`",
+        ),
+    ] {
+        let lines = found(old, new);
+        assert!(lines.contains(part), "{lines}");
+    }
+    let everywhere = text.replace("organization-model", "account");
+    let error = read::read("anthropic.toml", &everywhere).expect_err("no limit is of models");
+    let lines = error.to_string();
+    assert!(lines.contains("`claude-opus-4` has no effect"), "{lines}");
+}
+
+/// Limits of models within one of all calls, in a catalogue of one's own.
+#[test]
+fn limits_of_models_may_be_within_one_of_all_calls() {
+    let text = text_of("anthropic").replacen("organization-model", "account", 1);
+    let data = read::read("mine.toml", &text).expect("valid");
+    let tier = Provider::new(Arc::new(data)).tier("start").expect("there");
+    assert!(tier.is_per_model() && tier.is_for_all());
+    let settings = tier.settings().expect("valid");
+    assert_eq!(
+        settings.rate_limit.limits().len(),
+        1,
+        "requests of all calls"
+    );
+    let limit = tier.build().expect("valid").handles().rate_limit;
+    assert_eq!(limit.account().expect("one").config(), settings.rate_limit);
+    let tokens = limit.limits_of(tier.model_key("m"));
+    assert_eq!(tokens.len(), 2, "input and output tokens of each model");
+}
+
+#[test]
 fn unknown_names_come_with_the_nearest() {
     let error = provider("Alpacca").expect_err("misspelled");
     assert!(

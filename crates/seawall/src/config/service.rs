@@ -240,11 +240,30 @@ impl ServiceConfig {
         }
     }
 
-    /// The limits per class of routes, within that of all calls.
+    /// Whether its limits are those of each model, and none is that of all calls: where the provider
+    /// counts models by themselves. Then every setting of the rate limit is about each model.
+    ///
+    /// ```
+    /// use seawall::config::Config;
+    ///
+    /// let text = "[resilience.assistant]\nprovider = \"openai\"\n[resilience.orders]\nprovider = \"alpaca\"\n";
+    /// let config = Config::loader().text("seawall.toml", text).load()?;
+    /// assert!(config.service("assistant")?.is_limited_per_model());
+    /// assert!(!config.service("orders")?.is_limited_per_model());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_limited_per_model(&self) -> bool {
+        match &self.base {
+            Base::Tier { tier, .. } => tier.is_per_model() && !tier.is_for_all(),
+            Base::Kind(_) => false,
+        }
+    }
+
+    /// The limits per class of routes or per model, within that of all calls.
     pub(super) fn limit_per_key(&self) -> Result<KeyedRateLimitConfig, InvalidConfig> {
         let total = &self.numbers.settings.rate_limit;
         match &self.base {
-            Base::Tier { tier, .. } => tier.per_class(total),
+            Base::Tier { tier, .. } => tier.per_key(total),
             Base::Kind(_) => KeyedRateLimitConfig::new(total.clone()),
         }
     }

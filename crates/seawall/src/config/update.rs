@@ -67,6 +67,11 @@ impl Update {
             let values = [from, to].map(|of| of.provider().unwrap_or("none").to_owned());
             mistakes.push(to.needs_stack(id, values));
         }
+        if from.is_limited_per_model() != to.is_limited_per_model() {
+            let id = (Table::Service, "tier");
+            let values = [from, to].map(|of| of.tier().unwrap_or("none").to_owned());
+            mistakes.push(to.needs_stack(id, values));
+        }
         let longest = [from, to].map(|of| of.numbers.longest_wait_in_force());
         if longest[0] != longest[1] {
             let id = (Table::Service, "longest_wait");

@@ -1,9 +1,9 @@
 //! Reads and controls the stack of a model.
 
-use seawall_ai::estimate::EstimateHandle;
+use seawall_ai::estimate::{EstimateHandle, EstimateLayer};
 use seawall_ai::route::{Available, Headroom};
 use seawall_ai::stream::StreamHandle;
-use seawall_core::{AlreadyRegistered, Registry, RequestMeta};
+use seawall_core::{AlreadyRegistered, PartitionKey, Registry, RequestMeta};
 
 use super::tier::TierHandles;
 use crate::stack::remove;
@@ -20,9 +20,24 @@ pub struct ModelHandles {
     pub estimates: EstimateHandle,
     /// What became of streams.
     pub streams: StreamHandle,
+    pub(super) keys: EstimateLayer,
 }
 
 impl ModelHandles {
+    /// The key of the limits of a model; `None` where the limits are those of all models together.
+    ///
+    /// ```
+    /// let handles = seawall::anthropic()?.model_stack()?.handles();
+    /// let opus = handles.key_of("claude-opus-4-1").expect("Anthropic limits each model");
+    /// let limits = handles.stack.rate_limit.limits_of(opus);
+    /// assert_eq!(limits.len(), 3, "requests, input and output tokens");
+    /// handles.stack.rate_limit.pause(opus);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn key_of(&self, model: &str) -> Option<PartitionKey> {
+        self.keys.key_of(model)
+    }
+
     /// Adds every layer to `registry`.
     ///
     /// # Errors

@@ -125,6 +125,15 @@ fn streams(
     .build()
 }
 
+/// By the groups of the provider, where it limits models and `estimates` have none of their own.
+fn grouped(estimates: EstimateLayer, tier: &Tier) -> EstimateLayer {
+    if !tier.is_per_model() || estimates.key_of("").is_some() {
+        return estimates;
+    }
+    let tier = tier.clone();
+    estimates.group(move |model| tier.model_key(model))
+}
+
 impl ModelStack {
     /// Around the stack of a tier, or of another service.
     pub(crate) fn around(stack: ProviderStack, tier: Option<Tier>) -> Result<Self, InvalidConfig> {
@@ -140,12 +149,16 @@ impl ModelStack {
             Some(_) => stack,
             None => stack.describe(crate::inference_routes()?),
         };
+        let estimates = EstimateLayer::new(name, EstimateConfig::default());
         let idle = stack.handles().settings().body_timeout.idle();
         let streams = streams(provider.as_ref(), &errors, idle)?;
         Ok(Self {
+            estimates: match &tier {
+                Some(tier) => grouped(estimates, tier),
+                None => estimates,
+            },
             tier,
             payment: Identity::new(),
-            estimates: EstimateLayer::new(name, EstimateConfig::default()),
             stack: stack
                 .inspect(errors.clone())
                 .count_tokens(USAGE)
@@ -191,13 +204,37 @@ impl<P> ModelStack<P> {
         self
     }
 
-    /// Estimates by this layer: with another tokenizer, or other settings. Its
-    /// [groups](EstimateLayer::group) of models change nothing here, since all calls are within the limits
-    /// of the account: where the provider limits groups of models each, make a stack for each of them.
-    #[must_use]
-    pub fn estimating(mut self, estimates: EstimateLayer) -> Self {
-        self.estimates = estimates;
-        self
+    /// Estimates by this layer: with another tokenizer, other settings, or
+    /// [groups](EstimateLayer::group) of models of your own, such as those that share a limit in your
+    /// organization. Without groups they are [those of the provider](Tier::model_key). Handles that were
+    /// taken before are of the layer before.
+    ///
+    /// ```
+    /// use seawall::ai::estimate::{EstimateConfig, EstimateLayer};
+    /// use seawall::PartitionKey;
+    ///
+    /// let estimates = EstimateLayer::new("assistant", EstimateConfig::default())
+    ///     .group(|model| PartitionKey::of(if model.starts_with("gpt-5") { "gpt-5" } else { model }));
+    /// let stack = seawall::openai()?.model_stack()?.estimating(estimates)?;
+    /// let handles = stack.handles();
+    /// assert_eq!(handles.key_of("gpt-5-mini"), handles.key_of("gpt-5"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of `group` where the limits are those of all models together.
+    pub fn estimating(mut self, estimates: EstimateLayer) -> Result<Self, InvalidConfig> {
+        let per_model = self.tier.as_ref().filter(|tier| tier.is_per_model());
+        self.estimates = match per_model {
+            Some(tier) => grouped(estimates, tier),
+            None if estimates.key_of("").is_some() => {
+                let accepted = "none where all models have their limits together";
+                return Err(InvalidConfig::new("group", "a function", accepted));
+            }
+            None => estimates,
+        };
+        Ok(self)
     }
 
     /// The layer of streams, to be put right around the client.
@@ -215,6 +252,7 @@ impl<P> ModelStack<P> {
         ModelHandles {
             stack: self.stack.handles(),
             estimates: self.estimates.handle(),
+            keys: self.estimates.clone(),
             streams: self.streams.handle(),
         }
     }

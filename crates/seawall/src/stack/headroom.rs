@@ -15,8 +15,8 @@ use super::slots::StackSlots;
 /// What is left of the rate limit, of the permits, and whether the circuit lets calls pass.
 ///
 /// A router chooses by it without a call: a deployment whose rate is used up is passed over until there
-/// are tokens again, one whose circuit is open until it can be probed. Circuits per key and limits per
-/// key count as far as they are known without a key.
+/// are tokens again, one whose circuit is open until it can be probed. Limits per key count
+/// by the key of the request, and circuits per key not at all.
 ///
 /// ```
 /// use seawall::ai::route::Headroom;
@@ -53,9 +53,9 @@ pub trait RateHeadroom {
     fn rate(&self, meta: &RequestMeta) -> Available;
 }
 
-fn rate(limit: &RateLimitHandle, wait: Option<Duration>) -> Available {
+fn rate(share_left: f64, wait: Option<Duration>) -> Available {
     match wait {
-        Some(Duration::ZERO) => Available::of_share(limit.share_left()),
+        Some(Duration::ZERO) => Available::of_share(share_left),
         Some(wait) => Available::after(wait),
         None => Available::NEVER,
     }
@@ -63,16 +63,18 @@ fn rate(limit: &RateLimitHandle, wait: Option<Duration>) -> Available {
 
 impl RateHeadroom for RateLimitHandle {
     fn rate(&self, meta: &RequestMeta) -> Available {
-        rate(self, self.time_to_next(meta))
+        rate(self.share_left(), self.time_to_next(meta))
     }
 }
 
 impl RateHeadroom for KeyedRateLimitHandle {
     fn rate(&self, meta: &RequestMeta) -> Available {
-        match self.account() {
-            Some(account) => rate(&account, self.time_to_next(meta)),
-            None => Available::FULL,
-        }
+        let account = self.account();
+        let of_all = account.map_or(1.0, |account| account.share_left());
+        rate(
+            of_all.min(self.share_left(meta.key)),
+            self.time_to_next(meta),
+        )
     }
 }
 

@@ -27,20 +27,31 @@ pub trait Limits: Slot<Handle: LimitHandle> {
 
 /// The handle of a rate limit.
 pub trait LimitHandle: Configure<RateLimitConfig> {
-    /// The limit of all calls together, whether or not each key has one of its own.
+    /// All calls together, whether or not each key has limits of its own. Where no limit is that of all
+    /// calls, it has none.
     fn total(&self) -> RateLimitSnapshot;
+
+    /// Whether a limit is that of all calls together: not where each key has one and nothing else.
+    fn is_for_all(&self) -> bool;
 }
 
 impl LimitHandle for RateLimitHandle {
     fn total(&self) -> RateLimitSnapshot {
         self.snapshot()
     }
+
+    fn is_for_all(&self) -> bool {
+        true
+    }
 }
 
 impl LimitHandle for KeyedRateLimitHandle {
     fn total(&self) -> RateLimitSnapshot {
-        let account = self.account();
-        account.expect("`per_key` makes it within one").snapshot()
+        Self::total(self)
+    }
+
+    fn is_for_all(&self) -> bool {
+        self.account().is_some()
     }
 }
 
@@ -78,15 +89,23 @@ impl SlotHandle for KeyedRateLimitHandle {
 }
 
 impl Configure<RateLimitConfig> for KeyedRateLimitHandle {
-    /// The limits of all keys together.
+    /// The limits of all keys together, or where there are none those of each key that is not named.
     fn config(&self) -> RateLimitConfig {
-        let account = self.account();
-        account.map(|account| account.config()).unwrap_or_default()
+        match self.account() {
+            Some(account) => account.config(),
+            None => Self::config(self).per_key().clone(),
+        }
     }
 
     fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
-        self.account()
-            .map_or(Ok(()), |account| account.configure(config))
+        if let Some(account) = self.account() {
+            return account.configure(config);
+        }
+        let before = Self::config(self);
+        let named = before.keys().map(|(key, own)| (key, own.clone()));
+        let builder = KeyedRateLimitConfig::builder(config);
+        let builder = named.fold(builder, |builder, (key, own)| builder.key(key, own));
+        Self::configure(self, builder.build()?)
     }
 
     /// Where neither the keys nor all of them together are limited.
@@ -115,15 +134,30 @@ macro_rules! limits {
 }
 limits!(RateLimitLayer, KeyedRateLimitLayer);
 
-/// The limits per key of a stack whose limit was `old`, and is that of all keys now.
+/// The limits per key of a stack whose limit was `old`, and is that of all keys now, if it was one of
+/// all calls.
 pub(crate) fn per_key(
     name: InstanceName,
     config: KeyedRateLimitConfig,
     old: &impl LimitHandle,
 ) -> KeyedRateLimitLayer {
+    if !old.is_for_all() {
+        return of_keys(name, config, old);
+    }
     let account = RateLimitLayer::new(format!("{name}-account"), old.config()).handle();
     let layer = KeyedRateLimitLayer::within_account(name, config, &account);
     keep_bypass(old, &account);
+    keep_bypass(old, &layer.handle());
+    layer
+}
+
+/// The limits per key of a stack whose limit was `old`, with none of all calls together.
+pub(crate) fn of_keys(
+    name: InstanceName,
+    config: KeyedRateLimitConfig,
+    old: &impl LimitHandle,
+) -> KeyedRateLimitLayer {
+    let layer = KeyedRateLimitLayer::new(name, config);
     keep_bypass(old, &layer.handle());
     layer
 }

@@ -28,6 +28,8 @@ pub(crate) use attempts::longest;
 pub use attempts::{AttemptHandle, Attempts};
 pub use circuit::Circuit;
 pub use handles::{ProtocolHandles, StackHandles};
+#[cfg(feature = "catalog")]
+pub(crate) use limits::of_keys;
 pub(crate) use limits::per_key;
 pub use limits::{LimitHandle, Limits};
 pub(crate) use options::option_setters;

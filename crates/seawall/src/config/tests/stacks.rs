@@ -121,6 +121,14 @@ async fn a_rate_limit_that_is_off_or_in_shadow_mode_lets_calls_pass() {
     let kraken = |more: &str| format!("provider = \"kraken\"\n{limit}{more} }}");
     assert_eq!(calls(&kraken(", enabled = false"), 200, 3).await.0, 3);
     assert_eq!(calls(&kraken(", shadow = true"), 200, 3).await.0, 3);
+    // Of each model; these calls name none.
+    let openai = |more: &str| {
+        let limit = limit.replace("}", "");
+        format!("provider = \"openai\"\n{limit}{more} }}")
+    };
+    assert_eq!(calls(&openai(""), 200, 3).await.0, 1);
+    assert_eq!(calls(&openai(", enabled = false"), 200, 3).await.0, 3);
+    assert_eq!(calls(&openai(", shadow = true"), 200, 3).await.0, 3);
 }
 
 #[tokio::test(start_paused = true)]
