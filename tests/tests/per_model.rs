@@ -303,6 +303,10 @@ async fn a_throttle_of_one_model_leaves_the_others_alone() {
     assert!(Instant::now() - began >= Duration::from_secs(20));
 
     // A router asks for each model.
+    assert_eq!(
+        Headroom::key_of(&handles, "m-small"),
+        handles.key_of("m-small")
+    );
     let model = |name| RequestMeta::default().with_key(handles.key_of(name).unwrap());
     assert!(handles.available(&model("m-large")).wait() > Some(Duration::from_secs(18)));
     assert_eq!(

@@ -10,7 +10,7 @@ use seawall_http::Routes;
 use super::config::RouterConfig;
 use super::cool_down::CoolDown;
 use super::counts::DeploymentCounters;
-use super::deployment::Prepare;
+use super::deployment::{Prepare, ReadModel};
 use super::latency::PeakLatency;
 use super::parts::Parts;
 use super::pick::MAX_DEPLOYMENTS;
@@ -129,6 +129,7 @@ impl<S, B, D> RouterBuilder<S, B, D> {
                 services: made.services.into(),
                 prepare: made.prepare.into(),
                 describer: self.describer,
+                read_model: made.read_model,
             }),
         })
     }
@@ -146,6 +147,7 @@ struct Made<S, B> {
     providers: Vec<ProviderState>,
     services: Vec<S>,
     prepare: Vec<Box<[Prepare<B>]>>,
+    read_model: Option<ReadModel<B>>,
 }
 
 impl<S, B> Default for Made<S, B> {
@@ -156,6 +158,7 @@ impl<S, B> Default for Made<S, B> {
             providers: Vec::new(),
             services: Vec::new(),
             prepare: Vec::new(),
+            read_model: None,
         }
     }
 }
@@ -205,12 +208,21 @@ impl<S, B> Made<S, B> {
             return Err(InvalidConfig::new(field, 0, "at least 1"));
         }
         let provider = self.provider(deployment.provider);
+        let named = deployment
+            .model
+            .as_deref()
+            .zip(deployment.headroom.as_ref());
+        let key = named.and_then(|(model, headroom)| headroom.key_of(model));
+        if deployment.model.is_none() && self.read_model.is_none() {
+            self.read_model = deployment.read_model;
+        }
         self.deployments.push(DeploymentState {
             events: EventSource::beside("deployment", deployment.name),
             model,
             provider,
             weight: deployment.weight,
             headroom: deployment.headroom,
+            key,
             classifier: deployment.classifier,
             cool_down: CoolDown::default(),
             blocked: AtomicBool::new(false),

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
+use http_body::Body;
 use seawall_core::InstanceName;
 
+use super::set_model::model_of;
 use super::{ClassifyResponse, Headroom, ReplaceData, StatusClasses, set_model};
 
 pub(crate) type Prepare<B> = Arc<dyn Fn(&mut Request<B>) + Send + Sync>;
+/// Finds the model that a request names.
+pub(crate) type ReadModel<B> = Arc<dyn Fn(&Request<B>) -> Option<Bytes> + Send + Sync>;
 
 /// One way to a model: a key at a provider, with a stack of its own.
 ///
@@ -37,6 +42,9 @@ pub struct Deployment<S, B> {
     pub(crate) service: S,
     pub(crate) weight: u32,
     pub(crate) prepare: Vec<Prepare<B>>,
+    /// The model that it names in requests.
+    pub(crate) model: Option<String>,
+    pub(crate) read_model: Option<ReadModel<B>>,
     pub(crate) headroom: Option<Arc<dyn Headroom>>,
     pub(crate) classifier: Arc<dyn ClassifyResponse>,
 }
@@ -56,6 +64,8 @@ impl<S, B> Deployment<S, B> {
             service,
             weight: 1,
             prepare: Vec::new(),
+            model: None,
+            read_model: None,
             headroom: None,
             classifier: Arc::new(StatusClasses),
         }
@@ -98,14 +108,29 @@ impl<S, B> Deployment<S, B> {
     /// Names the model as this deployment calls it, in the JSON body of each request; see
     /// [`set_model`].
     #[must_use]
-    pub fn model(self, model: impl Into<String>) -> Self
+    pub fn model(mut self, model: impl Into<String>) -> Self
     where
         B: ReplaceData + 'static,
     {
         let model = model.into();
+        self.model = Some(model.clone());
         self.prepare(move |request| {
             set_model(request, &model);
         })
+    }
+
+    /// Reads from the JSON body of each request which model it names, so that the
+    /// [headroom](Self::headroom) of a deployment with limits of each model is that of the model. A
+    /// deployment that [names its model](Self::model) itself needs it not. A client of the crate `seawall`
+    /// does it where its provider limits models. A cool-down is still that of the deployment: so give
+    /// each model a deployment of its own where one model's limit should not keep others from it.
+    #[must_use]
+    pub fn read_model(mut self) -> Self
+    where
+        B: Body<Data = Bytes> + Clone + 'static,
+    {
+        self.read_model = Some(Arc::new(|request| model_of(request)));
+        self
     }
 
     /// Asks `headroom` at each choice what is left of the deployment's limits. Unless set, everything
@@ -136,6 +161,8 @@ impl<S: Clone, B> Clone for Deployment<S, B> {
             service: self.service.clone(),
             weight: self.weight,
             prepare: self.prepare.clone(),
+            model: self.model.clone(),
+            read_model: self.read_model.clone(),
             headroom: self.headroom.clone(),
             classifier: Arc::clone(&self.classifier),
         }

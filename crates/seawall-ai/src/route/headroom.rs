@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::RequestMeta;
+use seawall_core::{PartitionKey, RequestMeta};
 
 /// How much a deployment could take now: the share that is left of its tightest limit, or when it can
 /// take a request again.
@@ -105,6 +105,13 @@ impl Available {
 pub trait Headroom: Send + Sync {
     /// What the deployment could take now of requests like this one.
     fn available(&self, meta: &RequestMeta) -> Available;
+
+    /// The key of the limits of a model, where the deployment has limits of each model: then
+    /// [`available`](Self::available) is asked with a request of that key. None unless implemented.
+    fn key_of(&self, model: &str) -> Option<PartitionKey> {
+        let _ = model;
+        None
+    }
 }
 
 #[diagnostic::do_not_recommend]

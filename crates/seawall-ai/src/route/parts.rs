@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::deployment::Prepare;
+use super::deployment::{Prepare, ReadModel};
 use super::state::State;
 
 /// What the services of a router share.
@@ -12,4 +12,6 @@ pub(crate) struct Parts<S, B, D> {
     pub(crate) services: Box<[S]>,
     pub(crate) prepare: Box<[Box<[Prepare<B>]>]>,
     pub(crate) describer: D,
+    /// Where a deployment has limits of each model and names none.
+    pub(crate) read_model: Option<ReadModel<B>>,
 }

@@ -6,10 +6,29 @@ use seawall_core::{EventSource, RequestMeta, ns};
 
 use super::cool_down::{CoolDown, Standing, Trial};
 use super::state::{DeploymentState, ModelState, State, recover};
+use super::{Available, Headroom};
 use crate::ErrorClass;
 
 /// The most deployments of a router: their sets are bits of a word.
 pub(crate) const MAX_DEPLOYMENTS: usize = 64;
+
+/// What a call asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) meta: &'a RequestMeta,
+    pub(crate) model: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// What the limits of a deployment have left for it: those of its model, where they are of each.
+    fn available(self, deployment: &DeploymentState, headroom: &dyn Headroom) -> Available {
+        let of_model = || headroom.key_of(self.model?);
+        match deployment.key.or_else(of_model) {
+            Some(key) => headroom.available(&self.meta.with_key(key)),
+            None => headroom.available(self.meta),
+        }
+    }
+}
 
 /// What a call does not try any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,7 +154,7 @@ impl State {
     pub(crate) fn obstacle(
         &self,
         now: u64,
-        meta: &RequestMeta,
+        asked: Asked<'_>,
         excluded: &Excluded,
     ) -> Option<Obstacle> {
         let all = self.deployments.iter().enumerate();
@@ -144,12 +163,12 @@ impl State {
             !excluded.has(*index, deployment.provider) && !excluded.excludes_window(window)
         });
         let first = left
-            .map(|(_, deployment)| self.obstacle_of(now, meta, deployment))
+            .map(|(_, deployment)| self.obstacle_of(now, asked, deployment))
             .min_by_key(|(until, _)| *until);
         first.map(|(_, obstacle)| obstacle)
     }
 
-    fn obstacle_of(&self, now: u64, meta: &RequestMeta, one: &DeploymentState) -> (u64, Obstacle) {
+    fn obstacle_of(&self, now: u64, asked: Asked<'_>, one: &DeploymentState) -> (u64, Obstacle) {
         if one.is_blocked() {
             return (u64::MAX, Obstacle::Blocked);
         }
@@ -161,7 +180,10 @@ impl State {
         if let Some((until, _)) = self.unavailable(now, one) {
             return (until, Obstacle::OnTrial);
         }
-        let wait = one.headroom.as_ref().map(|it| it.available(meta).wait());
+        let wait = one
+            .headroom
+            .as_ref()
+            .map(|it| asked.available(one, &**it).wait());
         let until = wait
             .flatten()
             .map_or(u64::MAX - 1, |wait| now.saturating_add(ns(wait)));
@@ -169,7 +191,7 @@ impl State {
     }
 
     /// Chooses a deployment for a call that has tried what is `excluded`.
-    pub(crate) fn pick(&self, now: u64, meta: &RequestMeta, excluded: &Excluded) -> Picked {
+    pub(crate) fn pick(&self, now: u64, asked: Asked<'_>, excluded: &Excluded) -> Picked {
         let mut search = Search {
             at: None,
             on_trial: false,
@@ -182,7 +204,7 @@ impl State {
                 continue;
             }
             loop {
-                let candidates = self.candidates(now, meta, &lost, model, &mut search);
+                let candidates = self.candidates(now, asked, &lost, model, &mut search);
                 let Some(index) = self.choose(candidates.all()) else {
                     break;
                 };
@@ -218,7 +240,7 @@ impl State {
     fn candidates(
         &self,
         now: u64,
-        meta: &RequestMeta,
+        asked: Asked<'_>,
         excluded: &Excluded,
         model: &ModelState,
         search: &mut Search,
@@ -242,7 +264,7 @@ impl State {
                 found.add(index, 1.0);
                 continue;
             };
-            let available = headroom.available(meta);
+            let available = asked.available(deployment, &**headroom);
             match available.wait() {
                 Some(wait) if wait.is_zero() => found.add(index, available.share()),
                 Some(wait) => search.later(now.saturating_add(ns(wait))),

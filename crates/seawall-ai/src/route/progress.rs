@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use seawall_core::{Figure, InstanceName, Reason, Rejection, RequestMeta, Sent, Withdrawal, ns};
 use tokio::time::Instant;
 
 use super::failed::{Failed, Kind};
 use super::learn::Running;
-use super::pick::{Excluded, Picked};
+use super::pick::{Asked, Excluded, Picked};
 use super::state::{ModelState, State};
 use super::{RouteAttempt, RouteOutcome, RouteRecorder, RouteTrace};
 use crate::ErrorClass;
@@ -17,6 +18,8 @@ use crate::ErrorClass;
 pub(crate) struct Progress {
     state: Arc<State>,
     meta: RequestMeta,
+    /// The model that the request names, where it matters.
+    model: Option<Bytes>,
     began: u64,
     excluded: Excluded,
     running: Option<Running>,
@@ -74,10 +77,12 @@ impl Progress {
     pub(crate) fn new(
         state: &Arc<State>,
         meta: RequestMeta,
+        model: Option<Bytes>,
         recorder: Option<RouteRecorder>,
     ) -> Self {
         Self {
             meta,
+            model,
             began: 0,
             excluded: Excluded::default(),
             running: None,
@@ -94,6 +99,16 @@ impl Progress {
         }
     }
 
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            meta: &self.meta,
+            model: self
+                .model
+                .as_deref()
+                .and_then(|name| str::from_utf8(name).ok()),
+        }
+    }
+
     /// Chooses what comes next.
     pub(crate) fn next(&mut self) -> Next {
         let state = Arc::clone(&self.state);
@@ -105,9 +120,9 @@ impl Progress {
         if state.is_paused() {
             return Next::End(self.rejection(Reason::Paused));
         }
-        let mut picked = state.pick(now, &self.meta, &self.excluded);
+        let mut picked = state.pick(now, self.asked(), &self.excluded);
         if !matches!(picked, Picked::Deployment(_)) && self.readmit(now) {
-            picked = state.pick(now, &self.meta, &self.excluded);
+            picked = state.pick(now, self.asked(), &self.excluded);
         }
         match picked {
             Picked::Deployment(claimed) => {
@@ -215,7 +230,7 @@ impl Progress {
             Some(Kind::Rejected(reason)) => Some(InstanceName::new(&reason.to_string())),
             Some(Kind::Class(class)) => Some(InstanceName::new(class.text())),
             None => {
-                let obstacle = self.state.obstacle(now, &self.meta, &self.excluded);
+                let obstacle = self.state.obstacle(now, self.asked(), &self.excluded);
                 obstacle.map(|obstacle| InstanceName::new(obstacle.text()))
             }
         };

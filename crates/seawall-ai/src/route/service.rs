@@ -60,7 +60,9 @@ where
         let mut meta = self.parts.describer.describe(&request);
         meta.deadline = earlier(&meta, &request);
         let recorder = request.extensions().get::<RouteRecorder>().cloned();
-        let progress = Progress::new(&self.parts.state, meta, recorder);
+        let read = self.parts.read_model.as_ref();
+        let model = read.and_then(|read| read(&request));
+        let progress = Progress::new(&self.parts.state, meta, model, recorder);
         RouteFuture::new(Arc::clone(&self.parts), request, progress)
     }
 }

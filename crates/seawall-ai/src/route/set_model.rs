@@ -1,5 +1,6 @@
 //! The model's name in the body of a request.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -83,6 +84,21 @@ pub(crate) fn data_of<B: Body<Data = Bytes>>(body: B) -> Option<Bytes> {
     Some(data)
 }
 
+/// The model that the JSON body of a request names: a part of the body, where nothing in it is escaped.
+pub(super) fn model_of<B: Body<Data = Bytes> + Clone>(request: &Request<B>) -> Option<Bytes> {
+    #[derive(Deserialize)]
+    struct Model<'a> {
+        #[serde(borrow)]
+        model: Cow<'a, str>,
+    }
+    let data = data_of(request.body().clone())?;
+    let named: Model<'_> = serde_json::from_slice(&data).ok()?;
+    Some(match named.model {
+        Cow::Borrowed(model) => data.slice_ref(model.as_bytes()),
+        Cow::Owned(model) => model.into(),
+    })
+}
+
 #[derive(Deserialize)]
 struct Named<'a> {
     #[serde(borrow)]
@@ -135,6 +151,26 @@ mod tests {
             r#"{"model":"x","model":"y"}"#,
         ] {
             assert_eq!(renamed(left, "y"), None, "{left}");
+        }
+    }
+
+    #[test]
+    fn the_model_that_is_named_is_read() {
+        for (body, model) in [
+            (r#"{"a": {"model": "x"}, "model": "m-1"}"#, Some("m-1")),
+            (r#"{"model": "\u006d-1"}"#, Some("m-1")),
+            (r#"{"model": 7}"#, None),
+            (r#"{"model": null}"#, None),
+            ("{}", None),
+            ("[", None),
+            ("", None),
+        ] {
+            let request = Request::new(Full::<Bytes>::from(body));
+            assert_eq!(
+                model_of(&request).as_deref(),
+                model.map(str::as_bytes),
+                "{body}"
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seawall_core::{BudgetHandle, Clock, EventSource, InstanceName, ns};
+use seawall_core::{BudgetHandle, Clock, EventSource, InstanceName, PartitionKey, ns};
 use tokio::sync::Notify;
 
 use super::config::RouterConfig;
@@ -50,6 +50,8 @@ pub(crate) struct DeploymentState {
     pub(crate) provider: usize,
     pub(crate) weight: u32,
     pub(crate) headroom: Option<Arc<dyn Headroom>>,
+    /// Of the limits of the model that it names.
+    pub(crate) key: Option<PartitionKey>,
     pub(crate) classifier: Arc<dyn ClassifyResponse>,
     pub(crate) cool_down: CoolDown,
     pub(crate) blocked: AtomicBool,

@@ -2,11 +2,15 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use seawall_ai::route::{Available, Model, Router};
-use seawall_core::RequestMeta;
+use std::time::Duration;
+
+use seawall_ai::route::{Available, Headroom, Model, Router};
+use seawall_core::{PartitionKey, RequestMeta};
 use seawall_testkit::alloc;
 
 use crate::support::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn calls(router: &Routes, count: usize) {
     for _ in 0..count {
@@ -109,6 +113,64 @@ async fn a_weight_is_a_share() {
     assert!(desk.two.calls() > 5 && third.calls() > 5);
 }
 
+/// Half of the limits of `m-1` is left, and nothing of those of other models.
+struct OneModel;
+
+impl Headroom for OneModel {
+    fn available(&self, meta: &RequestMeta) -> Available {
+        match meta.key == PartitionKey::of("m-1") {
+            true => Available::of_share(0.5),
+            false => Available::after(MINUTE),
+        }
+    }
+
+    fn key_of(&self, model: &str) -> Option<PartitionKey> {
+        Some(PartitionKey::of(model))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_each_model_are_asked_for_the_model_of_the_request() {
+    let desk = Desk::new();
+    let all = |_: &RequestMeta| Available::of_share(0.3);
+    let by_request = deployment(&desk.one, "alpha")
+        .headroom(OneModel)
+        .read_model();
+    let model = Model::new("large")
+        .deployment(by_request)
+        .deployment(deployment(&desk.two, "alpha").headroom(all));
+    let router = Router::builder("desk", model).describe(safe());
+    let router = router.build().unwrap();
+    let ask = async |model: &str| {
+        let body = Body::from(format!(r#"{{"model": "{model}"}}"#));
+        let request = http::Request::new(body);
+        tower::ServiceExt::oneshot(router.clone(), request)
+            .await
+            .unwrap();
+    };
+    for _ in 0..20 {
+        ask("m-1").await;
+    }
+    assert_eq!([desk.one.calls(), desk.two.calls()], [20, 0]);
+    for _ in 0..20 {
+        ask("m-2").await;
+    }
+    assert_eq!([desk.one.calls(), desk.two.calls()], [20, 20]);
+
+    // A deployment that names its model is asked for that.
+    let desk = Desk::new();
+    let named = deployment(&desk.one, "alpha")
+        .model("m-1")
+        .headroom(OneModel);
+    let model = Model::new("large")
+        .deployment(named)
+        .deployment(deployment(&desk.two, "alpha").headroom(all));
+    let router = Router::builder("desk", model).describe(safe());
+    let router = router.build().unwrap();
+    calls(&router, 20).await;
+    assert_eq!([desk.one.calls(), desk.two.calls()], [20, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_succeeds_allocates_nothing_of_its_own() {
     #[derive(Clone)]
@@ -133,13 +195,13 @@ async fn a_call_that_succeeds_allocates_nothing_of_its_own() {
     };
     let model = Model::new("large")
         .deployment(key("1"))
-        .deployment(key("2"));
+        .deployment(key("2").headroom(OneModel).read_model());
     let mut router = Router::builder("desk", model)
         .describe(safe())
         .build()
         .unwrap();
     let mut one = || {
-        let request = http::Request::new(Body::default());
+        let request = http::Request::new(Body::from(r#"{"model": "m-1"}"#));
         let mut future = std::pin::pin!(tower::Service::call(&mut router, request));
         let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
         assert!(future.as_mut().poll(cx).is_ready());

@@ -124,9 +124,14 @@ where
             Some(tier) => InstanceName::new(tier.provider().name()),
             None => stack.name(),
         };
-        Deployment::new(name, provider, self.service())
+        let deployment = Deployment::new(name, provider, self.service())
             .headroom(stack.handles())
-            .classify(stack.errors.clone())
+            .classify(stack.errors.clone());
+        match stack.tier.as_ref().is_some_and(Tier::is_per_model) {
+            // Which model a request is for decides what is left.
+            true => deployment.read_model(),
+            false => deployment,
+        }
     }
 }
 

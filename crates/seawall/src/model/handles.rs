@@ -69,4 +69,8 @@ impl Headroom for ModelHandles {
     fn available(&self, meta: &RequestMeta) -> Available {
         self.stack.available(meta)
     }
+
+    fn key_of(&self, model: &str) -> Option<PartitionKey> {
+        Self::key_of(self, model)
+    }
 }
