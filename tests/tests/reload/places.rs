@@ -217,3 +217,43 @@ async fn a_stack_that_is_forgotten_makes_room_in_the_registry() {
     new.register(&registry).expect("there is room");
     assert_eq!(registry.all().len(), count);
 }
+
+/// A tier that limits each model, and one that limits all calls together.
+#[tokio::test]
+async fn a_stack_for_each_model_does_not_become_one_for_all_calls() {
+    let folder = Folder::new();
+    let files = folder.0.join("catalog");
+    fs::create_dir_all(&files).expect("a folder");
+    let openai = include_str!("../../../crates/seawall/catalog/openai.toml");
+    let (first, others) = openai.split_at(openai.find("name = \"tier-2\"").expect("there"));
+    let others = others.replacen("organization-model", "account", 1);
+    fs::write(files.join("openai.toml"), first.to_owned() + &others).expect("written");
+    let catalog = seawall::catalog::Catalog::embedded()
+        .expect("valid")
+        .clone();
+    let catalog = catalog.with_folder(&files).expect("valid");
+
+    let text = |tier: &str| {
+        format!(
+            "[resilience.a]\nprovider = \"openai\"\nrate_limit.tokens = \"9000/min\"\ntier = \"{tier}\"\n"
+        )
+    };
+    folder.write(text("tier-5"));
+    let loader = Config::loader().file(folder.file()).catalog(catalog);
+    let config = loader.load_reloadable().expect("it is right");
+    let limit = handles(&config, "a").rate_limit;
+    assert!(limit.account().is_none());
+    assert_eq!(folder.change(&config, &text("tier-1")), ["a"]);
+    let error = folder.wrong(&config, &text("tier-2"));
+    assert_eq!(error.reason(), "new_stack");
+    assert_eq!(
+        lines(&error, &folder),
+        [
+            "seawall.toml:4:8: `a.tier` is tier-2, accepted is tier-1 while its stack runs: \
+             another one needs a new stack, so `forget` that of `a` and reload"
+        ]
+    );
+    config.forget("a");
+    assert_eq!(config.reload().expect("it is right").changed, ["a"]);
+    assert!(handles(&config, "a").rate_limit.account().is_some());
+}

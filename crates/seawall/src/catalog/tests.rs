@@ -213,6 +213,34 @@ fn limits_of_models_may_be_within_one_of_all_calls() {
     assert_eq!(tokens.len(), 2, "input and output tokens of each model");
 }
 
+/// Groups of models where all of them have their limits together.
+#[cfg(feature = "ai")]
+#[test]
+fn groups_without_effect_are_an_error() {
+    use seawall_ai::estimate::{EstimateConfig, EstimateLayer};
+    use seawall_core::PartitionKey;
+
+    let text = text_of("openai").replace("organization-model", "account");
+    let data = read::read("mine.toml", &text).expect("valid");
+    let tier = Provider::new(Arc::new(data)).tier("tier-1").expect("there");
+    assert!(!tier.is_per_model());
+    assert_eq!(tier.model_key("gpt-5"), PartitionKey::default());
+    let estimates = || EstimateLayer::new("own", EstimateConfig::default());
+    let stack = tier
+        .model_stack()
+        .expect("valid")
+        .estimating(estimates())
+        .expect("no group");
+    assert_eq!(stack.handles().key_of("gpt-5"), None);
+    let error = stack
+        .estimating(estimates().group(PartitionKey::of))
+        .expect_err("a group");
+    assert_eq!(
+        error.to_string(),
+        "`group` is a function, accepted is none where all models have their limits together"
+    );
+}
+
 #[test]
 fn unknown_names_come_with_the_nearest() {
     let error = provider("Alpacca").expect_err("misspelled");
