@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{EventKind, Rejection};
+use seawall_core::{EventKind, ReadFor, Rejection};
 
 use crate::buckets::epoch_by;
 use crate::circuit::admit::Admission;
@@ -72,7 +72,7 @@ pub(crate) trait Admit: CheckOverdue {
     #[inline]
     fn start(&self, word: StateWord) -> u64 {
         if word.measures() {
-            self.common().now()
+            self.common().shared_now(ReadFor::Departure)
         } else {
             UNMEASURED
         }

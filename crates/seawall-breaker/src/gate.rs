@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use seawall_core::{Rejectable, Rejection, is_large};
+use seawall_core::{ReadFor, Rejectable, Rejection, is_large};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -149,7 +149,10 @@ impl<S> Gate<S> {
     fn has_changed(&self, word: StateWord) -> bool {
         let common = self.anchor.common();
         let watches = common.settings(word).in_flight() != 0;
-        watches && self.anchor.check_overdue(word, common.now())
+        watches
+            && self
+                .anchor
+                .check_overdue(word, common.shared_now(ReadFor::Arrival))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The check of calls in flight, made by calls that come after them.
 
+use seawall_core::SharedReadings;
+
 use crate::buckets::epoch_by;
 use crate::custom_rules::{EvaluateRules, RuleCheck};
 use crate::in_flight::StartBucket;
@@ -44,7 +46,7 @@ pub(crate) trait CheckOverdue: EvaluateRules {
         };
         self.publish(locked, change, false, now);
         if let Some(check) = check {
-            self.evaluate_rules(&check, now);
+            SharedReadings::apart(|| self.evaluate_rules(&check, now));
         }
         common.word() != word
     }

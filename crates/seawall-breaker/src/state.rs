@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Clock, EventSource, Events, InstanceName, Misconfiguration, Reason, Rejection};
+use seawall_core::{
+    Clock, EventSource, Events, InstanceName, Misconfiguration, ReadFor, Reason, Rejection,
+};
 
 use crate::buckets::epoch_by;
 use crate::circuit::Circuit;
@@ -162,6 +164,12 @@ impl Common {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.setup.clock.now()
+    }
+
+    /// The time of a call's arrival or departure, which the layers of its stack share.
+    #[inline]
+    pub(crate) fn shared_now(&self, wanted: ReadFor) -> u64 {
+        self.setup.clock.shared_now(wanted)
     }
 
     /// Whether calls wait while probes are in flight.

@@ -3,7 +3,9 @@
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, Describe, Policies, Policy, Reason, Rejectable, TrackCompletion};
+use seawall_core::{
+    Classify, Describe, Policies, Policy, ReadFor, Reason, Rejectable, TrackCompletion,
+};
 use tower_service::Service;
 
 use crate::call::{BoundedCall, Ending};
@@ -93,7 +95,7 @@ where
         let common = self.state.common();
         let mut counted = false;
         if let Some(deadline) = meta.deadline
-            && common.clock.has_passed(deadline)
+            && common.clock.shared_has_passed(deadline, ReadFor::Arrival)
         {
             let expired = Reason::DeadlineExceeded;
             if !common.semaphore.has(SHADOW | BYPASS) {

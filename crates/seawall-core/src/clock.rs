@@ -18,6 +18,9 @@
 mod counter;
 mod nanoseconds;
 mod origin;
+#[cfg(feature = "test-util")]
+mod readings;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +33,9 @@ use counter::Counter;
 pub use nanoseconds::ns;
 pub(crate) use nanoseconds::saturating_ns;
 use origin::{ORIGIN, os_now};
+#[cfg(feature = "test-util")]
+pub use readings::readings;
+pub use shared::{ReadFor, SharedReadings};
 
 /// Nanoseconds since this value was made, so that a moment fits into an atomic word. Readings
 /// saturate: never negative, at most 584 years.
@@ -106,6 +112,8 @@ impl Clock {
     /// Reads the clock for several layers.
     #[inline]
     pub fn read(&self) -> ClockReading {
+        #[cfg(feature = "test-util")]
+        readings::count();
         let (ns, fast) = match self.counter {
             Some(counter) => (counter.now(), true),
             None => (tokio_now(), false),
@@ -134,6 +142,8 @@ impl Clock {
     /// Reads the clock, for a timer or for a deadline.
     #[inline]
     pub fn instant_now(&self) -> Instant {
+        #[cfg(feature = "test-util")]
+        readings::count();
         match self.counter {
             Some(counter) => at_origin(counter.now()),
             None => Instant::now(),
@@ -143,6 +153,8 @@ impl Clock {
     /// Whether this moment has come. Reads the clock.
     #[inline]
     pub fn has_passed(&self, deadline: Instant) -> bool {
+        #[cfg(feature = "test-util")]
+        readings::count();
         match self.counter {
             // This way round, the conversion takes the fewest instructions.
             Some(counter) => deadline <= at_origin(counter.now()),

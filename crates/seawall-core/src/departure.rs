@@ -8,8 +8,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::Rejectable;
 use crate::carry::{Carried, Classified, Described, Storage};
+use crate::{Rejectable, SharedReadings};
 
 /// Prepares a request at its departure: a timestamp, a nonce, a signature over both.
 ///
@@ -151,7 +151,8 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let stage = match self.hook.prepare_departure(&mut request) {
+        let prepared = SharedReadings::apart(|| self.hook.prepare_departure(&mut request));
+        let stage = match prepared {
             Ok(()) => Stage::Departed {
                 inner: self.inner.call(request),
             },

@@ -71,7 +71,9 @@ pub use budget::{Budget, BudgetConfig, BudgetHandle, CostClass, ForeignBudget, W
 pub use call::{Function, LayerExt, assert_service};
 pub use cause::CircuitCause;
 pub use classify::{Classify, ErrorIsFailure, classify_error, classify_result};
-pub use clock::{Clock, ClockReading, deadline, ns};
+#[cfg(feature = "test-util")]
+pub use clock::readings;
+pub use clock::{Clock, ClockReading, ReadFor, SharedReadings, deadline, ns};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};

@@ -10,7 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use seawall_core::carry::{Classified, Described, GuardedResponse, Pooled, Storage};
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
-use seawall_core::{Classify, Error};
+use seawall_core::{Classify, Error, SharedReadings};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -107,6 +107,8 @@ where
         let parts = self.parts.local();
         let deadline = described.get().meta.deadline;
         let head = parts.common().body_timeout.head_timer(deadline);
+        // What the client calls is no layer of this stack.
+        SharedReadings::end();
         described.take_for(|described| ReceiveFuture {
             step: Step::Called {
                 inner: self.client.call(described.request),

@@ -1,6 +1,6 @@
 //! What a call costs of each limit.
 
-use seawall_core::{RequestMeta, Unit};
+use seawall_core::{RequestMeta, SharedReadings, Unit};
 
 use crate::limit::MAX_LIMITS;
 
@@ -120,7 +120,7 @@ where
 {
     #[inline]
     fn cost(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
-        self(request, meta, unit)
+        SharedReadings::apart(|| self(request, meta, unit))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
+use seawall_core::{Describe, Policies, Policy, ReadFor, Rejectable, RequestMeta};
 use tower_service::Service;
 
 use crate::costs::{CostFn, MetaCost};
@@ -111,11 +111,14 @@ where
             count_granted(self.state.here_alone());
             return ResponseFuture::running(self.inner.call(req));
         }
+        // In any case: a token is taken for the time of the departure.
         let now = state.clock.now();
-        if let Some(deadline) = meta.deadline
-            && deadline <= state.clock.instant(now)
-        {
-            return self.call_slow(req, &meta, now);
+        // Without a deadline hardly a layer below asks for the time.
+        if let Some(deadline) = meta.deadline {
+            state.clock.share(now, ReadFor::Departure);
+            if deadline <= state.clock.instant(now) {
+                return self.call_slow(req, &meta, now);
+            }
         }
         match limiter.try_admit(now, cost) {
             Some(Ok(())) => {

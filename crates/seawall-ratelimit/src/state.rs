@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
 use seawall_core::{
-    Clock, EventKind, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit,
+    Clock, EventKind, EventSource, InstanceName, PartitionKey, QuotaSignal, ReadFor, Scope,
+    SharedReadings, Unit,
 };
 
 use crate::bounds::Applied;
@@ -85,12 +86,12 @@ impl State {
     #[inline]
     pub(crate) fn watch(&self, now_ns: u64, counters: &Counters) {
         if self.watch.is_due(now_ns) {
-            self.look(counters);
+            SharedReadings::apart(|| self.look(counters));
         }
         if let Some(account) = &self.account {
             let (state, counters) = (account.common(), account.here());
             if state.watch.is_due(now_ns) {
-                state.look(counters);
+                SharedReadings::apart(|| state.look(counters));
             }
         }
     }
@@ -137,7 +138,8 @@ impl State {
         key: PartitionKey,
         mut cost: impl FnMut(Unit) -> u32,
     ) -> Departed {
-        let at_ns = self.clock.now();
+        // The time for which its tokens were taken, where that was just now.
+        let at_ns = self.clock.shared_now(ReadFor::Departure);
         let of_all = self.account().unwrap_or(&self.limiter);
         let all = Costs::of(of_all.units().iter().copied(), &mut cost);
         let own = self.keys.as_ref().map(|keys| Granted {

@@ -3,7 +3,7 @@
 use std::mem;
 
 use seawall_core::carry::{Carried, Classified, ClassifiedResponse, Described, Storage};
-use seawall_core::{Reason, Rejectable, Rejection, RequestMeta};
+use seawall_core::{Reason, Rejectable, Rejection, RequestMeta, SharedReadings};
 
 use crate::hooks::Hooks;
 use crate::{
@@ -109,7 +109,8 @@ where
 {
     #[inline]
     fn prepare(&self, described: &mut T, attempt: Attempt) -> Result<(), Classified<Err>> {
-        let prepared = self.0.prepare(&mut described.get_mut().request, attempt);
+        let request = &mut described.get_mut().request;
+        let prepared = SharedReadings::apart(|| self.0.prepare(request, attempt));
         prepared.map_err(Classified::unclassified_error)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use seawall_core::SharedReadings;
 use seawall_core::carry::{Carried, Described, Storage};
 
 /// Finds the key of a request. Closures and `fn` pointers `Fn(&Req) -> Cow<'_, K>` do.
@@ -43,6 +44,7 @@ where
     where
         K: 'a,
     {
-        self.0.extract_key(&described.get().request)
+        let request = &described.get().request;
+        SharedReadings::apart(|| self.0.extract_key(request))
     }
 }

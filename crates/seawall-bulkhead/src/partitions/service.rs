@@ -3,7 +3,9 @@
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, Describe, Policies, Policy, Reason, Rejectable, TrackCompletion};
+use seawall_core::{
+    Classify, Describe, Policies, Policy, ReadFor, Reason, Rejectable, TrackCompletion,
+};
 use tower_service::Service;
 
 use super::future::PartitionedFuture;
@@ -64,7 +66,8 @@ where
         let meta = self.policy.describer().describe(&req);
         let state = self.state.common();
         let clock = state.permits.clock();
-        let expired = meta.deadline.is_some_and(|at| clock.has_passed(at));
+        let has_passed = |at| clock.shared_has_passed(at, ReadFor::Arrival);
+        let expired = meta.deadline.is_some_and(has_passed);
         let admission = if expired {
             Admission::Rejected(Reason::DeadlineExceeded)
         } else {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Classified, Described, Storage};
 use crate::{
     Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Policy, Rejection,
-    RequestMeta, TrackCompletion,
+    RequestMeta, SharedReadings, TrackCompletion,
 };
 
 /// The policy of layers that stand between a [`DescribeLayer`](super::DescribeLayer) and a
@@ -130,7 +130,7 @@ where
     #[inline]
     fn copy(&self, described: &T) -> Option<T> {
         let Described { request, meta } = described.get();
-        let copy = self.0.copy(request);
+        let copy = SharedReadings::apart(|| self.0.copy(request));
         copy.map(|request| {
             let meta = *meta;
             T::put(Described { request, meta })
@@ -138,7 +138,7 @@ where
     }
 
     fn can_copy(&self, described: &T) -> bool {
-        self.0.can_copy(&described.get().request)
+        SharedReadings::apart(|| self.0.can_copy(&described.get().request))
     }
 }
 

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{AllGuards, Classified, Described, GuardedResponse, Guards, Pooled, Storage};
-use crate::{Describe, TrackCompletion};
+use crate::{Describe, SharedReadings, TrackCompletion};
 
 /// A service whose requests are described once and travel [`Pooled`] to the layers below, and whose
 /// responses come back so, with what their calls [hold](GuardedResponse). `T` is the completion of the service,
@@ -55,11 +55,24 @@ where
         self.inner.poll_ready(cx).map_err(Classified::into_value)
     }
 
-    // Not inlined, so that the future of the stack is built where it stays.
-    #[inline(never)]
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let meta = self.describer.describe(&request);
         let described = Storage::put(Described { request, meta });
+        let _sharing = SharedReadings::begin();
+        self.call_in_place(described)
+    }
+}
+
+impl<S, D, T> PooledService<S, D, T> {
+    // Not inlined, so that the future of the stack is built where it stays: a guard beside it would have
+    // it copied.
+    #[inline(never)]
+    fn call_in_place<R>(&mut self, described: R) -> PooledFuture<S::Future, T>
+    where
+        S: Service<R>,
+        T: Clone,
+    {
         PooledFuture {
             inner: self.inner.call(described),
             completion: self.completion.clone(),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Event, EventKind, Events, Misconfiguration};
 use crate::rejection::pattern_bits;
-use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection, trace};
+use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection, SharedReadings, trace};
 
 /// Where the events of a layer instance come from: its pattern, its name, and the [`Events`] it is
 /// attached to, if any.
@@ -117,10 +117,12 @@ impl EventSource {
         reason: &'static str,
         detail: &dyn fmt::Display,
     ) {
-        trace::transition(self.pattern, self.name, [from, to, reason], detail);
-        if self.events.get().is_some_and(Events::is_listening) {
-            self.publish(EventKind::Transition { from, to, reason });
-        }
+        SharedReadings::apart(|| {
+            trace::transition(self.pattern, self.name, [from, to, reason], detail);
+            if self.events.get().is_some_and(Events::is_listening) {
+                self.publish(EventKind::Transition { from, to, reason });
+            }
+        });
     }
 
     /// Notes a mistake in how the instance is set up: once, it is logged as a `tracing` warning, and
@@ -136,8 +138,10 @@ impl EventSource {
     fn misconfigure_once(&self, what: Misconfiguration) {
         let before = self.misconfigured.fetch_or(what.bit(), Ordering::AcqRel);
         if before & what.bit() == 0 {
-            trace::event(self.pattern, self.name, &EventKind::Misconfigured(what));
-            self.publish_misconfigured();
+            SharedReadings::apart(|| {
+                trace::event(self.pattern, self.name, &EventKind::Misconfigured(what));
+                self.publish_misconfigured();
+            });
         }
     }
 
@@ -185,8 +189,10 @@ impl EventSource {
 
     #[cold]
     fn deliver(&self, kind: EventKind) {
-        trace::event(self.pattern, self.name, &kind);
-        self.publish(kind);
+        SharedReadings::apart(|| {
+            trace::event(self.pattern, self.name, &kind);
+            self.publish(kind);
+        });
     }
 
     fn publish(&self, kind: EventKind) {

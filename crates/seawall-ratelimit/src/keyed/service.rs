@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
+use seawall_core::{Describe, Policies, Policy, ReadFor, Rejectable, RequestMeta};
 use tower_service::Service;
 
 use super::keys::{KeyAdmission, Keys};
@@ -103,12 +103,16 @@ where
             count_granted(self.state.here_alone());
             return ResponseFuture::running(self.inner.call(req));
         }
-        let now = self.state.common().clock.now();
-        if let Some(deadline) = meta.deadline
-            && deadline <= self.state.common().clock.instant(now)
-        {
-            let limiter = keys.limiter(meta.key, now);
-            return self.call_limiter(req, &meta, now, limiter);
+        let clock = &self.state.common().clock;
+        // In any case: a token is taken for the time of the departure.
+        let now = clock.now();
+        // Without a deadline hardly a layer below asks for the time.
+        if let Some(deadline) = meta.deadline {
+            clock.share(now, ReadFor::Departure);
+            if deadline <= clock.instant(now) {
+                let limiter = keys.limiter(meta.key, now);
+                return self.call_limiter(req, &meta, now, limiter);
+            }
         }
         let admission = if keys.is_clear(now) {
             keys.try_admit(meta.key, now, cost)

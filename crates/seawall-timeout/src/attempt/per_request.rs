@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use seawall_core::SharedReadings;
+
 /// Says how long one attempt of a request may take, where the request itself knows.
 ///
 /// Closures and `fn` pointers `Fn(&Req) -> Option<Duration>` do; `None` leaves it to the layer.
@@ -25,7 +27,7 @@ where
     F: Fn(&Req) -> Option<Duration>,
 {
     fn timeout_of(&self, request: &Req) -> Option<Duration> {
-        self(request)
+        SharedReadings::apart(|| self(request))
     }
 }
 

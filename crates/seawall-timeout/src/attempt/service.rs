@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, Policies, Policy, Rejectable};
+use seawall_core::{Describe, Policies, Policy, ReadFor, Rejectable};
 use tower_service::Service;
 
 use super::mode::Mode;
@@ -73,7 +73,8 @@ where
         }
         // The clock is read only for requests that have a deadline.
         let clock = || limits.instance.clock();
-        if limits.until.is_some_and(|until| clock().has_passed(until)) {
+        let has_passed = |until| clock().shared_has_passed(until, ReadFor::Departure);
+        if limits.until.is_some_and(has_passed) {
             let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
             return AttemptTimeoutFuture::new(race, M::not_measured(classifier));
         }

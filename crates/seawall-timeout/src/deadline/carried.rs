@@ -1,5 +1,6 @@
 //! The deadline of a request that carries what it is: see `seawall_core::carry`.
 
+use seawall_core::SharedReadings;
 use seawall_core::carry::{Carried, Described, Storage};
 use tokio::time::Instant;
 
@@ -19,7 +20,8 @@ where
     fn propagate(&self, described: &mut T, at: Instant) -> Instant {
         let described = described.get_mut();
         let at = described.meta.deadline.map_or(at, |own| own.min(at));
-        let at = self.0.propagate(&mut described.request, at).min(at);
+        let own = SharedReadings::apart(|| self.0.propagate(&mut described.request, at));
+        let at = own.min(at);
         described.meta.deadline = Some(at);
         at
     }

@@ -4,7 +4,7 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Rejectable, is_large, ns};
+use seawall_core::{ReadFor, Rejectable, is_large, ns};
 use tower_service::Service;
 
 use super::state::State;
@@ -117,6 +117,7 @@ impl<S, P> Deadline<S, P> {
         if P::WRITES && limit_ns != BYPASSED {
             let clock = instance.clock();
             let now_ns = clock.now();
+            clock.share(now_ns, ReadFor::Arrival);
             let own = clock.instant(now_ns.saturating_add(limit_ns));
             let at = self.propagate.propagate(&mut request, own).min(own);
             limits.until = Some(at);
