@@ -57,6 +57,9 @@ pub(crate) struct Joined {
 }
 
 /// Everything that is changed under the lock of the queue.
+// On other cache lines than the lock: a thread that spins for that reads it again and again, and every write
+// beside it would wait for the line.
+#[repr(align(64))]
 #[derive(Debug)]
 pub(crate) struct PermitQueue {
     /// Each waiter with its priority.
