@@ -9,6 +9,26 @@ impl<T> Queue<T> {
     /// Lets waiters expire and lapse, and notifies the next ones as long as there is something for
     /// them. Every other operation does so too; call it when the supply has changed.
     pub fn dispatch(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        self.end_waits(now_ns, supply, wakers);
+        self.forget_taken(supply, wakers);
+        self.notify_all(supply, wakers);
+    }
+
+    /// The same for a waiter that has joined. Those that have left are found by whichever operation comes
+    /// next: what is known of them was written by other threads, and looking at it here as well would hold
+    /// the lock for longer.
+    pub(super) fn dispatch_joined(
+        &mut self,
+        now_ns: u64,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) {
+        self.end_waits(now_ns, supply, wakers);
+        self.notify_all(supply, wakers);
+    }
+
+    /// Lets waiters expire and lapse.
+    fn end_waits(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
         self.latest_ns = self.latest_ns.max(now_ns);
         let now_ns = self.latest_ns;
         if now_ns >= self.quiet_ns {
@@ -16,8 +36,10 @@ impl<T> Queue<T> {
             self.lapse_unanswered(now_ns, supply, wakers);
             self.quiet_ns = self.next_end_ns();
         }
-        self.forget_taken(supply, wakers);
-        while self.notify_next(now_ns, supply, wakers) {}
+    }
+
+    fn notify_all(&mut self, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        while self.notify_next(self.latest_ns, supply, wakers) {}
         self.settle();
         self.call_watchdog(wakers);
     }

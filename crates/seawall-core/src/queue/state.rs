@@ -236,13 +236,15 @@ impl<T> Queue<T> {
     ) -> Standing {
         // One that has just joined has nothing to answer.
         let is_new = self.entries.get(id).is_some_and(Entry::is_new);
-        if !is_new {
+        if is_new {
+            self.dispatch_joined(now_ns, supply, wakers);
+        } else {
             self.come_back(id, now_ns, supply);
             if self.answered(id, supply, wakers) {
                 self.vote(false);
             }
+            self.dispatch(now_ns, supply, wakers);
         }
-        self.dispatch(now_ns, supply, wakers);
         let entry = self.entries.get_mut(id);
         let standing = match entry {
             Some(entry) if entry.stand == Stand::Waiting => {
