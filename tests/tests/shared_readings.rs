@@ -1,4 +1,4 @@
-//! The layers of a stack share readings of the clock, and nothing is ever decided by one that is too
+//! The layers of an HTTP stack share readings of the clock, and nothing is ever decided by one that is too
 //! old, whatever runs between them.
 
 use std::borrow::Cow;
@@ -120,7 +120,7 @@ async fn a_call_reads_the_clock_at_its_arrival_and_at_its_departure() {
             .layer(builder.clone().build_generic(policy).expect("valid"))
             .layer(WrapErrorLayer)
             .service(client.clone());
-        // The deadline stays outside, so that nobody asks for it.
+        // Its deadline stays outside, so that only the rate limit asks for the time.
         assert_eq!(readings_of(generic).await, [1, 0]);
         let stack = builder.build().expect("valid");
         assert_eq!(

@@ -10,7 +10,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Described;
-use crate::{Classify, FailureKind, Outcome, Rejectable, Rejection, SharedReadings};
+use crate::{Classify, FailureKind, Outcome, Rejectable, Rejection};
 
 /// A response or an error, with what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,8 +228,6 @@ where
 
     #[inline]
     fn call(&mut self, described: Described<Req>) -> Self::Future {
-        // What the client calls is no layer of this stack.
-        SharedReadings::end();
         ClassifyFuture {
             classifier: self.classifier.clone(),
             inner: self.inner.call(described.request),

@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Classified, Described};
-use crate::{Describe, SharedReadings};
+use crate::Describe;
 
 /// Describes each request once, for all layers below; see the [module](crate::carry).
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,21 +59,8 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let meta = self.describer.describe(&request);
-        let _sharing = SharedReadings::begin();
-        self.call_in_place(Described { request, meta })
-    }
-}
-
-impl<S, D> DescribeService<S, D> {
-    // Not inlined, so that the future of the stack is built where it stays: a guard beside it would have
-    // it copied.
-    #[inline(never)]
-    fn call_in_place<R>(&mut self, described: R) -> DescribeFuture<S::Future>
-    where
-        S: Service<R>,
-    {
         DescribeFuture {
-            inner: self.inner.call(described),
+            inner: self.inner.call(Described { request, meta }),
         }
     }
 }

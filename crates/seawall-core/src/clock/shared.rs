@@ -46,7 +46,7 @@ thread_local! {
 
 /// While it is there, the layers that its thread calls share readings of the clock.
 ///
-/// The outermost service of a stack holds one while it calls the service below, and what stands around
+/// The outermost service of an HTTP stack holds one while it calls the service below, and what stands around
 /// the client [ends](Self::end) it. So a reading is used only within the one synchronous `call` that
 /// it was made in: a call that waits and departs in a later poll reads the clock again, as does a layer
 /// that stands by itself. Whatever may take any time between the layers, such as a function of the
