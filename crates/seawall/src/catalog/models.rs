@@ -47,7 +47,8 @@ fn base(model: &str) -> &str {
     let undated = base
         .strip_suffix("-latest")
         .or_else(|| without_date(base, &[8]))
-        .or_else(|| without_date(base, &[4, 2, 2]));
+        .or_else(|| without_date(base, &[4, 2, 2]))
+        .or_else(|| without_day(base));
     match undated {
         // Nothing but a date is a name.
         None | Some("") => base,
@@ -65,6 +66,14 @@ fn without_date<'a>(name: &'a str, digits: &[usize]) -> Option<&'a str> {
     })
 }
 
+/// The name before a month and a day: `gpt-4-0613`. Other numbers of four digits are part of a name.
+fn without_day(name: &str) -> Option<&str> {
+    let undated = without_date(name, &[4])?;
+    let month_and_day: u32 = name.get(undated.len() + 1..)?.parse().ok()?;
+    let is_day = matches!(month_and_day / 100, 1..=12) && matches!(month_and_day % 100, 1..=31);
+    is_day.then_some(undated)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +88,18 @@ mod tests {
             ("claude-haiku-4-5@20251001", "claude-haiku-4-5"),
             ("claude-3-5-haiku-latest", "claude-3-5-haiku"),
             ("ft:gpt-4o-mini-2024-07-18:desk::B1", "gpt-4o-mini"),
+            ("gpt-4-0613", "gpt-4"),
+            ("gpt-3.5-turbo-0125", "gpt-3.5-turbo"),
+            ("gpt-3.5-turbo-1231", "gpt-3.5-turbo"),
+            ("ft:gpt-3.5-turbo-0125:desk::B1", "gpt-3.5-turbo"),
+            // No months and no days.
+            ("m-2411", "m-2411"),
+            ("m-0011", "m-0011"),
+            ("m-0600", "m-0600"),
+            ("m-0632", "m-0632"),
+            ("m0613", "m0613"),
+            ("m-06130", "m-06130"),
+            ("-0613", "-0613"),
             ("ft:", ""),
             ("-20251001", "-20251001"),
             ("20251001", "20251001"),
