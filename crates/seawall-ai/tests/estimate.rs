@@ -339,23 +339,74 @@ async fn a_call_that_waits_is_not_in_flight() {
     assert_eq!(settle().await, 0);
 }
 
+/// Calls a model whose call succeeds if its name is short, and is a 404 otherwise.
+async fn call_model(layer: &EstimateLayer, model: &str) {
+    let exists = model.len() == 1;
+    let service = layer.layer(service_fn(move |_: Request<Full<Bytes>>| async move {
+        let text = "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}";
+        let mut response = Response::new(Full::<Bytes>::from(text));
+        if !exists {
+            response = Response::new(Full::from("{}"));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
+        Ok::<_, Infallible>(response)
+    }));
+    let body = PROMPT.replace("\"m\"", &format!("\"{model}\""));
+    let response = service.oneshot(Request::new(Full::from(body))).await;
+    response.unwrap().into_body().collect().await.unwrap();
+}
+
+fn responses(layer: &EstimateLayer) -> Vec<(String, u64)> {
+    let models = layer.handle().snapshot().models;
+    models.into_iter().map(|m| (m.model, m.responses)).collect()
+}
+
+#[tokio::test]
+async fn names_that_are_no_models_leave_room_for_those_that_are() {
+    let config = EstimateConfig::builder().max_models(2).build().unwrap();
+    let layer = EstimateLayer::new("m", config);
+    call_model(&layer, "a").await;
+    for number in 0..10 {
+        call_model(&layer, &format!("none-{number}")).await;
+        assert!(responses(&layer).len() <= 2);
+    }
+    for _ in 0..2 {
+        call_model(&layer, "b").await;
+    }
+    // What was learned stays, whatever comes.
+    call_model(&layer, "none-again").await;
+    call_model(&layer, "c").await;
+    let of = |name: &str, responses| (name.to_owned(), responses);
+    assert_eq!(responses(&layer), [of("a", 1), of("b", 2), of("", 1)]);
+}
+
+#[tokio::test]
+async fn a_model_whose_first_call_is_in_flight_keeps_its_place() {
+    let config = EstimateConfig::builder().max_models(1).build().unwrap();
+    let layer = EstimateLayer::new("m", config);
+    let never = layer.layer(service_fn(|_: Request<Full<Bytes>>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    }));
+    let mut first = Box::pin(never.oneshot(request()));
+    assert!(!poll_once(&mut first).await);
+    call_model(&layer, "a").await;
+    let of = |name: &str, responses| (name.to_owned(), responses);
+    assert_eq!(responses(&layer), [of("m", 0), of("", 1)]);
+    drop(first);
+    call_model(&layer, "a").await;
+    assert_eq!(responses(&layer), [of("a", 1), of("", 1)]);
+}
+
 #[tokio::test]
 async fn settings_commands_and_models_beyond_the_bound() {
     let config = EstimateConfig::builder().max_models(2).build().unwrap();
     let layer = EstimateLayer::new("m", config);
     for model in ["a", "b", "c", "d"] {
-        let service = layer.layer(service_fn(|_: Request<Full<Bytes>>| async {
-            let text = "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}";
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(text)))
-        }));
-        let body = PROMPT.replace("\"m\"", &format!("\"{model}\""));
-        let response = service.oneshot(Request::new(Full::from(body))).await;
-        response.unwrap().into_body().collect().await.unwrap();
+        call_model(&layer, model).await;
     }
     let handle = layer.handle();
-    let models = handle.snapshot().models;
-    let models: Vec<_> = models.iter().map(|m| (&*m.model, m.responses)).collect();
-    assert_eq!(models, [("a", 1), ("b", 1), ("", 2)]);
+    let of = |name: &str, responses| (name.to_owned(), responses);
+    assert_eq!(responses(&layer), [of("a", 1), of("b", 1), of("", 2)]);
     handle.reset();
     assert!(handle.snapshot().models.is_empty());
     assert_eq!(handle.counts().settled, 4);

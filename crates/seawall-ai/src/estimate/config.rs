@@ -112,7 +112,8 @@ impl EstimateConfigBuilder {
         pub const fn count_delivered(bool);
 
         /// How many models are learned apart, each with 21 kB: from 1. All further ones are learned
-        /// together. Default: 64.
+        /// together. A model of which nothing is learned and no call is in flight makes room for
+        /// another one, so names that are no model's, whose calls fail, do not count. Default: 64.
         pub const fn max_models(usize);
     }
 

@@ -122,6 +122,10 @@ impl Shared {
             return Arc::clone(model);
         }
         if models.len() >= most {
+            // So that names of no model, whose calls all fail, do not stay.
+            models.retain(|_, model| is_kept(model));
+        }
+        if models.len() >= most {
             return Arc::clone(&self.others);
         }
         let model = Arc::new(Mutex::new(Learned::new(self.clock.now())));
@@ -151,6 +155,11 @@ impl Shared {
         let mut others = lock(&self.others);
         *others = Learned::new(self.clock.now());
     }
+}
+
+/// Whether something was learned of a model, or may be: a call that is not over has it, too.
+fn is_kept(model: &Arc<Model>) -> bool {
+    Arc::strong_count(model) > 1 || lock(model).responses() > 0
 }
 
 fn lock(model: &Model) -> MutexGuard<'_, Learned> {
