@@ -69,6 +69,42 @@ async fn numbers_of_limits_are_applied_and_other_kinds_need_a_new_stack() {
     assert_eq!(folder.change(&config, &tokens(2_000)), ["a"]);
 }
 
+/// Beside a setting of which only the number changes.
+#[tokio::test]
+async fn a_limit_that_is_new_is_named_and_not_one_that_has_another_number() {
+    let folder = Folder::new();
+    let text = |more: &str| {
+        format!("[resilience.a]\nprovider = \"openai\"\ntier = \"tier-1\"\nrate_limit.{more}\n")
+    };
+    let config = folder.load(&text("tokens = \"600000/min\""));
+    handles(&config, "a");
+    let more = "tokens = \"700000/min\"\nrate_limit.input_tokens = \"500/min\"";
+    let error = folder.wrong(&config, &text(more));
+    assert_eq!(
+        lines(&error, &folder),
+        [
+            "seawall.toml:5:27: `a.rate_limit.input_tokens` is 500/min, accepted is none while its stack \
+             runs: another one needs a new stack, so `forget` that of `a` and reload"
+        ]
+    );
+    assert_eq!(
+        folder.change(&config, &text("tokens = \"700000/min\"")),
+        ["a"]
+    );
+    // Gone again, which is named where the service is.
+    let folder = Folder::new();
+    let config = folder.load(&text(more));
+    handles(&config, "a");
+    let error = folder.wrong(&config, &text("tokens = \"600000/min\""));
+    let [line] = &lines(&error, &folder)[..] else {
+        panic!("{error}");
+    };
+    assert!(
+        line.contains("`a.rate_limit.input_tokens` is none, accepted is 500/min while"),
+        "{line}"
+    );
+}
+
 #[tokio::test]
 async fn a_forgotten_stack_is_built_of_the_new_file() {
     let folder = Folder::new();

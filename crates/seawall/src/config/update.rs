@@ -1,7 +1,7 @@
 //! Another configuration of a service, put on its running stack.
 
-use seawall_core::{InvalidConfig, Span};
-use seawall_ratelimit::KeyedRateLimitConfig;
+use seawall_core::{InvalidConfig, Span, Unit};
+use seawall_ratelimit::{KeyedRateLimitConfig, Limit};
 
 use crate::catalog::ProviderHandles;
 use crate::mistake::{Mistake, Place};
@@ -217,8 +217,15 @@ impl ServiceConfig {
                 show.map(|show| show(&of.numbers))
             }
         };
+        // Beside one that only changes a number there may be one that changes which limits there are.
+        let is_cause = |id: &&Id| {
+            let shapes = [from, self].map(|of| of.limits_of(**id));
+            let is_written = [from, self].map(|of| of.written.place(**id).is_some());
+            shapes[0] != shapes[1] && is_written.contains(&true)
+        };
         let is_other = |id: &&Id| shown(self, **id) != shown(from, **id);
-        match LIMITS.iter().find(is_other) {
+        let cause = LIMITS.iter().find(is_cause);
+        match cause.or_else(|| LIMITS.iter().find(is_other)) {
             Some(id) => {
                 let values = [from, self].map(|of| shown(of, *id).unwrap_or_else(|| "none".into()));
                 self.needs_stack(*id, values)
@@ -228,6 +235,21 @@ impl ServiceConfig {
                 self.mistake((Table::RateLimit, "limits"), problem)
             }
         }
+    }
+
+    /// The kinds of the limits that a setting makes.
+    fn limits_of(&self, id: Id) -> Vec<(&'static str, Unit)> {
+        let is_of = |limit: &&Limit| match id {
+            (Table::RateLimit, "rate" | "limit") => table::is_rate(limit),
+            (Table::RateLimit, "quotas") => table::counts_calls(limit) && !table::is_rate(limit),
+            (Table::RateLimit, "tokens") => limit.unit() == Unit::Tokens,
+            (Table::RateLimit, "input_tokens") => limit.unit() == Unit::InputTokens,
+            (Table::RateLimit, "output_tokens") => limit.unit() == Unit::OutputTokens,
+            _ => false,
+        };
+        let limits = self.numbers.settings.rate_limit.limits().iter();
+        let limits = limits.filter(is_of);
+        limits.map(|limit| (limit.kind(), limit.unit())).collect()
     }
 
     fn mistake(&self, id: Id, problem: String) -> Mistake {
