@@ -35,7 +35,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
 
-    let stack = seawall::provider("openai")?.build()?;
+    // This stack reads no bodies. `model_stack` and `model_client` do, and find the model there; here a
+    // request brings the key of its limits along, or else all models have the limits of one.
+    let tier = seawall::provider("openai")?.default_tier()?;
+    let model = tier.model_key("gpt-sim");
+    let stack = tier.build()?;
     let handles = stack.handles();
     let mut client = ServiceBuilder::new()
         .layer(stack)
@@ -44,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let messages = json!([{ "role": "user", "content": "SPY: buy, sell or hold?" }]);
         let body = json!({ "model": "gpt-sim", "stream": stream, "messages": messages });
         let request = Request::post(format!("{}/v1/chat/completions", api.base_url()));
-        request.body(Full::from(body.to_string()))
+        request.extension(model).body(Full::from(body.to_string()))
     };
 
     let response = client.ready().await?.call(ask(false)?).await?;

@@ -43,7 +43,7 @@ pub struct Prompt<'a> {
 }
 
 impl<'a> Prompt<'a> {
-    /// Reads a body; `None` when it is no JSON object.
+    /// Reads a body; `None` when it is no JSON object, or its text is nested deeper than 127 levels.
     ///
     /// ```
     /// use seawall_ai::estimate::Prompt;
@@ -333,6 +333,16 @@ mod tests {
             "]".repeat(10_000)
         );
         assert_eq!(Prompt::read(deep.as_bytes()), None);
+        // The object is a level, too.
+        for (lists, is_read) in [(126, true), (127, false)] {
+            let (open, close) = ("[".repeat(lists), "]".repeat(lists));
+            let text = format!("{{\"model\":\"m\",\"messages\":{open}{close}}}");
+            let prompt = Prompt::read(text.as_bytes());
+            assert_eq!(prompt.is_some(), is_read, "{lists}");
+            // What is not looked at may be as deep as it likes.
+            let text = text.replace("messages", "metadata");
+            assert!(Prompt::read(text.as_bytes()).is_some());
+        }
         for text in ["", "[]", "null", "{\"model\":", "{\"model\": \"\\uD800\"}"] {
             assert_eq!(Prompt::read(text.as_bytes()), None, "{text}");
         }

@@ -114,8 +114,8 @@
 //! usage of no token at all is none. The limit settles a stream by that, and a body of JSON where
 //! [`StreamLayer`](crate::stream::StreamLayer) is right around the client, as in a `ModelStack`;
 //! without it, by what is reported. What is learned of the input is from a sixty-fourth to eight times
-//! of what was counted. A body that is no JSON, that is not there at once,
-//! or that is longer than 8 MiB counts as a prompt of its length, of no model.
+//! of what was counted. A body that is no JSON, whose text is nested deeper than 127 levels, that is not there at
+//! once, or that is longer than 8 MiB counts as a prompt of its length, of no model.
 
 mod config;
 mod counts;

@@ -14,7 +14,8 @@ use crate::state::{SharedState, State};
 /// are limited by; without one all calls have the same key.
 ///
 /// A key is kept while some of its limit is used. Once its limits are fully replenished it is
-/// evicted as new keys come, which is not observable. With a single [bucket](crate::Limit::bucket)
+/// evicted as new keys come, which is not observable. With the quota of a day that is a day after its
+/// last call, and nothing bounds the number of keys: let no caller choose them at will. With a single [bucket](crate::Limit::bucket)
 /// per key, a key that no call waits for takes 28 to 56 bytes. A key that a call waits for, or that has
 /// had a [`Reservation`](crate::Reservation), a command or a report of the upstream, has a limiter of its
 /// own, about 1 KiB, until room is made for new keys or

@@ -274,8 +274,9 @@ impl Tier {
     }
 
     /// The key of the limits of a model where limits [are per model](Self::is_per_model): of the group
-    /// that the provider counts together, or of the model itself. The date of a version, `-latest` and
-    /// a fine-tuning make no difference. Without a name it is the key of requests that name no model.
+    /// that the provider counts together, or of the model itself. The date of a version (`gpt-4-0613`),
+    /// `-latest` and a fine-tuning make no difference. Without a name it is the key of requests that name
+    /// no model.
     ///
     /// A `ModelStack` finds it in the body of a request. In another stack a request
     /// brings it along in its extensions, and without it counts against the limits of requests that
@@ -285,6 +286,9 @@ impl Tier {
     /// let tier = seawall::anthropic()?.tier("start")?;
     /// assert_eq!(tier.model_key("claude-opus-4-1"), tier.model_key("claude-opus-4-5-20251101"));
     /// assert_ne!(tier.model_key("claude-opus-4-1"), tier.model_key("claude-opus-5"));
+    ///
+    /// let openai = seawall::openai()?.tier("tier-1")?;
+    /// assert_eq!(openai.model_key("gpt-4-0613"), openai.model_key("gpt-4"));
     ///
     /// let mut request = http::Request::post("/v1/messages").body(())?;
     /// request.extensions_mut().insert(tier.model_key("claude-opus-5"));
@@ -333,7 +337,8 @@ impl Tier {
         Ok(StackBuilder::with_http(self.name, self.settings()?, parts))
     }
 
-    /// The stack for this tier.
+    /// The stack for this tier. It reads no bodies: where limits are [per model](Self::is_per_model), a
+    /// request has those of the [key](Self::model_key) in its extensions.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ impl Provider {
 }
 
 impl Tier {
-    /// A builder of a client for this tier, with its stack.
+    /// A builder of a client for this tier, with its stack, which [reads no bodies](Self::build).
     ///
     /// # Errors
     ///

@@ -6,7 +6,8 @@
 //! * every request carries an [estimate](seawall_ai::estimate) of its tokens, which the rate limits of
 //!   the stack take and which is settled by what the response has used, streamed or not;
 //! * where the provider limits each model, so does the stack: by the model that a request names, or by
-//!   [groups](seawall_ai::estimate::EstimateLayer::group) of models;
+//!   [groups](seawall_ai::estimate::EstimateLayer::group) of models. Permits and the circuit are those of
+//!   all models;
 //! * [streams](seawall_ai::stream) have their first content in time and an end that is complete, or fail;
 //! * errors are [classified](seawall_ai::ErrorTable) by their text: a 429 of an empty account is no
 //!   throttle;

@@ -9,8 +9,9 @@ use crate::client::{Client, ClientBuilder, RequestBody};
 /// A client whose requests go to one of several [deployments](super::ModelClient::deployment).
 ///
 /// It makes the further attempts of a call, so the clients of the deployments make one each: after a 5xx or
-/// a broken connection it asks another key, then another model, then the same key again after a moment. With
-/// one key alone it is as a client with a retry. See the [guide](seawall_ai::route::guide).
+/// a broken connection it asks another key, then another model, then the same key again after a moment. After
+/// a 429 a deployment is left alone for all models, also where the limit is that of one, so with one key alone a
+/// [`ModelClient`](super::ModelClient) with its retry is better. See the [guide](seawall_ai::route::guide).
 ///
 /// ```
 /// # use seawall_sim::provider::AiApi;
