@@ -242,7 +242,7 @@ impl PermitSupply<'_> {
         if self.spare > 0 {
             let word = self.permits.word.load(Ordering::Acquire);
             // As if it were available.
-            if grants(word.wrapping_add(ONE_PERMIT)) {
+            if grants(word.wrapping_add(permits(self.spare.into()))) {
                 self.spare -= 1;
                 return true;
             }
@@ -379,6 +379,24 @@ mod tests {
         let older = queue.join(7, &request(Priority::NORMAL), permits).id;
         let newer = queue.join(7, &request(Priority::NORMAL), permits).id;
         assert!(queue.waiters.is_first(newer) && newer < older);
+    }
+
+    #[test]
+    fn of_permits_that_come_free_together_those_within_the_limit_are_handed_out() {
+        // One more is held than a lower limit allows, and two come free.
+        let (word, lowest) = (AtomicU64::new(permits(-1)), AtomicI64::new(-1));
+        let handed = Handed::new();
+        let given = Permits {
+            word: &word,
+            lowest: &lowest,
+            handed: &handed,
+        };
+        let mut queue = queue(None);
+        let (_, mut supply) = queue.split(given);
+        supply.spare = 2;
+        assert!(supply.has_permit() && supply.take());
+        assert!(!supply.has_permit() && !supply.take());
+        assert_eq!(supply.spare, 1);
     }
 
     #[test]
