@@ -52,12 +52,16 @@
 //! | journal | keeps | for |
 //! |---|---|---|
 //! | [`MemoryJournal`] | until the process ends, bounded | tests, and calls that may be lost with the process |
+//! | [`DurableJournal`](durable::DurableJournal), feature `durable` | what it acknowledged, across crashes and power cuts | orders |
 //!
 //! Another store implements [`Journal`]. The trait can be boxed, so that a stack does not have the
 //! type of its journal in its own type; its answers are a concrete future, so that one that is
 //! there already costs no allocation.
 
 mod answer;
+#[cfg(feature = "durable")]
+#[cfg_attr(docsrs, doc(cfg(feature = "durable")))]
+pub mod durable;
 mod entry;
 mod error;
 mod filter;

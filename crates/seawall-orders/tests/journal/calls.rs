@@ -14,6 +14,13 @@ fn intent(id: &str) -> Intent {
 /// Runs a check on each journal.
 async fn each<F: AsyncFn(Arc<dyn Journal>)>(check: F) {
     check(Arc::new(MemoryJournal::default())).await;
+    #[cfg(feature = "durable")]
+    {
+        let folder = crate::common::Folder::new();
+        let journal = crate::common::open(&folder.file()).await;
+        check(Arc::new(journal.clone())).await;
+        journal.close().await.unwrap();
+    }
 }
 
 #[tokio::test]

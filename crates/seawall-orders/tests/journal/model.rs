@@ -253,3 +253,39 @@ proptest! {
         run(check(journal, &steps, std::future::ready));
     }
 }
+
+#[cfg(feature = "durable")]
+proptest! {
+    // A sync for each operation: few cases, and those long.
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn on_disk(steps in proptest::collection::vec(step(), 20..80)) {
+        let folder = crate::common::Folder::new();
+        // By the model's calendar everything is old, and nothing is to be removed.
+        let config = seawall_orders::journal::durable::DurableConfig::default()
+            .retention(Duration::from_secs(200 * 365 * 24 * 3600))
+            .unwrap();
+        let open = async || {
+            use seawall_orders::journal::durable::DurableJournal;
+            let journal = DurableJournal::open(folder.file(), config).await.unwrap();
+            Box::new(journal) as Box<dyn Journal>
+        };
+        run(async {
+            let journal = open().await;
+            check(journal, &steps, async |journal| {
+                drop(journal);
+                // Without an answer: the writer may need a moment to unlock the file.
+                loop {
+                    use seawall_orders::journal::durable::DurableJournal;
+                    match DurableJournal::open(folder.file(), config).await {
+                        Ok(journal) => return Box::new(journal) as Box<dyn Journal>,
+                        Err(JournalError::InUse { .. }) => tokio::task::yield_now().await,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+            .await;
+        });
+    }
+}
