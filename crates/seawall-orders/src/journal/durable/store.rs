@@ -1,5 +1,6 @@
 //! The tables in the database, and one transaction for many operations.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,13 +20,11 @@ use crate::journal::intent::{Intent, Millis};
 use crate::journal::{Filter, JournalError, Mark, Page};
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
-const IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("ids");
-const OPEN: TableDefinition<'_, u64, ()> = TableDefinition::new("open");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// The number of the last commit.
 const COMMIT: &str = "commit";
-/// The number of the next entry.
+/// The number of the next entry, which those that were removed have left no trace of otherwise.
 const NEXT: &str = "next";
 
 /// What the database itself failed with.
@@ -70,7 +69,17 @@ pub(super) struct Store {
     // Before the frame, which it writes to when it is dropped.
     database: Database,
     frame: Arc<Frame>,
+    index: Index,
+}
+
+/// What is known without reading the database. It is ahead of the database while a commit is on its
+/// way; when that fails, the store goes with it.
+#[derive(Default)]
+struct Index {
     commit: u64,
+    next: u64,
+    ids: HashMap<Arc<str>, u64>,
+    open: BTreeMap<u64, Entry>,
 }
 
 impl Store {
@@ -94,17 +103,18 @@ impl Store {
     /// Opens a journal and reads all of it, so that damage is found now.
     pub(super) fn open(frame: Arc<Frame>, cache: usize) -> Result<Self, JournalError> {
         let acknowledged = frame.check()?;
-        let (database, commit) = guarded(&frame, || {
-            let open = || -> Result<(Database, u64), Failed> {
+        let (database, index) = guarded(&frame, || {
+            let open = || -> Result<(Database, Index), Failed> {
                 let mut database = database(&frame, cache)?;
                 // Each page against its checksum. What this cannot repair is an error; what a repair
                 // has lost, the number of the commit shows.
                 database.check_integrity()?;
-                let commit = inspect(&database)?;
-                Ok((database, commit))
+                let index = inspect(&database)?;
+                Ok((database, index))
             };
             open().map_err(|failed| failed.at(&frame, "opening"))
         })?;
+        let commit = index.commit;
         if commit < acknowledged {
             return Err(frame.corrupted(format!(
                 "its last commit is number {commit}, and number {acknowledged} was acknowledged"
@@ -114,7 +124,7 @@ impl Store {
         Ok(Self {
             database,
             frame,
-            commit,
+            index,
         })
     }
 
@@ -131,14 +141,12 @@ impl Store {
         &mut self,
         operations: impl Iterator<Item = &'a Operation>,
     ) -> Result<Answers, JournalError> {
-        let commit = self.commit + 1;
-        let (database, frame) = (&self.database, &self.frame);
+        let (database, frame, index) = (&self.database, &self.frame, &mut self.index);
         let (answers, written) = guarded(frame, || {
-            transact(database, commit, operations).map_err(|failed| failed.at(frame, "writing"))
+            transact(database, index, operations).map_err(|failed| failed.at(frame, "writing"))
         })?;
         if written {
-            self.commit = commit;
-            self.frame.acknowledge(commit)?;
+            self.frame.acknowledge(self.index.commit)?;
         }
         Ok(answers)
     }
@@ -191,42 +199,46 @@ fn database(frame: &Arc<Frame>, cache: usize) -> Result<Database, Failed> {
         .create_with_backend(behind)?)
 }
 
-/// Reads every record and compares the tables: the number of the last commit.
-fn inspect(database: &Database) -> Result<u64, Failed> {
-    let wrong = |what: String| Err(Failed::Wrong(what));
+/// Reads every record.
+fn inspect(database: &Database) -> Result<Index, Failed> {
     let transaction = database.begin_read()?;
     let entries = transaction.open_table(ENTRIES)?;
-    let ids = transaction.open_table(IDS)?;
-    let open = transaction.open_table(OPEN)?;
     let meta = transaction.open_table(META)?;
-    let next = meta.get(NEXT)?.map_or(0, |next| next.value());
-    let (mut records, mut still_open) = (0, 0);
+    let mut index = Index {
+        commit: meta.get(COMMIT)?.map_or(0, |commit| commit.value()),
+        next: meta.get(NEXT)?.map_or(0, |next| next.value()),
+        ..Index::default()
+    };
+    let mut records = 0;
     for record in entries.iter()? {
         let (seq, record) = record?;
         let seq = seq.value();
         let entry = decode(seq, record.value()).map_err(Failed::Wrong)?;
-        if seq >= next {
-            return wrong(format!("record {seq} is behind the last one, {next}"));
+        if seq >= index.next {
+            let what = format!("record {seq} is behind the last one, {}", index.next);
+            return Err(Failed::Wrong(what));
         }
-        if ids.get(&*entry.intent.id)?.map(|seq| seq.value()) != Some(seq) {
-            return wrong(format!("the id of record {seq} leads elsewhere"));
+        let id = Arc::clone(&entry.intent.id);
+        if let Some(other) = index.ids.insert(id, seq) {
+            let what = format!("records {other} and {seq} have one id");
+            return Err(Failed::Wrong(what));
         }
-        if open.get(seq)?.is_some() != entry.state.is_open() {
-            return wrong(format!("record {seq} is open in one table alone"));
+        if entry.state.is_open() {
+            index.open.insert(seq, entry);
         }
         records += 1;
-        still_open += u64::from(entry.state.is_open());
     }
-    if [entries.len()?, ids.len()?, open.len()?] != [records, records, still_open] {
-        return wrong("the tables have different numbers of records".into());
+    if entries.len()? != records {
+        let what = format!("of {} records there are {records}", entries.len()?);
+        return Err(Failed::Wrong(what));
     }
-    Ok(meta.get(COMMIT)?.map_or(0, |commit| commit.value()))
+    Ok(index)
 }
 
 /// Does the operations, and says whether there was anything to write.
 fn transact<'a>(
     database: &Database,
-    commit: u64,
+    index: &mut Index,
     operations: impl Iterator<Item = &'a Operation>,
 ) -> Result<(Answers, bool), Failed> {
     let mut transaction = database.begin_write()?;
@@ -234,11 +246,13 @@ fn transact<'a>(
     let mut tables = Tables::open(&transaction)?;
     let mut answers = Answers::new();
     for operation in operations {
-        answers.push(tables.apply(operation)?);
+        answers.push(tables.apply(index, operation)?);
     }
     let written = tables.changed;
     if written {
-        tables.meta.insert(COMMIT, commit)?;
+        index.commit += 1;
+        tables.meta.insert(COMMIT, index.commit)?;
+        tables.meta.insert(NEXT, index.next)?;
     }
     drop(tables);
     if written {
@@ -252,8 +266,6 @@ fn transact<'a>(
 /// The tables of one transaction.
 struct Tables<'a> {
     entries: Table<'a, u64, &'static [u8]>,
-    ids: Table<'a, &'static str, u64>,
-    open: Table<'a, u64, ()>,
     meta: Table<'a, &'static str, u64>,
     changed: bool,
 }
@@ -262,32 +274,33 @@ impl<'a> Tables<'a> {
     fn open(transaction: &'a WriteTransaction) -> Result<Self, Failed> {
         Ok(Self {
             entries: transaction.open_table(ENTRIES)?,
-            ids: transaction.open_table(IDS)?,
-            open: transaction.open_table(OPEN)?,
             meta: transaction.open_table(META)?,
             changed: false,
         })
     }
 
     /// The outer error is the database's, the inner one the caller's.
-    fn apply(&mut self, operation: &Operation) -> Result<Result<Value, JournalError>, Failed> {
+    fn apply(
+        &mut self,
+        index: &mut Index,
+        operation: &Operation,
+    ) -> Result<Result<Value, JournalError>, Failed> {
         Ok(match operation {
-            Operation::Append { intent, sent } => self.append(intent, *sent)?,
-            Operation::Mark { id, mark } => self.mark(id, mark)?,
-            Operation::Entry { id } => Ok(Value::Entry(self.find(id)?.map(Box::new))),
-            Operation::List { filter } => Ok(Value::Page(self.list(filter)?)),
-            Operation::Prune { before, all } => Ok(Value::Count(self.prune(*before, *all)?)),
+            Operation::Append { intent, sent } => self.append(index, intent, *sent)?,
+            Operation::Mark { id, mark } => self.mark(index, id, mark)?,
+            Operation::Entry { id } => Ok(Value::Entry(match index.ids.get(id) {
+                Some(seq) => Some(Box::new(self.read(index, *seq)?)),
+                None => None,
+            })),
+            Operation::List { filter } => Ok(Value::Page(self.list(index, filter)?)),
+            Operation::Prune { before, all } => Ok(Value::Count(self.prune(index, *before, *all)?)),
         })
     }
 
-    fn find(&self, id: &str) -> Result<Option<Entry>, Failed> {
-        let Some(seq) = self.ids.get(id)?.map(|seq| seq.value()) else {
-            return Ok(None);
-        };
-        self.read(seq).map(Some)
-    }
-
-    fn read(&self, seq: u64) -> Result<Entry, Failed> {
+    fn read(&self, index: &Index, seq: u64) -> Result<Entry, Failed> {
+        if let Some(entry) = index.open.get(&seq) {
+            return Ok(entry.clone());
+        }
         let record = self.entries.get(seq)?;
         let record = record.ok_or_else(|| Failed::Wrong(format!("record {seq} is missing")))?;
         decode(seq, record.value()).map_err(Failed::Wrong)
@@ -301,44 +314,52 @@ impl<'a> Tables<'a> {
 
     fn append(
         &mut self,
+        index: &mut Index,
         intent: &Intent,
         sent: bool,
     ) -> Result<Result<Value, JournalError>, Failed> {
-        if let Some(used) = self.find(&intent.id)? {
+        if let Some(seq) = index.ids.get(&intent.id) {
             return Ok(Err(JournalError::UsedId {
                 id: Arc::clone(&intent.id),
-                state: used.state,
+                state: self.read(index, *seq)?.state,
             }));
         }
-        let seq = self.meta.get(NEXT)?.map_or(0, |next| next.value());
-        self.meta.insert(NEXT, seq + 1)?;
-        self.ids.insert(&*intent.id, seq)?;
-        self.open.insert(seq, ())?;
-        self.write(&Entry::new(seq, intent.clone(), sent))?;
+        let seq = index.next;
+        let entry = Entry::new(seq, intent.clone(), sent);
+        self.write(&entry)?;
+        index.next += 1;
+        index.ids.insert(Arc::clone(&intent.id), seq);
+        index.open.insert(seq, entry);
         Ok(Ok(Value::Seq(seq)))
     }
 
-    fn mark(&mut self, id: &Arc<str>, mark: &Mark) -> Result<Result<Value, JournalError>, Failed> {
-        let Some(mut entry) = self.find(id)? else {
+    fn mark(
+        &mut self,
+        index: &mut Index,
+        id: &Arc<str>,
+        mark: &Mark,
+    ) -> Result<Result<Value, JournalError>, Failed> {
+        let Some(seq) = index.ids.get(id).copied() else {
             return Ok(Err(JournalError::UnknownId { id: Arc::clone(id) }));
         };
+        let mut entry = self.read(index, seq)?;
         let before = entry.state;
         if let Err(error) = entry.apply(mark) {
             return Ok(Err(error));
         }
-        match (before.is_open(), entry.state.is_open()) {
-            (true, false) => _ = self.open.remove(entry.seq)?,
-            (false, true) => _ = self.open.insert(entry.seq, ())?,
-            _ => {}
-        }
         self.write(&entry)?;
+        if entry.state.is_open() {
+            index.open.insert(seq, entry);
+        } else {
+            index.open.remove(&seq);
+        }
         Ok(Ok(Value::State(before)))
     }
 
-    fn list(&self, filter: &Filter) -> Result<Page, Failed> {
+    fn list(&self, index: &Index, filter: &Filter) -> Result<Page, Failed> {
         if filter.only_open() {
-            let open = self.open.range(filter.start()..)?;
-            return Page::collect(filter, open.map(|open| self.read(open?.0.value())));
+            let open = index.open.range(filter.start()..);
+            return Page::collect(filter, open.map(|(_, entry)| Ok(entry.clone())));
         }
         let all = self.entries.range(filter.start()..)?;
         let all = all.map(|record| {
@@ -350,7 +371,7 @@ impl<'a> Tables<'a> {
 
     /// Removes ended entries that have not changed since `before`: all of them, or those in front,
     /// until one that may not go.
-    fn prune(&mut self, before: Millis, all: bool) -> Result<u64, Failed> {
+    fn prune(&mut self, index: &mut Index, before: Millis, all: bool) -> Result<u64, Failed> {
         let mut old = Vec::new();
         for (looked, record) in self.entries.iter()?.enumerate() {
             let (seq, record) = record?;
@@ -366,7 +387,7 @@ impl<'a> Tables<'a> {
         }
         for (seq, id) in &old {
             self.entries.remove(seq)?;
-            self.ids.remove(&**id)?;
+            index.ids.remove(id);
         }
         self.changed |= !old.is_empty();
         Ok(old.len() as u64)
