@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::StorageBackend;
 
@@ -35,6 +35,8 @@ const LAYOUT: usize = 64;
 const LAYOUT_LEN: usize = 21;
 const WITNESS: [u64; 2] = [512, 1024];
 pub(super) const OWNER: u64 = 2048;
+/// How far ahead of what is written blocks are asked for.
+const ALLOCATED_AHEAD: u64 = 1 << 20;
 
 /// The file: first page and database.
 #[derive(Debug)]
@@ -42,14 +44,20 @@ pub(super) struct Frame {
     file: Box<dyn StorageBackend>,
     path: Arc<Path>,
     sync_failed: AtomicBool,
+    /// What lies behind was never written. Until there the file system has given out its blocks,
+    /// which costs a sync more than the bytes do.
+    allocated: AtomicU64,
 }
 
 impl Frame {
     pub(super) fn new(file: Box<dyn StorageBackend>, path: Arc<Path>) -> Self {
+        // What an earlier process left unwritten cannot be known from here.
+        let allocated = AtomicU64::new(file.len().unwrap_or(u64::MAX));
         Self {
             file,
             path,
             sync_failed: AtomicBool::new(false),
+            allocated,
         }
     }
 
@@ -94,6 +102,7 @@ impl Frame {
             self.file.set_len(FRAME)?;
             self.file.write(0, &page)
         };
+        self.allocated.store(FRAME, Ordering::Relaxed);
         write().map_err(|error| self.io("writing the first page", error))
     }
 
@@ -169,6 +178,24 @@ impl Frame {
         (self.file.write(OWNER, &process)).map_err(|error| self.io("noting the process", error))
     }
 
+    /// Writes, in steps large enough that few syncs have to wait for new blocks.
+    fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = at + bytes.len() as u64;
+        let allocated = self.allocated.load(Ordering::Relaxed);
+        if end > allocated {
+            let until = (end + ALLOCATED_AHEAD).min(self.file.len()?);
+            let zeros = vec![0; until.saturating_sub(allocated) as usize];
+            self.file.write(allocated, &zeros)?;
+            self.allocated.store(until.max(end), Ordering::Relaxed);
+        }
+        self.file.write(at, bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.allocated.fetch_min(len, Ordering::Relaxed);
+        self.file.set_len(len)
+    }
+
     /// Makes everything durable that was written.
     pub(super) fn sync(&self) -> Result<(), JournalError> {
         (self.file.sync_data(false)).map_err(|error| self.io("syncing", error))
@@ -226,7 +253,7 @@ impl StorageBackend for Behind {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.0.file.set_len(len + FRAME)
+        self.0.set_len(len + FRAME)
     }
 
     fn sync_data(&self, eventual: bool) -> Result<(), io::Error> {
@@ -238,6 +265,6 @@ impl StorageBackend for Behind {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.0.file.write(offset + FRAME, data)
+        self.0.write(offset + FRAME, data)
     }
 }
