@@ -1,0 +1,263 @@
+//! What a journal costs, beside a bare write and sync on the same file system.
+//!
+//! ```sh
+//! cargo run --release -p seawall-orders --features durable --example journal_speed -- [FOLDER]
+//! ```
+//!
+//! Bars: durable with group commit 5,000 orders per second, 99 % of the added times within two syncs;
+//! in memory 1 us an order; 100,000 entries of which 100 are open are opened in one second.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "measures real time, on purpose outside of the one clock"
+)]
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use seawall_orders::journal::durable::{DurableConfig, DurableJournal, FsyncPolicy};
+use seawall_orders::journal::{
+    Filter, Intent, Journal, JournalError, Kind, Mark, MemoryJournal, SavedRequest,
+};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long each part measures.
+const SPAN: Duration = Duration::from_secs(4);
+const ENTRIES: usize = 100_000;
+const OPEN: usize = 100;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Outcome<()> {
+    let parent = std::env::args()
+        .nth(1)
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = parent.join(format!("journal-speed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let measured = measure(&folder).await;
+    std::fs::remove_dir_all(&folder)?;
+    measured
+}
+
+async fn measure(folder: &Path) -> Outcome<()> {
+    memory().await?;
+    println!(
+        "\n{:<34}{:>9}{:>9}{:>9}{:>9}{:>12}{:>7}",
+        "time until an intent is durable",
+        "orders/s",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "sync p99 ms",
+        "ratio"
+    );
+    let group = FsyncPolicy::Group {
+        max_delay: Duration::ZERO,
+    };
+    let loads = [
+        ("one after the other", group, 1, None),
+        ("1,000 a second", group, 64, Some(1_000)),
+        ("5,000 a second", group, 64, Some(5_000)),
+        ("10,000 a second", group, 128, Some(10_000)),
+        ("64 at once, as fast as they can", group, 64, None),
+        ("256 at once, as fast as they can", group, 256, None),
+        ("a sync for each, 16 at once", FsyncPolicy::Always, 16, None),
+    ];
+    for (n, (name, fsync, callers, rate)) in loads.into_iter().enumerate() {
+        // The disk of a shared machine changes from one second to the next: a bare loop before and
+        // one after, the same file system, the same run.
+        let mut syncs = bare(folder).await?;
+        let load = Load {
+            fsync,
+            callers,
+            rate,
+        };
+        let times = load.run(&folder.join(n.to_string())).await?;
+        syncs.extend(bare(folder).await?);
+        times.print(name, &Times::new(syncs, SPAN));
+    }
+    start(folder).await
+}
+
+/// Times from the call to the answer.
+struct Times {
+    sorted: Vec<Duration>,
+    span: Duration,
+}
+
+impl Times {
+    fn new(mut times: Vec<Duration>, span: Duration) -> Self {
+        times.sort_unstable();
+        Self {
+            sorted: times,
+            span,
+        }
+    }
+
+    fn at(&self, share: f64) -> f64 {
+        let last = self.sorted.len().saturating_sub(1);
+        let at = (last as f64 * share) as usize;
+        self.sorted
+            .get(at)
+            .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    }
+
+    fn print(&self, name: &str, syncs: &Self) {
+        let rate = self.sorted.len() as f64 / self.span.as_secs_f64();
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| self.at(share));
+        let sync = syncs.at(0.99);
+        let ratio = p99 / sync;
+        println!("{name:<34}{rate:>9.0}{p50:>9.2}{p90:>9.2}{p99:>9.2}{sync:>12.2}{ratio:>7.1}");
+    }
+}
+
+fn intent(id: impl Into<Arc<str>>, at: SystemTime) -> Intent {
+    // Clones of what is there once: a client has the bytes of its request anyway.
+    let request = SavedRequest::new(&b"POST"[..], &b"/v2/orders"[..]).body(
+        &br#"{"symbol":"AAPL","qty":"100","side":"buy","type":"limit","limit_price":"187.20"}"#[..],
+    );
+    Intent::new(id, Kind::Create, at).request(request)
+}
+
+/// The same journey of an order, in memory.
+async fn memory() -> Outcome<()> {
+    let journal = MemoryJournal::default();
+    let at = SystemTime::now();
+    let count = 500_000_usize;
+    let mut best = f64::MAX;
+    let mut ids = (0..count * 3)
+        .map(|n| Arc::<str>::from(format!("desk-{n}")))
+        .collect::<Vec<_>>();
+    for _ in 0..3 {
+        let ids = ids.split_off(ids.len() - count);
+        let start = Instant::now();
+        for id in ids {
+            journal.append_sent(intent(Arc::clone(&id), at)).await?;
+            journal
+                .mark(&id, Mark::confirmed(at, &b"904837e3"[..], &b""[..]))
+                .await?;
+        }
+        best = best.min(start.elapsed().as_secs_f64() / count as f64);
+    }
+    println!(
+        "in memory, intent and outcome: {:.0} ns an order",
+        best * 1e9
+    );
+    Ok(())
+}
+
+/// A loop of nothing but a write of a page and a sync, for a part of the span.
+async fn bare(folder: &Path) -> Outcome<Vec<Duration>> {
+    let path = folder.join("bare");
+    let work = move || -> Outcome<Vec<Duration>> {
+        let mut file = File::create(path)?;
+        let page = [b'x'; 4096];
+        file.set_len(64 * 4096)?;
+        let mut times = Vec::new();
+        let start = Instant::now();
+        while start.elapsed() < SPAN / 2 {
+            let write = Instant::now();
+            file.seek(SeekFrom::Start((times.len() % 64 * page.len()) as u64))?;
+            file.write_all(&page)?;
+            file.sync_data()?;
+            times.push(write.elapsed());
+        }
+        Ok(times)
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Callers that each place one order after the other.
+#[derive(Clone, Copy)]
+struct Load {
+    fsync: FsyncPolicy,
+    callers: u32,
+    /// Orders per second of all callers; as many as they can where it is not set.
+    rate: Option<u32>,
+}
+
+impl Load {
+    /// The times until an intent is durable, which is what the journal adds before a request may
+    /// leave. The outcome is handed over, too, and not waited for.
+    async fn run(self, path: &Path) -> Outcome<Times> {
+        let config = DurableConfig::default().fsync(self.fsync)?;
+        let journal = DurableJournal::open(path, config).await?;
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..self.callers)
+            .map(|caller| tokio::spawn(self.call(caller, journal.clone(), start)))
+            .collect();
+        let mut all = Vec::new();
+        for task in tasks {
+            all.extend(task.await??);
+        }
+        let times = Times::new(all, start.elapsed());
+        journal.close().await?;
+        Ok(times)
+    }
+
+    async fn call(
+        self,
+        caller: u32,
+        journal: DurableJournal,
+        start: Instant,
+    ) -> Result<Vec<Duration>, JournalError> {
+        let mut times = Vec::new();
+        let mut pace = self.rate.map(|rate| {
+            let every = Duration::from_secs(1) * self.callers / rate;
+            let first = tokio::time::Instant::now() + every * caller / self.callers;
+            tokio::time::interval_at(first, every)
+        });
+        while start.elapsed() < SPAN {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
+            let id = format!("desk-{caller}-{}", times.len());
+            let at = SystemTime::now();
+            let call = Instant::now();
+            journal.append_sent(intent(id.as_str(), at)).await?;
+            times.push(call.elapsed());
+            drop(journal.mark(&id, Mark::confirmed(at, &b"904837e3"[..], &b""[..])));
+        }
+        Ok(times)
+    }
+}
+
+/// Opens a long journal, after a clean end and after a kill.
+async fn start(folder: &Path) -> Outcome<()> {
+    let path = folder.join("long");
+    let journal = DurableJournal::open(&path, DurableConfig::default()).await?;
+    let at = SystemTime::now();
+    for n in 0..ENTRIES {
+        let id = n.to_string();
+        let append = journal.append_sent(intent(id.as_str(), at));
+        if n % (ENTRIES / OPEN) != 0 {
+            drop(journal.mark(&id, Mark::confirmed(at, &b"904837e3"[..], &b""[..])));
+        }
+        if n % 1_000 == 0 {
+            append.await?;
+        }
+    }
+    // What a kill would leave: a copy while it is open.
+    let killed = folder.join("killed");
+    journal.entry("0").await?;
+    std::fs::copy(&path, &killed)?;
+    journal.close().await?;
+    let megabytes = std::fs::metadata(&path)?.len() >> 20;
+    println!("\n{ENTRIES} entries, {OPEN} open, {megabytes} MB");
+    for (name, path) in [("closed", &path), ("killed", &killed)] {
+        let start = Instant::now();
+        let journal = DurableJournal::open(path, DurableConfig::default()).await?;
+        let opened = start.elapsed();
+        let page = journal.list(&Filter::open()).await?;
+        let listed = start.elapsed();
+        println!(
+            "{name}: opened in {opened:.0?}, {} open ones listed in {:.1?}",
+            page.entries.len(),
+            listed - opened
+        );
+        journal.close().await?;
+    }
+    Ok(())
+}
