@@ -58,6 +58,12 @@
 //! unavailable: the system may have dropped what it could not write, and reading would show it
 //! nevertheless. Restart on a disk that is in order.
 //!
+//! # Memory
+//!
+//! The open entries and the id of every entry that is kept: about 100 bytes for each ended one, and
+//! the cache ([`DurableConfig::cache`]). Several days of many orders are millions of ids: a shorter
+//! [`retention`](DurableConfig::retention) is the remedy.
+//!
 //! # Closing
 //!
 //! [`close`](DurableJournal::close) finishes what was handed over, and its answer comes when the file
