@@ -6,3 +6,4 @@
 struct Readme;
 
 pub mod journal;
+pub mod protocol;

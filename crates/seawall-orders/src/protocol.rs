@@ -1,0 +1,112 @@
+//! The protocol by which an order is never sent twice and never lost.
+//!
+//! Pure: no I/O, no clock, no task. A driver feeds an [`Intent`] with [`Event`]s and does the
+//! [`Action`]s that it gives, in their order. What may be done at a broker is in [`Rules`].
+//!
+//! # What is promised
+//!
+//! Under the assumptions below, for every sequence of events, crashes included:
+//!
+//! * at most one order is executed for one intent;
+//! * once the network is quiet, every intent that was written has ended: executed and reported so, or
+//!   not executed and reported so. Where look-ups fail until they are used up it is *exhausted*,
+//!   which is an alert and no outcome;
+//! * an order that is reported as not executed is not executed later either.
+//!
+//! `tests/model` checks that for each class of broker, and that it finds planted bugs.
+//!
+//! The assumptions: a request whose call is over is executed within the [window](Rules::window) or
+//! never, and queries show what was executed by its end; marks reach the disk in their order, and
+//! a process that ends loses only those at the end that are not durable; one process works with a
+//! journal, which its lock ensures; every copy asks before it leaves ([`Event::Departing`]), which the
+//! hook at departure ensures.
+//!
+//! # States
+//!
+//! | state | what is known | ends with |
+//! |---|---|---|
+//! | intended | the mark of this copy is being written; the copy has not left | durable: waiting |
+//! | waiting | the call is in the stack and has not left | departing: sent |
+//! | sent | the copy has left, its call runs | the reply: settled; without one: in doubt |
+//! | in doubt | a copy may have been executed | found, or absent after the window: settled or intended; look-ups used up: exhausted |
+//! | exhausted | the same, and nothing is tried any more | evidence, a person, a restart |
+//! | confirmed | the broker has the order | - |
+//! | rejected | the broker rejected the only copy that can exist | an order that is seen nevertheless: an alert, and confirmed |
+//! | absent | nothing was executed | the same |
+//! | abandoned | a person does not want it looked after | confirmed, if it is seen |
+//!
+//! # Transitions
+//!
+//! | event | intended, waiting | sent | in doubt | exhausted | settled |
+//! |---|---|---|---|---|---|
+//! | durable | let the call into the stack | - | - | - | - |
+//! | not durable | not sent: absent, or in doubt of earlier copies | - | - | - | - |
+//! | departing | send, once | withhold, alert | withhold, alert | withhold, alert | withhold |
+//! | accepted | confirmed | confirmed | confirmed | confirmed | alert if it contradicts |
+//! | rejected | - | rejected, if no other copy can exist; else in doubt | rejected, if only one copy was ever sent | same | - |
+//! | duplicate | - | in doubt, and known to exist | known to exist | known to exist | - |
+//! | throttled | not sent | not sent where the provider says so; else in doubt | - | - | - |
+//! | not sent | absent, or in doubt of earlier copies | same | - | - | - |
+//! | timeout, reset, 5xx | not sent | in doubt | - | - | - |
+//! | dropped | not sent | in doubt, without a caller | without a caller | - | - |
+//! | restart | in doubt | in doubt | in doubt | in doubt | - |
+//! | found, evidence | confirmed, call withdrawn | confirmed | confirmed | confirmed | alert if it contradicts |
+//! | not found | - | - | absent, if begun after the window by the present look-up; then sent again or settled | - | - |
+//! | query failed | - | - | another look-up, or exhausted | - | - |
+//! | deadline | not sent | in doubt; the caller learns that it is unknown | the caller learns that | - | - |
+//! | cancel | removed unsent | sent to the broker; no re-send any more | same | same | sent, or answered |
+//! | a person | as decided | as decided | as decided | as decided | - |
+//!
+//! # What is written when
+//!
+//! `intended` and `resent` are durable before their copy may leave; all other marks need not be.
+//! One synchronization for each order is enough because a start trusts only what is there: an intent
+//! whose `sent` or whose settlement was lost is marked as sent, looked up again, and ends alike. An
+//! intent that is not in the journal was never sent. One that ends before it has left is marked as
+//! abandoned.
+//!
+//! # Rules for each class
+//!
+//! | second order of an id | brokers | after an unknown outcome | again at all | what shows that there is none |
+//! |---|---|---|---|---|
+//! | [is the first one](Duplicates::ReturnFirst) | Coinbase Advanced | the same request again: its response is the order | within `resend_within` of the first departure, or when absent | a look-up after the window |
+//! | [is rejected for a time](Duplicates::RejectForATime) | IBKR Web API `cOID` (24 h) | the same request again; a duplicate is looked up | same | same |
+//! | [is rejected while the first is open](Duplicates::RejectWhileOpen) | Binance, Kraken, OANDA; Alpaca by its error guide | look up | only when absent | open orders, then closed ones or fills: one that is filled has left the list of open orders |
+//! | [is accepted](Duplicates::Accept) | Kite `tag`, Tradier `tag`, IBKR `orderRef`, Kraken `userref` | look up: list orders and match | never | the whole list of the day |
+//!
+//! An order is sent again only while its caller waits, before its deadline, without a cancel, and
+//! never by another process than the first. A broker that is not in the table is one that accepts
+//! duplicates.
+//!
+//! | fact | source |
+//! |---|---|
+//! | "the order corresponding with that ID will be returned instead" | docs.cdp.coinbase.com, Create Order |
+//! | `cOID` "must be unique for a 24h span" | IBKR Web API, Place Order |
+//! | `newClientOrderId` unique among open orders, accepted again once the first is filled; 5xx is unknown, "NOT a failure"; 10 s for the matching engine | binance-spot-api-docs, `rest-api.md` |
+//! | `cl_ord_id` unique among open orders; `userref` is not unique | docs.kraken.com, Add Order |
+//! | `CLIENT_ORDER_ID_ALREADY_EXISTS`: assigned to another pending order | developer.oanda.com, Transaction definitions |
+//! | `client_order_id` unique for each active order; after a fill not established | alpaca.markets, How to fix common Trading API errors |
+//! | `tag` is a label, orders are listed and matched | kite.trade/docs/connect/v3/orders |
+//! | a replayed message is marked and keeps its id: the receiver compares | FIX session layer, PossResend |
+//!
+//! # Traps
+//!
+//! * A *rejection of a second copy* says nothing about the first: that may have used up the funds.
+//! * A *query that began before the end of the window* is no proof, even if it ends after it; nor is
+//!   one of an earlier look-up, or one that failed.
+//! * *Closed orders before open ones* misses the order that moves between the two queries.
+//! * A *duplicate* proves that an order exists: such an intent is never absent.
+//! * A *cancel* that does not find the order may be ahead of it: it is sent again when the order is
+//!   found, and forbids every re-send.
+//! * A *layer below that repeats requests* is withheld at its second departure.
+//! * An order in doubt whose *process ends* is never sent again: nobody waits for it.
+
+mod action;
+mod event;
+mod intent;
+mod rules;
+
+pub use action::{Action, Alert, Answer, CancelStep, Mark, NotExecuted, Notice, Settlement, Via};
+pub use event::{CancelReply, DoubtCause, Event, LookUp, OrderState, Reply, Report, Verdict};
+pub use intent::{Intent, IntentState};
+pub use rules::{Coverage, Duplicates, Operation, Query, Rules, RulesBuilder};

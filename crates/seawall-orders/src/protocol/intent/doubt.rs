@@ -1,0 +1,181 @@
+//! An unknown outcome: look-ups, re-sends, exhaustion.
+
+use std::time::Duration;
+
+use super::Intent;
+use super::phase::{Doubt, Next, Phase, Running, Turn};
+use crate::protocol::action::{Action, Alert, Answer, Mark, NotExecuted, Notice, Settlement, Via};
+use crate::protocol::event::{DoubtCause, LookUp, Report};
+use crate::protocol::rules::Duplicates;
+
+impl Intent {
+    /// The last copy can exist, and its call is over.
+    pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, cause: DoubtCause) {
+        self.leave_stack(turn);
+        // From the end of the call: until then the request may still leave our side.
+        self.visible_at = turn.now.saturating_add(turn.rules.window());
+        let lost = !matches!(
+            cause,
+            DoubtCause::LaterCopyRejected | DoubtCause::RejectionReported
+        );
+        let next = if lost && turn.rules.replays() && self.may_resend(turn) {
+            Next::Resend {
+                at: turn.now.saturating_add(turn.rules.backoff()),
+            }
+        } else {
+            let wait = match cause {
+                DoubtCause::Restart => Duration::ZERO,
+                _ => turn.rules.first_look_up(),
+            };
+            Next::LookUp {
+                at: turn.now.saturating_add(wait),
+            }
+        };
+        self.phase = Phase::InDoubt(Doubt { next, done: 0 });
+        turn.act(Action::Notify(Notice::InDoubt(cause)));
+    }
+
+    /// Whether the order may be sent again now. At a broker that checks ids only among open orders,
+    /// no copy can exist then.
+    fn may_resend(&self, turn: &Turn<'_>) -> bool {
+        let rules = turn.rules;
+        let wanted = self.caller
+            && !self.restored
+            && !self.cancel.is_wanted()
+            && self.deadline.is_none_or(|deadline| turn.now < deadline);
+        let remembered = self
+            .first_sent
+            .is_none_or(|sent| turn.now.saturating_sub(sent) < rules.resend_within());
+        let safe = match rules.duplicates() {
+            Duplicates::ReturnFirst | Duplicates::RejectForATime => remembered || self.open == 0,
+            Duplicates::RejectWhileOpen => self.open == 0,
+            Duplicates::Accept => false,
+        };
+        wanted && safe && !self.exists && self.resends < rules.resends()
+    }
+
+    fn resend(&mut self, turn: &mut Turn<'_>) {
+        self.resends += 1;
+        self.phase = Phase::Writing;
+        self.marked = Mark::Resent;
+        // Durable, so that a later process knows how many copies there are.
+        turn.act(Action::Write {
+            mark: Mark::Resent,
+            durable: true,
+        });
+        turn.act(Action::Notify(Notice::Resend(self.copies + 1)));
+    }
+
+    /// Does what is due.
+    pub(super) fn proceed(&mut self, turn: &mut Turn<'_>, doubt: Doubt) {
+        if turn.now < doubt.due(turn.rules) {
+            return;
+        }
+        match doubt.next {
+            Next::Resend { .. } if self.may_resend(turn) => self.resend(turn),
+            Next::Resend { .. } | Next::LookUp { .. } => {
+                self.query(turn, doubt, 0, turn.now);
+            }
+            Next::Running(_) => self.unsuccessful(turn, doubt),
+        }
+    }
+
+    fn query(&mut self, turn: &mut Turn<'_>, doubt: Doubt, step: usize, begun: Duration) {
+        let Some(query) = turn.rules.coverage().queries().get(step).copied() else {
+            return;
+        };
+        self.queries += 1;
+        let running = Running {
+            number: self.queries,
+            step,
+            begun,
+            queried: turn.now,
+        };
+        self.phase = Phase::InDoubt(Doubt {
+            next: Next::Running(running),
+            ..doubt
+        });
+        turn.act(Action::LookUp {
+            number: self.queries,
+            query,
+        });
+    }
+
+    pub(super) fn looked_up(&mut self, turn: &mut Turn<'_>, number: u32, found: LookUp) {
+        // An order that was found exists, however old the query is.
+        match found {
+            LookUp::Found(report) if report.state.is_accepted() => {
+                return self.observe(turn, Via::LookUp, report);
+            }
+            LookUp::Several(state) => {
+                turn.alert(Alert::SeveralOrders);
+                return self.observe(turn, Via::LookUp, Report::of(state));
+            }
+            _ => {}
+        }
+        let Phase::InDoubt(doubt) = self.phase else {
+            return;
+        };
+        let Next::Running(running) = doubt.next else {
+            return;
+        };
+        if running.number != number {
+            return;
+        }
+        // Before the window is over, another copy may still appear.
+        let final_ = running.begun >= self.visible_at && !self.exists;
+        match found {
+            LookUp::Found(_) if final_ || (self.open == 1 && !self.exists) => {
+                self.settle(turn, Settlement::Rejected(Via::LookUp));
+            }
+            LookUp::NotFound if running.step + 1 < turn.rules.coverage().queries().len() => {
+                self.query(turn, doubt, running.step + 1, running.begun);
+            }
+            LookUp::NotFound if final_ => self.absent(turn),
+            _ => self.unsuccessful(turn, doubt),
+        }
+    }
+
+    /// No copy that left was executed.
+    fn absent(&mut self, turn: &mut Turn<'_>) {
+        self.open = 0;
+        if self.may_resend(turn) {
+            self.resend(turn);
+        } else {
+            self.settle(turn, Settlement::Absent(NotExecuted::LookedUp));
+        }
+    }
+
+    /// A look-up that is not the last one ended without an outcome.
+    fn unsuccessful(&mut self, turn: &mut Turn<'_>, doubt: Doubt) {
+        let done = doubt.done.saturating_add(1);
+        // One that began before the end of the window could not settle it: that would be too early.
+        let conclusive = matches!(doubt.next, Next::Running(run) if run.begun >= self.visible_at);
+        if done >= turn.rules.look_ups() && conclusive {
+            return self.exhausted(turn);
+        }
+        let mut at = turn.now.saturating_add(turn.rules.wait(done));
+        if turn.now < self.visible_at {
+            at = at.min(self.visible_at);
+        }
+        let next = Next::LookUp { at };
+        self.phase = Phase::InDoubt(Doubt { next, done });
+    }
+
+    fn exhausted(&mut self, turn: &mut Turn<'_>) {
+        self.phase = Phase::Exhausted;
+        self.write(turn, Mark::Exhausted);
+        turn.alert(Alert::Exhausted);
+        self.answer(turn, Answer::Unknown);
+    }
+
+    pub(super) fn look_up_again(&mut self, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Exhausted {
+            let doubt = Doubt {
+                next: Next::LookUp { at: turn.now },
+                done: 0,
+            };
+            self.query(turn, doubt, 0, turn.now);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Where an intent is, and what a step of it needs.
+
+use std::time::Duration;
+
+use crate::protocol::action::{Action, Alert, Notice, Settlement};
+use crate::protocol::rules::Rules;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    Writing,
+    Waiting,
+    Sent,
+    InDoubt(Doubt),
+    Exhausted,
+    Settled(Settlement),
+}
+
+/// What every step needs.
+pub(super) struct Turn<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) now: Duration,
+    pub(super) out: &'a mut Vec<Action>,
+}
+
+impl Turn<'_> {
+    pub(super) fn act(&mut self, action: Action) {
+        self.out.push(action);
+    }
+
+    pub(super) fn alert(&mut self, alert: Alert) {
+        self.act(Action::Notify(Notice::Alert(alert)));
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Doubt {
+    pub(super) next: Next,
+    /// How many look-ups ended without an outcome.
+    pub(super) done: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Next {
+    Resend { at: Duration },
+    LookUp { at: Duration },
+    Running(Running),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Running {
+    pub(super) number: u32,
+    /// Which of the queries of the rules.
+    pub(super) step: usize,
+    /// When the first of the queries was begun.
+    pub(super) begun: Duration,
+    /// When this one was.
+    pub(super) queried: Duration,
+}
+
+impl Doubt {
+    pub(super) fn due(&self, rules: &Rules) -> Duration {
+        match self.next {
+            Next::Resend { at } | Next::LookUp { at } => at,
+            Next::Running(running) => running.queried.saturating_add(rules.look_up_timeout()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Cancel {
+    No,
+    /// It is on its way.
+    Sent {
+        sends: u32,
+    },
+    /// The broker did not cancel: the order is not there yet, or not open any more, or the request
+    /// was lost.
+    Missed {
+        sends: u32,
+        again_at: Duration,
+    },
+    Over,
+}
+
+impl Cancel {
+    pub(super) const fn is_wanted(self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
