@@ -89,6 +89,13 @@
 //! | `tag` is a label, orders are listed and matched | kite.trade/docs/connect/v3/orders |
 //! | a replayed message is marked and keeps its id: the receiver compares | FIX session layer, PossResend |
 //!
+//! # Around the intents
+//!
+//! [`TradingModes`] is what passes while something is wrong: intents of an earlier process that are
+//! not reconciled yet hold new orders back, and so do too many in doubt, an open circuit, a spent
+//! limit, a journal that cannot be written, and a person. [`Guards`] are the last checks of an order.
+//! [`compare_orders`] and [`compare_positions`] put our own view beside the broker's list.
+//!
 //! # Traps
 //!
 //! * A *rejection of a second copy* says nothing about the first: that may have used up the funds.
@@ -102,11 +109,25 @@
 //! * An order in doubt whose *process ends* is never sent again: nobody waits for it.
 
 mod action;
+mod compare;
+mod decimal;
 mod event;
+mod guards;
 mod intent;
+mod modes;
 mod rules;
 
 pub use action::{Action, Alert, Answer, CancelStep, Mark, NotExecuted, Notice, Settlement, Via};
+pub use compare::{
+    BrokerOrder, Difference, OrderFigures, OwnOrder, Position, PositionDifference, compare_orders,
+    compare_positions,
+};
+pub use decimal::{Decimal, InvalidDecimal};
 pub use event::{CancelReply, DoubtCause, Event, LookUp, OrderState, Reply, Report, Verdict};
+pub use guards::{Admitted, Caps, CapsBuilder, GuardRejection, GuardedOrder, Guards, Side};
 pub use intent::{Intent, IntentState};
+pub use modes::{
+    Conditions, ModeCause, ModeChange, ModePolicy, ModePolicyBuilder, ModeRejection, ModeRequest,
+    TradingMode, TradingModes,
+};
 pub use rules::{Coverage, Duplicates, Operation, Query, Rules, RulesBuilder};

@@ -1,0 +1,273 @@
+//! Unknown outcomes: look-ups, re-sends, exhaustion.
+
+use std::time::Duration;
+
+use seawall_orders::protocol::{
+    Action, Alert, Answer, Coverage, Duplicates, Event, IntentState, LookUp, Mark, NotExecuted,
+    Operation, OrderState, Query, Reply, Report, Settlement, Via,
+};
+
+use crate::run::{Run, rules};
+
+const CLASSES: [Duplicates; 4] = [
+    Duplicates::ReturnFirst,
+    Duplicates::RejectForATime,
+    Duplicates::RejectWhileOpen,
+    Duplicates::Accept,
+];
+
+const LOOKED_UP: Settlement = Settlement::Absent(NotExecuted::LookedUp);
+
+fn found(state: OrderState) -> LookUp {
+    LookUp::Found(Report::of(state))
+}
+
+#[test]
+fn an_order_that_is_found_is_the_answer() {
+    for state in [
+        OrderState::Open,
+        OrderState::PartiallyFilled,
+        OrderState::Filled,
+    ] {
+        let mut run = Run::in_doubt(rules(Duplicates::RejectWhileOpen));
+        run.wake();
+        run.look_up(found(state));
+        assert!(run.answers_with(Settlement::Confirmed(Via::LookUp, state)));
+    }
+}
+
+#[test]
+fn nothing_found_is_believed_after_the_window() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    let mut begun = Vec::new();
+    while run.intent.settlement().is_none() {
+        run.wake();
+        begun.push(run.now.as_secs());
+        run.look_up(LookUp::NotFound);
+    }
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+    assert_eq!(
+        begun,
+        (1..=10).collect::<Vec<_>>(),
+        "the last one begins at the end of it"
+    );
+}
+
+#[test]
+fn a_query_that_began_too_early_is_no_proof() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.wake();
+    run.now = Duration::from_secs(60);
+    run.look_up(LookUp::NotFound);
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    run.wake();
+    run.look_up(LookUp::NotFound);
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+}
+
+#[test]
+fn an_earlier_query_proves_what_it_found_and_nothing_else() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.wake();
+    let (number, _) = run.query().unwrap();
+    // It takes longer than a query may, and another one is begun.
+    run.wake();
+    run.now = Duration::from_secs(60);
+    run.feed(Event::Tick);
+    assert_ne!(run.query().map(|(next, _)| next), Some(number));
+    run.feed(Event::LookUp {
+        number,
+        found: LookUp::NotFound,
+    });
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    run.feed(Event::LookUp {
+        number,
+        found: found(OrderState::Filled),
+    });
+    assert_eq!(run.intent.state(), IntentState::Confirmed);
+}
+
+#[test]
+fn a_query_that_fails_is_never_not_found() {
+    for duplicates in CLASSES {
+        let mut run = Run::in_doubt(rules(duplicates).resends(0));
+        run.look_up_all(LookUp::Failed);
+        assert_eq!(run.intent.state(), IntentState::Exhausted);
+        assert!(run.alerts(Alert::Exhausted));
+        assert!(run.wrote(Mark::Exhausted));
+        assert_eq!(run.answers(), Some(Answer::Unknown));
+        assert_eq!(run.intent.wake(&run.rules), None);
+
+        // Evidence still settles it; the caller is not answered twice.
+        run.observe(OrderState::Filled);
+        assert_eq!(run.intent.state(), IntentState::Confirmed);
+        assert_eq!(run.answers(), None);
+    }
+}
+
+#[test]
+fn a_person_can_ask_for_further_look_ups() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.look_up_all(LookUp::Failed);
+    run.feed(Event::LookUpAgain);
+    run.look_up(LookUp::NotFound);
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+}
+
+#[test]
+fn each_query_of_the_coverage_must_find_nothing() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept).coverage(Coverage::OpenClosedFills));
+    run.now = Duration::from_secs(10);
+    run.feed(Event::Tick);
+    for query in [Query::Open, Query::Closed, Query::Fills] {
+        assert_eq!(run.query().map(|(_, query)| query), Some(query));
+        assert_eq!(run.intent.settlement(), None);
+        run.look_up(LookUp::NotFound);
+    }
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+}
+
+#[test]
+fn the_same_request_is_sent_again_where_the_broker_knows_the_id() {
+    for duplicates in [Duplicates::ReturnFirst, Duplicates::RejectForATime] {
+        let mut run = Run::in_doubt(rules(duplicates));
+        run.wake();
+        let (mark, durable) = (Mark::Resent, true);
+        assert_eq!(run.out[0], Action::Write { mark, durable });
+        run.feed(Event::Durable);
+        assert_eq!(run.out, [Action::Pass { copy: 2 }]);
+        run.feed(Event::Departing);
+        assert_eq!(run.out, [Action::Send { copy: 2 }]);
+        run.feed(Event::Reply(Reply::Accepted(Report::of(
+            OrderState::Filled,
+        ))));
+        assert!(run.answers_with(Settlement::Confirmed(Via::Reply, OrderState::Filled)));
+    }
+}
+
+#[test]
+fn it_is_sent_again_only_when_absent_where_ids_are_checked_among_open_orders() {
+    let mut run = Run::in_doubt(rules(Duplicates::RejectWhileOpen));
+    run.look_up_all(LookUp::NotFound);
+    assert_eq!(run.now, Duration::from_secs(10));
+    assert!(run.wrote(Mark::Resent));
+    run.feed(Event::Durable);
+    run.feed(Event::Departing);
+    // No other copy can exist, so that its rejection is final.
+    run.feed(Event::Reply(Reply::Rejected));
+    assert!(run.answers_with(Settlement::Rejected(Via::Reply)));
+}
+
+#[test]
+fn a_rejected_second_copy_says_nothing_of_the_first() {
+    let mut run = Run::in_doubt(rules(Duplicates::ReturnFirst));
+    run.wake();
+    run.feed(Event::Durable);
+    run.feed(Event::Departing);
+    run.feed(Event::Reply(Reply::Rejected));
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    // Nor does a report of a rejection, which may be that of the second one.
+    run.observe(OrderState::Rejected);
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    run.wake();
+    run.look_up(found(OrderState::Rejected));
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    run.look_up_all(found(OrderState::Rejected));
+    assert!(
+        run.answers_with(Settlement::Rejected(Via::LookUp)),
+        "after the window"
+    );
+}
+
+#[test]
+fn a_reported_rejection_of_the_only_copy_is_final() {
+    let mut run = Run::in_doubt(rules(Duplicates::ReturnFirst));
+    run.observe(OrderState::Rejected);
+    assert!(run.answers_with(Settlement::Rejected(Via::Evidence)));
+}
+
+#[test]
+fn an_order_that_the_broker_calls_a_duplicate_is_never_absent() {
+    for duplicates in CLASSES {
+        let mut run = Run::sent(rules(duplicates));
+        run.feed(Event::Reply(Reply::Duplicate));
+        run.look_up_all(LookUp::NotFound);
+        assert_eq!(run.intent.state(), IntentState::Exhausted, "{duplicates:?}");
+    }
+}
+
+#[test]
+fn it_is_not_sent_again_without_need() {
+    // A label, a replacement, no caller, no time, a journal that fails.
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.look_up_all(LookUp::NotFound);
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+
+    let replace = rules(Duplicates::RejectWhileOpen).operation(Operation::Replace);
+    let mut run = Run::in_doubt(replace);
+    run.look_up_all(LookUp::NotFound);
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+
+    for duplicates in CLASSES {
+        let mut run = Run::sent(rules(duplicates));
+        run.feed(Event::Dropped);
+        run.look_up_all(LookUp::NotFound);
+        assert_eq!(run.intent.settlement(), Some(LOOKED_UP), "{duplicates:?}");
+        assert_eq!(run.answers(), None);
+
+        let mut run = Run::new(rules(duplicates), Some(1));
+        run.feed(Event::Durable);
+        run.feed(Event::Departing);
+        run.wake();
+        assert_eq!(run.answers(), Some(Answer::Unknown), "at its deadline");
+        run.look_up_all(LookUp::NotFound);
+        assert_eq!(run.intent.settlement(), Some(LOOKED_UP), "{duplicates:?}");
+    }
+
+    let mut run = Run::in_doubt(rules(Duplicates::RejectWhileOpen));
+    run.look_up_all(LookUp::NotFound);
+    run.feed(Event::NotDurable);
+    assert!(run.answers_with(Settlement::Absent(NotExecuted::NotJournalled)));
+}
+
+#[test]
+fn it_is_not_sent_again_after_the_broker_may_have_forgotten_the_id() {
+    let forgets = rules(Duplicates::RejectForATime).resend_within(Duration::from_secs(5));
+    let mut run = Run::sent(forgets);
+    run.now = Duration::from_secs(5);
+    run.lose();
+    run.wake();
+    assert!(run.query().is_some(), "{:?}", run.out);
+}
+
+#[test]
+fn a_resend_that_did_not_leave_leaves_the_first_in_doubt() {
+    let mut run = Run::in_doubt(rules(Duplicates::ReturnFirst));
+    run.wake();
+    run.feed(Event::Durable);
+    run.feed(Event::Reply(Reply::NotSent));
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    run.look_up_all(found(OrderState::Filled));
+    assert_eq!(run.intent.state(), IntentState::Confirmed);
+}
+
+#[test]
+fn evidence_stops_a_resend_that_waits() {
+    let mut run = Run::in_doubt(rules(Duplicates::ReturnFirst));
+    run.wake();
+    run.feed(Event::Durable);
+    run.observe(OrderState::Filled);
+    assert!(run.out.contains(&Action::Withdraw));
+    assert!(run.answers_with(Settlement::Confirmed(Via::Evidence, OrderState::Filled)));
+    run.feed(Event::Departing);
+    assert_eq!(run.out, [Action::Withhold]);
+}
+
+#[test]
+fn several_orders_of_one_id_are_an_alert_at_once() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.wake();
+    run.look_up(LookUp::Several(OrderState::Open));
+    assert!(run.alerts(Alert::SeveralOrders));
+    assert_eq!(run.intent.state(), IntentState::Confirmed);
+}
