@@ -99,6 +99,8 @@
 //! # Traps
 //!
 //! * A *rejection of a second copy* says nothing about the first: that may have used up the funds.
+//! * A *report of a rejection* does not say of which copy, and may be late: it counts only where one
+//!   copy was ever sent.
 //! * A *query that began before the end of the window* is no proof, even if it ends after it; nor is
 //!   one of an earlier look-up, or one that failed.
 //! * *Closed orders before open ones* misses the order that moves between the two queries.

@@ -200,7 +200,8 @@ pub enum Action {
     },
     /// What becomes of the cancel.
     Cancel(CancelStep),
-    /// Answer the caller, once. The call, where it still runs, can be dropped.
+    /// Answer the caller, once, and drop the call where it still runs: the visibility window is
+    /// counted from now.
     Answer(Answer),
     /// Emit an event.
     Notify(Notice),

@@ -65,8 +65,6 @@ state_words! {
         Duplicate = "duplicate",
         /// The broker rejected a copy while an earlier one can exist.
         LaterCopyRejected = "later_copy_rejected",
-        /// A report of a rejection while several copies were sent.
-        RejectionReported = "rejection_reported",
         /// The caller dropped its future.
         Dropped = "dropped",
         /// The process started again.

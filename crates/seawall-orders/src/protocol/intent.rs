@@ -82,7 +82,6 @@ pub struct Intent {
     deadline: Option<Duration>,
     /// A caller waits for an answer.
     caller: bool,
-    restored: bool,
     /// How many copies have left.
     copies: u32,
     /// How many re-sends were begun.
@@ -113,7 +112,6 @@ impl Intent {
             phase: Phase::Writing,
             deadline,
             caller: true,
-            restored: false,
             copies: 0,
             resends: 0,
             open: 0,
@@ -159,7 +157,6 @@ impl Intent {
     ) -> Self {
         let mut intent = Self::new(None, &mut Vec::new());
         intent.caller = false;
-        intent.restored = true;
         intent.marked = mark;
         intent.copies = copies.max(1 + u32::from(mark == Mark::Resent));
         intent.open = intent.copies;
@@ -301,7 +298,7 @@ impl Intent {
                 self.doubt(turn, DoubtCause::LaterCopyRejected);
             }
             // Whatever copy it is about, there is no other.
-            (Reply::Rejected, _) if self.copies == 1 && !self.restored && !self.exists => {
+            (Reply::Rejected, _) if self.copies == 1 && !self.exists => {
                 self.settle(turn, Settlement::Rejected(Via::Reply));
             }
             (Reply::Rejected, Phase::Sent) => {

@@ -1,8 +1,8 @@
 //! What can happen in the world, and what must hold in it.
 
 use seawall_orders::protocol::{
-    CancelReply, DoubtCause, Duplicates, Event, LookUp, NotExecuted, OrderState, Reply, Settlement,
-    Via,
+    CancelReply, DoubtCause, Duplicates, Event, LookUp, NotExecuted, OrderState, Reply, Report,
+    Settlement, Via,
 };
 use stateright::{Model, Property};
 
@@ -30,6 +30,7 @@ pub(crate) enum Step {
     QueryEnds(usize),
     QueryFails(usize),
     Evidence(usize, usize),
+    RejectionReported(usize),
     Cancel(usize),
     ExecuteCancel(usize),
     LoseCancel(usize),
@@ -88,6 +89,9 @@ impl World {
         }
         if self.left.drops > 0 && self.known.answers == 0 {
             steps.push(Step::Drop(index));
+        }
+        if self.left.evidence > 0 && self.known.rejection {
+            steps.push(Step::RejectionReported(index));
         }
         if self.left.evidence > 0 {
             steps.extend((0..self.broker.orders.len()).map(|order| Step::Evidence(index, order)));
@@ -221,6 +225,11 @@ impl Model for Setup {
                 let report = world.report(order);
                 world.feed(self, index, Event::Evidence(report));
             }
+            Step::RejectionReported(index) => {
+                world.left.evidence -= 1;
+                let report = Report::of(OrderState::Rejected);
+                world.feed(self, index, Event::Evidence(report));
+            }
             Step::Cancel(index) => {
                 world.left.cancels -= 1;
                 world.known.cancel_wanted = true;
@@ -290,6 +299,9 @@ fn invariants() -> Vec<Property<Setup>> {
         }),
         Property::always("the journal takes each mark", |_, world: &World| {
             !world.known.forbidden_mark
+        }),
+        Property::always("nothing leaves after a cancel", |_, world: &World| {
+            !world.known.sent_after_cancel
         }),
         Property::always("one answer for one caller", |_, world: &World| {
             world.known.answers <= 1

@@ -79,9 +79,12 @@ fn violations(setup: Setup) -> Vec<&'static str> {
 }
 
 /// No sequence of events within these faults breaks an invariant, at a broker of this class.
-fn holds(duplicates: Duplicates, faults: &[Faults]) {
+fn holds(duplicates: Duplicates, faults: &[Faults], stack_wait: u8) {
     for faults in faults {
-        let setup = setup(duplicates, Coverage::OpenThenClosed, *faults, Bug::None);
+        let setup = Setup {
+            stack_wait,
+            ..setup(duplicates, Coverage::OpenThenClosed, *faults, Bug::None)
+        };
         assert_eq!(violations(setup), [""; 0], "{duplicates:?}, {faults:?}");
     }
 }
@@ -114,22 +117,22 @@ const EACH: [Faults; 5] = [
 
 #[test]
 fn where_the_first_order_is_returned() {
-    holds(Duplicates::ReturnFirst, &EACH);
+    holds(Duplicates::ReturnFirst, &EACH, 0);
 }
 
 #[test]
 fn where_duplicates_are_rejected_for_a_time() {
-    holds(Duplicates::RejectForATime, &EACH);
+    holds(Duplicates::RejectForATime, &EACH, 0);
 }
 
 #[test]
 fn where_duplicates_are_rejected_while_the_first_is_open() {
-    holds(Duplicates::RejectWhileOpen, &EACH);
+    holds(Duplicates::RejectWhileOpen, &EACH, 0);
 }
 
 #[test]
 fn where_the_id_is_a_label() {
-    holds(Duplicates::Accept, &EACH);
+    holds(Duplicates::Accept, &EACH, 0);
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn with_more_faults() {
         Duplicates::RejectWhileOpen,
         Duplicates::Accept,
     ] {
-        holds(duplicates, &many);
+        holds(duplicates, &many, 1);
     }
 }
 

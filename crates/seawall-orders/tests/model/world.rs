@@ -87,6 +87,9 @@ pub(crate) struct Known {
     pub(crate) cancel_wanted: bool,
     pub(crate) resent: bool,
     pub(crate) forbidden_mark: bool,
+    pub(crate) sent_after_cancel: bool,
+    /// The broker rejected a copy, and its stream may say so.
+    pub(crate) rejection: bool,
     pub(crate) unsent_by_cancel: bool,
     /// A process that knew of a cancel is gone.
     pub(crate) cancel_lost: bool,
@@ -290,6 +293,7 @@ impl World {
 
     fn send(&mut self, index: usize, copy: u32) {
         let owner = index as u8;
+        self.known.sent_after_cancel |= self.known.cancel_wanted;
         self.creates.push(Packet {
             owner,
             copy,
@@ -374,6 +378,7 @@ impl World {
     /// The broker executes or rejects a copy; the response is on its way if its call still runs.
     pub(crate) fn execute(&mut self, setup: &Setup, packet: usize, rejects: bool, late: u8) {
         let packet = self.creates.remove(packet);
+        self.known.rejection |= rejects;
         let reply = if rejects {
             Reply::Rejected
         } else {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_orders::protocol::{
-    Action, Alert, Answer, Coverage, Duplicates, Event, IntentState, LookUp, Mark, NotExecuted,
-    Operation, OrderState, Query, Reply, Report, Settlement, Via,
+    Action, Alert, Answer, Coverage, DoubtCause, Duplicates, Event, IntentState, LookUp, Mark,
+    NotExecuted, Notice, Operation, OrderState, Query, Reply, Report, Settlement, Via,
 };
 
 use crate::run::{Run, rules};
@@ -180,6 +180,18 @@ fn a_rejected_second_copy_says_nothing_of_the_first() {
 }
 
 #[test]
+fn a_late_report_of_a_rejection_may_be_that_of_an_absent_copy() {
+    let mut run = Run::in_doubt(rules(Duplicates::RejectWhileOpen));
+    run.look_up_all(LookUp::NotFound);
+    run.feed(Event::Durable);
+    run.feed(Event::Departing);
+    run.observe(OrderState::Rejected);
+    assert_eq!(run.intent.state(), IntentState::Sent, "its call goes on");
+    run.feed(Event::Reply(Reply::Accepted(Report::of(OrderState::Open))));
+    assert_eq!(run.intent.state(), IntentState::Confirmed);
+}
+
+#[test]
 fn a_reported_rejection_of_the_only_copy_is_final() {
     let mut run = Run::in_doubt(rules(Duplicates::ReturnFirst));
     run.observe(OrderState::Rejected);
@@ -211,6 +223,8 @@ fn it_is_not_sent_again_without_need() {
     for duplicates in CLASSES {
         let mut run = Run::sent(rules(duplicates));
         run.feed(Event::Dropped);
+        let notice = Notice::InDoubt(DoubtCause::Dropped);
+        assert_eq!(run.out, [Action::Notify(notice)]);
         run.look_up_all(LookUp::NotFound);
         assert_eq!(run.intent.settlement(), Some(LOOKED_UP), "{duplicates:?}");
         assert_eq!(run.answers(), None);

@@ -6,7 +6,6 @@ use super::Intent;
 use super::phase::{Doubt, Next, Phase, Running, Turn};
 use crate::protocol::action::{Action, Alert, Answer, Mark, NotExecuted, Notice, Settlement, Via};
 use crate::protocol::event::{DoubtCause, LookUp, Report};
-use crate::protocol::rules::Duplicates;
 
 impl Intent {
     /// The last copy can exist, and its call is over.
@@ -14,10 +13,7 @@ impl Intent {
         self.leave_stack(turn);
         // From the end of the call: until then the request may still leave our side.
         self.visible_at = turn.now.saturating_add(turn.rules.window());
-        let lost = !matches!(
-            cause,
-            DoubtCause::LaterCopyRejected | DoubtCause::RejectionReported
-        );
+        let lost = cause != DoubtCause::LaterCopyRejected;
         let next = if lost && turn.rules.replays() && self.may_resend(turn) {
             Next::Resend {
                 at: turn.now.saturating_add(turn.rules.backoff()),
@@ -35,22 +31,17 @@ impl Intent {
         turn.act(Action::Notify(Notice::InDoubt(cause)));
     }
 
-    /// Whether the order may be sent again now. At a broker that checks ids only among open orders,
-    /// no copy can exist then.
+    /// Whether the order may be sent again now: while somebody waits for it and nobody has cancelled
+    /// it, if no copy can exist, or the broker recognizes the second one.
     fn may_resend(&self, turn: &Turn<'_>) -> bool {
         let rules = turn.rules;
         let wanted = self.caller
-            && !self.restored
             && !self.cancel.is_wanted()
             && self.deadline.is_none_or(|deadline| turn.now < deadline);
         let remembered = self
             .first_sent
             .is_none_or(|sent| turn.now.saturating_sub(sent) < rules.resend_within());
-        let safe = match rules.duplicates() {
-            Duplicates::ReturnFirst | Duplicates::RejectForATime => remembered || self.open == 0,
-            Duplicates::RejectWhileOpen => self.open == 0,
-            Duplicates::Accept => false,
-        };
+        let safe = self.open == 0 || (rules.replays() && remembered);
         wanted && safe && !self.exists && self.resends < rules.resends()
     }
 
@@ -125,7 +116,7 @@ impl Intent {
         // Before the window is over, another copy may still appear.
         let final_ = running.begun >= self.visible_at && !self.exists;
         match found {
-            LookUp::Found(_) if final_ || (self.open == 1 && !self.exists) => {
+            LookUp::Found(_) if final_ || (self.copies == 1 && !self.exists) => {
                 self.settle(turn, Settlement::Rejected(Via::LookUp));
             }
             LookUp::NotFound if running.step + 1 < turn.rules.coverage().queries().len() => {

@@ -3,7 +3,7 @@
 use super::Intent;
 use super::phase::{Phase, Turn};
 use crate::protocol::action::{Action, Alert, Answer, Mark, NotExecuted, Notice, Settlement, Via};
-use crate::protocol::event::{DoubtCause, OrderState, Report};
+use crate::protocol::event::{OrderState, Report};
 
 impl Intent {
     /// A report of the order, from anywhere.
@@ -52,15 +52,17 @@ impl Intent {
         differ && !replaced
     }
 
-    /// A report of a rejection is about one copy, and does not say which.
+    /// A report of a rejection is about one copy, and does not say which: it may be late, and about
+    /// one that is known to be absent.
     fn rejection_reported(&mut self, turn: &mut Turn<'_>, via: Via) {
-        let only = self.open == 1 && !self.exists;
-        match self.phase {
-            Phase::Sent | Phase::InDoubt(_) | Phase::Exhausted if only => {
-                self.settle(turn, Settlement::Rejected(via));
-            }
-            Phase::Sent => self.doubt(turn, DoubtCause::RejectionReported),
-            _ => {}
+        let only = self.copies == 1 && !self.exists;
+        let open = !matches!(
+            self.phase,
+            Phase::Writing | Phase::Waiting | Phase::Settled(_)
+        );
+        // Of several copies it says nothing; a call that runs goes on, and so do look-ups.
+        if only && open {
+            self.settle(turn, Settlement::Rejected(via));
         }
     }
 
