@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{InvalidConfig, getters, setters, state_words};
@@ -266,7 +267,7 @@ impl Used {
     }
 }
 
-type Key = (String, Side, Decimal);
+type Key = (Arc<str>, Side, Decimal);
 
 /// What was admitted, to give it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -280,15 +281,15 @@ pub struct Admitted {
 /// The guards of one account. `now` is a duration since any moment that stays the same for the life
 /// of the process, `day` a number that grows by one when the day of the account begins.
 ///
-/// The times of an order of the last minute and of each symbol of the day are kept, so what is kept
-/// is bounded by the caps and the symbols.
+/// What is kept is bounded by the caps, the symbols, and the orders within `duplicate_within`. An order
+/// of a known symbol is admitted without allocating, but where a table has to grow.
 #[derive(Clone, Debug, Default)]
 pub struct Guards {
     caps: Caps,
     killed: bool,
     day: u64,
     all: Used,
-    symbols: HashMap<String, Used>,
+    symbols: HashMap<Arc<str>, Used>,
     notional_today: Decimal,
     recent: HashMap<Key, Duration>,
     /// From how many entries on `recent` is looked through for old ones.
@@ -339,17 +340,16 @@ impl Guards {
     /// Counts an order without a check: one that has left already, when a process starts.
     pub fn count(&mut self, now: Duration, day: u64, order: GuardedOrder<'_>) -> Admitted {
         self.begin_day(day);
+        let key = self.key(order);
         let notional = order.notional.unwrap_or_default().abs();
         if day == self.day {
             self.all.count(now, self.caps.orders_per_minute.is_some());
             self.notional_today = self.notional_today + notional;
-            if self.caps.symbol_per_minute.is_some() || self.caps.symbol_per_day.is_some() {
-                let remembers = self.caps.symbol_per_minute.is_some();
-                let symbol = self.symbols.entry(order.symbol.to_owned()).or_default();
-                symbol.count(now, remembers);
+            let remembers = self.caps.symbol_per_minute.is_some();
+            if let Some(used) = self.symbols.get_mut(order.symbol) {
+                used.count(now, remembers);
             }
         }
-        let key = (order.symbol.to_owned(), order.side, order.quantity);
         if let Some(within) = self.caps.duplicate_within {
             self.recent.insert(key.clone(), now);
             if self.recent.len() > self.sweep_at {
@@ -379,6 +379,18 @@ impl Guards {
         }
     }
 
+    fn key(&mut self, order: GuardedOrder<'_>) -> Key {
+        let symbol = match self.symbols.get_key_value(order.symbol) {
+            Some((symbol, _)) => Arc::clone(symbol),
+            None => {
+                let symbol: Arc<str> = order.symbol.into();
+                self.symbols.insert(Arc::clone(&symbol), Used::default());
+                symbol
+            }
+        };
+        (symbol, order.side, order.quantity)
+    }
+
     /// A day that is over does not come back, whatever a clock says.
     fn begin_day(&mut self, day: u64) {
         if day <= self.day {
@@ -387,10 +399,7 @@ impl Guards {
         self.day = day;
         self.notional_today = Decimal::ZERO;
         self.all.today = 0;
-        self.symbols.retain(|_, used| {
-            used.today = 0;
-            !used.minute.is_empty()
-        });
+        self.symbols.values_mut().for_each(|used| used.today = 0);
     }
 
     fn check(&mut self, now: Duration, order: GuardedOrder<'_>) -> Result<(), GuardRejection> {
@@ -422,7 +431,7 @@ impl Guards {
         if let Some(within) = caps.duplicate_within
             && !order.intended_again
         {
-            let key = (order.symbol.to_owned(), order.side, order.quantity);
+            let key = self.key(order);
             let age = self.recent.get(&key).map(|at| now.saturating_sub(*at));
             if let Some(age) = age.filter(|age| *age < within) {
                 return Err(GuardRejection::Duplicate { age });

@@ -114,6 +114,26 @@ fn an_order_twice_is_a_mistake_unless_it_is_intended() {
 }
 
 #[test]
+fn a_new_day_does_not_forget_the_orders_before() {
+    let mut guards = guards(
+        Caps::builder()
+            .duplicate_within(at(10))
+            .symbol_per_minute(1),
+    );
+    assert!(guards.admit(at(0), 1, order("AAPL", 1)).is_ok());
+    let sell = GuardedOrder {
+        side: Side::Sell,
+        ..order("AAPL", 1)
+    };
+    let after = at(59);
+    let rejected = guards.admit(at(1), 2, sell).unwrap_err();
+    assert_eq!(rejected, GuardRejection::SymbolPerMinute { after });
+    let rejected = guards.admit(at(1), 2, order("AAPL", 1)).unwrap_err();
+    assert_eq!(rejected, GuardRejection::SymbolPerMinute { after });
+    assert!(guards.admit(at(60), 2, order("AAPL", 1)).is_ok());
+}
+
+#[test]
 fn orders_of_an_earlier_process_count() {
     let mut guards = guards(Caps::builder().orders_per_day(1));
     guards.count(at(0), 3, order("AAPL", 1));
