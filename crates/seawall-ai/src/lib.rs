@@ -14,7 +14,6 @@
 
 mod bound;
 mod delivered;
-mod departure;
 mod error_class;
 mod error_table;
 pub mod estimate;
@@ -26,9 +25,9 @@ pub mod spend;
 pub mod stream;
 mod text;
 
-pub use departure::NoteDeparture;
 pub use error_class::{ErrorClass, Fault};
 pub use error_table::{ApiError, ErrorRule, ErrorTable};
+pub use seawall_http::NoteDeparture;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

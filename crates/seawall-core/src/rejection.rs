@@ -23,7 +23,7 @@ macro_rules! reasons {
 
         impl Reason {
             /// Every reason, in the order of their numbers.
-            pub const ALL: [Self; 17] = [$(Self::$Reason),*];
+            pub const ALL: [Self; 21] = [$(Self::$Reason),*];
 
             /// The reason as a label value of metrics and logs.
             pub const fn as_str(self) -> &'static str {
@@ -111,6 +111,18 @@ reasons! {
     /// Every route to the upstream is blocked, cools down, or has failed for this call.
     NoRoute = 17, "no_route", "router", "no route is available",
         "come back when the first route does; if it is often so, add a key, a deployment or a model";
+    /// The request breaks a rule of the upstream, or cannot be read; nothing was sent.
+    InvalidRequest = 18, "invalid_request", "order safety", "the request is not valid",
+        "correct the request: the same one is rejected again";
+    /// The request was certainly not executed, although it may have been sent.
+    NotExecuted = 19, "not_executed", "order safety", "the request was not executed",
+        "send a new request if it is still wanted";
+    /// Trading is restricted to requests that are safe in the present state.
+    TradingMode = 20, "trading_mode", "order safety", "the trading mode does not allow it",
+        "look at what restricts trading; cancels and queries pass";
+    /// A last guard of orders, such as a cap on their value, does not let it pass.
+    Guarded = 21, "guarded", "order safety", "a guard does not let the order pass",
+        "check the order; if it is meant, mark it so or raise the cap";
 }
 
 impl Reason {
@@ -180,6 +192,8 @@ const NAME_SHIFT: u32 = PATTERN_SHIFT + PATTERN_BITS;
 const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= PATTERN_SHIFT);
 /// In place of a cause: the second word has a cost and a capacity. No cause has these bits.
 const COST: u64 = 31 << CAUSE_SHIFT;
+/// In place of a cause: the second word is the number of what the rejection is about.
+const REFERENCE: u64 = 26 << CAUSE_SHIFT;
 
 /// The patterns that a rejection can name: their ids, from 1 on, and their names in words.
 const PATTERNS: [(&str, &str); 20] = [
@@ -261,7 +275,7 @@ impl Rejection {
     #[inline]
     #[must_use]
     pub const fn with_retry_after_ns(mut self, wait_ns: u64) -> Self {
-        if self.word.get() & CAUSE == COST {
+        if self.has_no_wait() {
             self = self.with_bits(CAUSE, 0);
         }
         self.retry_ns = if wait_ns == NO_RETRY {
@@ -301,6 +315,45 @@ impl Rejection {
         } else {
             None
         }
+    }
+
+    /// Says by a number what the rejection is about: the intent of an order in its journal. In place of a
+    /// time to come back and of a cause.
+    #[must_use]
+    pub const fn with_reference(self, number: u64) -> Self {
+        let mut about = self.with_bits(CAUSE, REFERENCE);
+        about.retry_ns = number;
+        about
+    }
+
+    /// The number of what the rejection is about: of those with [`Reason::OutcomeUnknown`] by
+    /// order safety.
+    ///
+    /// ```
+    /// use seawall_core::{Reason, Rejection, Sent};
+    ///
+    /// let unknown = Rejection::new(Reason::OutcomeUnknown, "alpaca")
+    ///     .with_pattern("orders")
+    ///     .with_sent(Sent::Maybe)
+    ///     .with_reference(42);
+    /// assert_eq!(unknown.reference(), Some(42));
+    /// assert_eq!(
+    ///     unknown.to_string(),
+    ///     "order safety `alpaca`: the outcome of the request is unknown (number 42); \
+    ///      the request may have been sent",
+    /// );
+    /// ```
+    pub const fn reference(&self) -> Option<u64> {
+        if self.word.get() & CAUSE == REFERENCE {
+            Some(self.retry_ns)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the second word has something else than a time to come back.
+    const fn has_no_wait(&self) -> bool {
+        matches!(self.word.get() & CAUSE, COST | REFERENCE)
     }
 
     /// Says whether the request may have been sent.
@@ -365,7 +418,7 @@ impl Rejection {
 
     /// How long to wait before a call can succeed, where the layer knows it.
     pub const fn retry_after(&self) -> Option<Duration> {
-        if self.retry_ns == NO_RETRY || self.word.get() & CAUSE == COST {
+        if self.retry_ns == NO_RETRY || self.has_no_wait() {
             None
         } else {
             Some(Duration::from_nanos(self.retry_ns))
@@ -422,6 +475,9 @@ impl fmt::Display for Rejection {
         }
         if let Some(figure) = self.figure() {
             write!(f, " ({figure})")?;
+        }
+        if let Some(number) = self.reference() {
+            write!(f, " (number {number})")?;
         }
         if let Some(wait) = self.retry_after() {
             write!(f, "; retry in {}", Wait(wait))?;

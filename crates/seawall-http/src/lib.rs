@@ -77,6 +77,7 @@ mod completion;
 mod connections;
 mod copy;
 mod decimal;
+mod departure;
 #[cfg(feature = "http2")]
 mod http2;
 mod keep;
@@ -103,6 +104,7 @@ pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, brok
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
+pub use departure::{Departures, NoteDeparture, WatchDeparture};
 #[cfg(feature = "http2")]
 pub use http2::was_not_processed;
 pub use keep::{BodyNotKept, KeepBody, KeepingBody};

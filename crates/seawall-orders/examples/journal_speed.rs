@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use seawall_orders::Operation;
 use seawall_orders::journal::durable::{DurableConfig, DurableJournal, FsyncPolicy};
 use seawall_orders::journal::{
-    Filter, Intent, Journal, JournalError, Kind, Mark, MemoryJournal, SavedRequest,
+    Filter, Intent, Journal, JournalError, Mark, MemoryJournal, SavedRequest,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -118,7 +119,7 @@ fn intent(id: impl Into<Arc<str>>, at: SystemTime) -> Intent {
     let request = SavedRequest::new(&b"POST"[..], &b"/v2/orders"[..]).body(
         &br#"{"symbol":"AAPL","qty":"100","side":"buy","type":"limit","limit_price":"187.20"}"#[..],
     );
-    Intent::new(id, Kind::Create, at).request(request)
+    Intent::new(id, Operation::Create, at).request(request)
 }
 
 /// The same journey of an order, in memory.

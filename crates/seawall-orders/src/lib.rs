@@ -5,5 +5,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod broker;
 pub mod journal;
 pub mod protocol;
+
+pub use protocol::Operation;

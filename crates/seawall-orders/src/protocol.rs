@@ -1,6 +1,6 @@
 //! The protocol by which an order is never sent twice and never lost.
 //!
-//! Pure: no I/O, no clock, no task. A driver feeds an [`Intent`] with [`Event`]s and does the
+//! Pure: no I/O, no clock, no task. A driver feeds a [`Lifecycle`] with [`Event`]s and does the
 //! [`Action`]s that it gives, in their order. What may be done at a broker is in [`Rules`].
 //!
 //! # What is promised
@@ -119,7 +119,9 @@ mod intent;
 mod modes;
 mod rules;
 
-pub use action::{Action, Alert, Answer, CancelStep, Mark, NotExecuted, Notice, Settlement, Via};
+pub use action::{
+    Action, Alert, Answer, CancelStep, MarkKind, NotExecuted, Notice, Settlement, Via,
+};
 pub use compare::{
     BrokerOrder, Difference, OrderFigures, OwnOrder, Position, PositionDifference, compare_orders,
     compare_positions,
@@ -127,7 +129,7 @@ pub use compare::{
 pub use decimal::{Decimal, InvalidDecimal};
 pub use event::{CancelReply, DoubtCause, Event, LookUp, OrderState, Reply, Report, Verdict};
 pub use guards::{Admitted, Caps, CapsBuilder, GuardRejection, GuardedOrder, Guards, Side};
-pub use intent::{Intent, IntentState};
+pub use intent::{IntentState, Lifecycle};
 pub use modes::{
     Conditions, ModeCause, ModeChange, ModePolicy, ModePolicyBuilder, ModeRejection, ModeRequest,
     TradingMode, TradingModes,

@@ -11,7 +11,7 @@ use super::config::EstimateConfig;
 use super::counts::EstimateCounters;
 use super::learned::{Expectation, Learned};
 use crate::bound::bound_of;
-use crate::departure::WatchDeparture;
+use seawall_http::WatchDeparture;
 
 /// Estimates how many tokens calls will use, and learns from what they have used.
 ///

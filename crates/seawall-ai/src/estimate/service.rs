@@ -14,10 +14,10 @@ use tower_service::Service;
 
 use super::parts::Parts;
 use super::settling::Settling;
-use crate::departure::Departures;
 use crate::measured_body::{AwaitEnd, MeasuredBody};
 use crate::peek::{announced, peek};
 use crate::prompt::Prompt;
+use seawall_http::Departures;
 
 /// A service that estimates the tokens of every call; made by
 /// [`EstimateLayer`](super::EstimateLayer).

@@ -12,7 +12,7 @@ use super::counts::SpendCounters;
 use super::money::Money;
 use super::price::Price;
 use crate::bound::emit_bounded;
-use crate::departure::WatchDeparture;
+use seawall_http::WatchDeparture;
 
 /// What the calls of a layer have shown of their stack.
 #[derive(Debug, Default)]

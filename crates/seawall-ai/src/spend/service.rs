@@ -16,10 +16,10 @@ use tower_service::Service;
 use super::call::{Call, End, Paid};
 use super::parts::Parts;
 use crate::bound::reported;
-use crate::departure::{Departures, WatchDeparture};
 use crate::measured_body::{AwaitEnd, BodyEnd, MeasuredBody};
 use crate::peek::{announced, peek};
 use crate::prompt::Prompt;
+use seawall_http::{Departures, WatchDeparture};
 
 /// A service whose calls are paid for; made by [`SpendLayer`](super::SpendLayer).
 ///

@@ -7,44 +7,22 @@ use bytes::Bytes;
 use seawall_core::InvalidConfig;
 
 use super::SavedRequest;
+use crate::Operation;
 
 /// The longest client order id, account and run, in bytes.
 const MAX_NAME: usize = 255;
 /// The most bytes of request and hook data.
 const MAX_DATA: usize = 16 << 20;
 
-/// What a request does to orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Places an order.
-    Create,
-    /// Changes one, which some brokers do by a new order.
-    Replace,
-    /// Cancels one.
-    Cancel,
-}
-
-impl Kind {
-    /// The kind as a word of a label or a table.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Replace => "replace",
-            Self::Cancel => "cancel",
-        }
-    }
-}
-
 /// A request that is about to be sent, with all that a later process needs to find out what became
 /// of it.
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use seawall_orders::journal::{Intent, Kind, SavedRequest};
+/// use seawall_orders::Operation;
+/// use seawall_orders::journal::{Intent, SavedRequest};
 ///
-/// let intent = Intent::new("desk-1-42", Kind::Create, SystemTime::now())
+/// let intent = Intent::new("desk-1-42", Operation::Create, SystemTime::now())
 ///     .account("alpaca/paper")
 ///     .run("2026-11-29T08:00:00Z/4711")
 ///     .request(SavedRequest::new("POST", "/v2/orders").body(r#"{"symbol":"AAPL"}"#));
@@ -53,7 +31,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     pub(super) id: Arc<str>,
-    pub(super) kind: Kind,
+    pub(super) kind: Operation,
     pub(super) at: Millis,
     pub(super) account: Arc<str>,
     pub(super) run: Arc<str>,
@@ -63,7 +41,7 @@ pub struct Intent {
 
 impl Intent {
     /// An intent with this client order id, made `at` a moment of the calendar.
-    pub fn new(id: impl Into<Arc<str>>, kind: Kind, at: SystemTime) -> Self {
+    pub fn new(id: impl Into<Arc<str>>, kind: Operation, at: SystemTime) -> Self {
         Self {
             id: id.into(),
             kind,
@@ -109,7 +87,7 @@ impl Intent {
     }
 
     /// What the request does.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Operation {
         self.kind
     }
 

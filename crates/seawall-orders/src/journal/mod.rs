@@ -6,12 +6,13 @@
 //!
 //! ```
 //! use std::time::SystemTime;
-//! use seawall_orders::journal::{Filter, Intent, Journal, Kind, Mark, MemoryJournal};
+//! use seawall_orders::Operation;
+//! use seawall_orders::journal::{Filter, Intent, Journal, Mark, MemoryJournal};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), seawall_orders::journal::JournalError> {
 //! let journal = MemoryJournal::default();
-//! let intent = Intent::new("desk-1", Kind::Create, SystemTime::now()).account("alpaca");
+//! let intent = Intent::new("desk-1", Operation::Create, SystemTime::now()).account("alpaca");
 //! journal.append(intent).await?;
 //! journal.mark("desk-1", Mark::sent(SystemTime::now(), 1)).await?;
 //! // ... the request leaves, and the connection breaks: the entry stays open ...
@@ -78,7 +79,7 @@ pub use answer::Answer;
 pub use entry::{Entry, Step};
 pub use error::JournalError;
 pub use filter::{Filter, Page};
-pub use intent::{Intent, Kind};
+pub use intent::Intent;
 pub use mark::Mark;
 pub use memory::{MemoryJournal, MemoryJournalConfig};
 pub use request::SavedRequest;

@@ -7,7 +7,7 @@ use super::rules::Query;
 
 state_words! {
     /// What is written to the journal.
-    pub enum Mark {
+    pub enum MarkKind {
         /// An order with this id is about to be sent.
         Intended = "intended",
         /// It has left, or is about to in this moment.
@@ -27,7 +27,7 @@ state_words! {
     }
 }
 
-impl Mark {
+impl MarkKind {
     /// Whether an intent with this mark is settled. All others are looked up at start.
     pub const fn is_settled(self) -> bool {
         matches!(
@@ -95,12 +95,12 @@ pub enum Settlement {
 
 impl Settlement {
     /// The mark in the journal, of an intent that has left.
-    pub const fn mark(self) -> Mark {
+    pub const fn mark(self) -> MarkKind {
         match self {
-            Self::Confirmed(..) => Mark::Confirmed,
-            Self::Rejected(_) => Mark::Rejected,
-            Self::Absent(_) => Mark::Absent,
-            Self::Abandoned => Mark::Abandoned,
+            Self::Confirmed(..) => MarkKind::Confirmed,
+            Self::Rejected(_) => MarkKind::Rejected,
+            Self::Absent(_) => MarkKind::Absent,
+            Self::Abandoned => MarkKind::Abandoned,
         }
     }
 }
@@ -173,7 +173,7 @@ pub enum Action {
     /// mark that is durable makes all before it durable.
     Write {
         /// The mark.
-        mark: Mark,
+        mark: MarkKind,
         /// Whether the driver reports when it is on the disk.
         durable: bool,
     },

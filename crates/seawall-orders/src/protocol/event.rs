@@ -164,6 +164,6 @@ pub enum Event {
     Resolve(Verdict),
     /// A person asks for further look-ups of an exhausted intent.
     LookUpAgain,
-    /// Time has passed: it is [`wake`](super::Intent::wake) or later.
+    /// Time has passed: it is [`wake`](super::Lifecycle::wake) or later.
     Tick,
 }

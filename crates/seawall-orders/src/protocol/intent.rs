@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use seawall_core::state_words;
 
-use super::action::{Action, Alert, Answer, Mark, NotExecuted, Settlement, Via};
+use super::action::{Action, Alert, Answer, MarkKind, NotExecuted, Settlement, Via};
 use super::event::{DoubtCause, Event, OrderState, Reply, Report, Verdict};
 use super::rules::Rules;
 use phase::{Cancel, Phase, Turn};
@@ -46,7 +46,7 @@ state_words! {
 /// ```
 /// use std::time::Duration;
 /// use seawall_orders::protocol::{
-///     Action, Answer, DoubtCause, Duplicates, Event, Intent, LookUp, Mark, NotExecuted, OrderState,
+///     Action, Answer, DoubtCause, Duplicates, Event, Lifecycle, LookUp, MarkKind, NotExecuted, OrderState,
 ///     Reply, Report, Rules, Settlement, Via,
 /// };
 ///
@@ -55,8 +55,8 @@ state_words! {
 /// let mut out = Vec::new();
 ///
 /// // Nothing is sent before the intent is on the disk.
-/// let mut order = Intent::new(None, &mut out);
-/// assert_eq!(out, [Action::Write { mark: Mark::Intended, durable: true }]);
+/// let mut order = Lifecycle::new(None, &mut out);
+/// assert_eq!(out, [Action::Write { mark: MarkKind::Intended, durable: true }]);
 /// out.clear();
 /// order.handle(&rules, at(0), Event::Durable, &mut out);
 /// order.handle(&rules, at(0), Event::Departing, &mut out);
@@ -77,7 +77,7 @@ state_words! {
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Intent {
+pub struct Lifecycle {
     phase: Phase,
     deadline: Option<Duration>,
     /// A caller waits for an answer.
@@ -96,16 +96,16 @@ pub struct Intent {
     visible_at: Duration,
     cancel: Cancel,
     /// The last mark.
-    marked: Mark,
+    marked: MarkKind,
     /// How many queries were begun.
     queries: u32,
 }
 
-impl Intent {
+impl Lifecycle {
     /// A new intent with the deadline of its call. The first action is to write it.
     pub fn new(deadline: Option<Duration>, out: &mut Vec<Action>) -> Self {
         out.push(Action::Write {
-            mark: Mark::Intended,
+            mark: MarkKind::Intended,
             durable: true,
         });
         Self {
@@ -120,7 +120,7 @@ impl Intent {
             first_sent: None,
             visible_at: Duration::ZERO,
             cancel: Cancel::No,
-            marked: Mark::Intended,
+            marked: MarkKind::Intended,
             queries: 0,
         }
     }
@@ -135,22 +135,22 @@ impl Intent {
     /// ```
     /// use std::time::Duration;
     /// use seawall_orders::protocol::{
-    ///     Action, DoubtCause, Duplicates, Intent, IntentState, Mark, Notice, Rules,
+    ///     Action, DoubtCause, Duplicates, Lifecycle, IntentState, MarkKind, Notice, Rules,
     /// };
     ///
     /// let rules = Rules::builder(Duplicates::ReturnFirst).build()?;
     /// let mut out = Vec::new();
-    /// let order = Intent::restore(&rules, Mark::Intended, 0, Duration::ZERO, &mut out);
+    /// let order = Lifecycle::restore(&rules, MarkKind::Intended, 0, Duration::ZERO, &mut out);
     /// assert_eq!(order.state(), IntentState::InDoubt);
     /// assert_eq!(out, [
-    ///     Action::Write { mark: Mark::Sent, durable: false },
+    ///     Action::Write { mark: MarkKind::Sent, durable: false },
     ///     Action::Notify(Notice::InDoubt(DoubtCause::Restart)),
     /// ]);
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
     pub fn restore(
         rules: &Rules,
-        mark: Mark,
+        mark: MarkKind,
         copies: u32,
         now: Duration,
         out: &mut Vec<Action>,
@@ -158,17 +158,17 @@ impl Intent {
         let mut intent = Self::new(None, &mut Vec::new());
         intent.caller = false;
         intent.marked = mark;
-        intent.copies = copies.max(1 + u32::from(mark == Mark::Resent));
+        intent.copies = copies.max(1 + u32::from(mark == MarkKind::Resent));
         intent.open = intent.copies;
         let settled = match mark {
-            Mark::Confirmed => Settlement::Confirmed(Via::Journal, OrderState::Open),
-            Mark::Rejected => Settlement::Rejected(Via::Journal),
-            Mark::Absent => Settlement::Absent(NotExecuted::Journal),
-            Mark::Abandoned => Settlement::Abandoned,
-            Mark::Intended | Mark::Sent | Mark::Resent | Mark::Exhausted => {
+            MarkKind::Confirmed => Settlement::Confirmed(Via::Journal, OrderState::Open),
+            MarkKind::Rejected => Settlement::Rejected(Via::Journal),
+            MarkKind::Absent => Settlement::Absent(NotExecuted::Journal),
+            MarkKind::Abandoned => Settlement::Abandoned,
+            MarkKind::Intended | MarkKind::Sent | MarkKind::Resent | MarkKind::Exhausted => {
                 let turn = &mut Turn { rules, now, out };
-                if mark == Mark::Intended {
-                    intent.write(turn, Mark::Sent);
+                if mark == MarkKind::Intended {
+                    intent.write(turn, MarkKind::Sent);
                 }
                 intent.doubt(turn, DoubtCause::Restart);
                 return intent;
@@ -272,7 +272,7 @@ impl Intent {
         self.first_sent.get_or_insert(turn.now);
         if self.copies == 1 {
             // Not durable: an intent without this mark is looked up as well.
-            self.write(turn, Mark::Sent);
+            self.write(turn, MarkKind::Sent);
         }
         turn.act(Action::Send { copy: self.copies });
     }
@@ -320,7 +320,7 @@ impl Intent {
         self.copies = 1;
         self.open = 1;
         turn.alert(Alert::UnexpectedDeparture);
-        self.write(turn, Mark::Sent);
+        self.write(turn, MarkKind::Sent);
     }
 
     /// The copy that left was certainly not executed.
@@ -355,7 +355,7 @@ impl Intent {
             Verdict::Executed(state) => {
                 if self.copies == 0 {
                     self.copies = 1;
-                    self.write(turn, Mark::Sent);
+                    self.write(turn, MarkKind::Sent);
                 }
                 Settlement::Confirmed(Via::Person, state)
             }
@@ -382,7 +382,7 @@ impl Intent {
     }
 
     /// Writes a mark that need not be durable, unless it is there.
-    fn write(&mut self, turn: &mut Turn<'_>, mark: Mark) {
+    fn write(&mut self, turn: &mut Turn<'_>, mark: MarkKind) {
         if self.marked != mark {
             self.marked = mark;
             let durable = false;

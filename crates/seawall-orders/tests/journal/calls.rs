@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use seawall_orders::Operation;
 use seawall_orders::journal::{
-    Intent, Journal, JournalError, Kind, Mark, MemoryJournal, SavedRequest, State, Step,
+    Intent, Journal, JournalError, Mark, MemoryJournal, SavedRequest, State, Step,
 };
 
 fn intent(id: &str) -> Intent {
-    Intent::new(id, Kind::Create, SystemTime::now())
+    Intent::new(id, Operation::Create, SystemTime::now())
 }
 
 /// Runs a check on each journal.
@@ -110,7 +111,7 @@ async fn a_journal_is_what_was_sent_and_when() {
         let request = SavedRequest::new("DELETE", "/orders/7")
             .header("x-a", b"1")
             .body("body");
-        let cancel = Intent::new("cancel-7", Kind::Cancel, at)
+        let cancel = Intent::new("cancel-7", Operation::Cancel, at)
             .account("alpaca/paper")
             .run("run 1")
             .request(request.clone())

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
+use seawall_orders::Operation;
 use seawall_orders::journal::durable::{DurableConfig, DurableJournal};
-use seawall_orders::journal::{Intent, Kind, SavedRequest};
+use seawall_orders::journal::{Intent, SavedRequest};
 
 pub(crate) struct Folder(PathBuf);
 
@@ -39,7 +40,7 @@ pub(crate) fn intent(id: &str) -> Intent {
     let request = SavedRequest::new("POST", "/v2/orders")
         .header("content-type", b"application/json")
         .body(r#"{"symbol":"AAPL","qty":"1","side":"buy","type":"market"}"#);
-    Intent::new(id, Kind::Create, SystemTime::now())
+    Intent::new(id, Operation::Create, SystemTime::now())
         .account("alpaca/paper")
         .request(request)
 }

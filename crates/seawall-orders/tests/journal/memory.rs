@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
+use seawall_orders::Operation;
 use seawall_orders::journal::{
-    Filter, Intent, Journal, JournalError, Kind, Mark, MemoryJournal, MemoryJournalConfig, State,
+    Filter, Intent, Journal, JournalError, Mark, MemoryJournal, MemoryJournalConfig, State,
 };
 
 fn intent(id: &str) -> Intent {
-    Intent::new(id, Kind::Create, SystemTime::now())
+    Intent::new(id, Operation::Create, SystemTime::now())
 }
 
 #[tokio::test]

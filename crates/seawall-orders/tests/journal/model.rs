@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
-use seawall_orders::journal::{
-    Filter, Intent, Journal, JournalError, Kind, Mark, MemoryJournal, State,
-};
+use seawall_orders::Operation;
+use seawall_orders::journal::{Filter, Intent, Journal, JournalError, Mark, MemoryJournal, State};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -189,7 +188,7 @@ where
             Step::Append { id, sent } => {
                 let request = seawall_orders::journal::SavedRequest::new("POST", "/orders");
                 let intent =
-                    Intent::new(id.to_string(), Kind::Create, moment(now)).request(request);
+                    Intent::new(id.to_string(), Operation::Create, moment(now)).request(request);
                 let answer = match sent {
                     true => journal.append_sent(intent),
                     false => journal.append(intent),

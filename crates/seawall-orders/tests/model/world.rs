@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use seawall_orders::protocol::{
-    Action as Act, Alert, Answer, CancelReply, CancelStep, DoubtCause, Duplicates, Event, Intent,
-    LookUp, Mark, Notice, Query, Reply, Report, Rules, Settlement, Via,
+    Action as Act, Alert, Answer, CancelReply, CancelStep, DoubtCause, Duplicates, Event,
+    Lifecycle, LookUp, MarkKind, Notice, Query, Reply, Report, Rules, Settlement, Via,
 };
 
 use crate::broker::Broker;
@@ -56,7 +56,7 @@ pub(crate) struct Faults {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
-    pub(crate) intent: Intent,
+    pub(crate) intent: Lifecycle,
     /// Until when the call waits at most.
     pub(crate) in_stack: Option<u8>,
     pub(crate) syncing: bool,
@@ -100,8 +100,8 @@ pub(crate) struct World {
     pub(crate) now: u8,
     pub(crate) processes: [Option<Process>; 2],
     pub(crate) down_since: Option<u8>,
-    pub(crate) durable: Vec<Mark>,
-    pub(crate) pending: Vec<Mark>,
+    pub(crate) durable: Vec<MarkKind>,
+    pub(crate) pending: Vec<MarkKind>,
     pub(crate) creates: Vec<Packet>,
     pub(crate) cancels: Vec<Packet>,
     pub(crate) broker: Broker,
@@ -132,14 +132,16 @@ pub(crate) fn at(tick: u8) -> Duration {
 
 /// Which mark a journal takes after another: nothing that has not left is confirmed, and what the
 /// broker has stays so.
-fn follows(last: Option<Mark>, mark: Mark) -> bool {
+fn follows(last: Option<MarkKind>, mark: MarkKind) -> bool {
     match last {
-        None => mark == Mark::Intended,
-        Some(Mark::Intended) => matches!(mark, Mark::Sent | Mark::Abandoned),
-        Some(Mark::Sent | Mark::Resent) => !matches!(mark, Mark::Intended | Mark::Sent),
-        Some(Mark::Exhausted) => mark.is_settled(),
-        Some(Mark::Confirmed) => false,
-        Some(_) => mark == Mark::Confirmed,
+        None => mark == MarkKind::Intended,
+        Some(MarkKind::Intended) => matches!(mark, MarkKind::Sent | MarkKind::Abandoned),
+        Some(MarkKind::Sent | MarkKind::Resent) => {
+            !matches!(mark, MarkKind::Intended | MarkKind::Sent)
+        }
+        Some(MarkKind::Exhausted) => mark.is_settled(),
+        Some(MarkKind::Confirmed) => false,
+        Some(_) => mark == MarkKind::Confirmed,
     }
 }
 
@@ -158,12 +160,12 @@ impl World {
             known: Known::default(),
         };
         let mut out = Vec::new();
-        let intent = Intent::new(Some(Duration::from_secs(setup.deadline)), &mut out);
+        let intent = Lifecycle::new(Some(Duration::from_secs(setup.deadline)), &mut out);
         world.enter(setup, 0, intent, out);
         world
     }
 
-    fn enter(&mut self, setup: &Setup, index: usize, intent: Intent, out: Vec<Act>) {
+    fn enter(&mut self, setup: &Setup, index: usize, intent: Lifecycle, out: Vec<Act>) {
         self.processes[index] = Some(Process {
             intent,
             in_stack: None,
@@ -183,14 +185,14 @@ impl World {
             self.down_since = None;
             return;
         };
-        if setup.bug == Bug::UnmarkedIsUnsent && last == Mark::Intended {
+        if setup.bug == Bug::UnmarkedIsUnsent && last == MarkKind::Intended {
             let why = seawall_orders::protocol::NotExecuted::Journal;
             self.known.reported = Some(Settlement::Absent(why));
             self.down_since = None;
             return;
         }
         let mut out = Vec::new();
-        let intent = Intent::restore(&setup.rules, last, 0, at(self.now), &mut out);
+        let intent = Lifecycle::restore(&setup.rules, last, 0, at(self.now), &mut out);
         self.enter(setup, index, intent, out);
     }
 

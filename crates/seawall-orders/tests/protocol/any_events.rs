@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use seawall_orders::protocol::{
-    Action, CancelReply, DoubtCause, Duplicates, Event, IntentState, LookUp, Mark, OrderState,
+    Action, CancelReply, DoubtCause, Duplicates, Event, IntentState, LookUp, MarkKind, OrderState,
     Reply, Report, Rules, Verdict,
 };
 
@@ -83,7 +83,7 @@ proptest! {
             durable |= event == Event::Durable;
             for action in &run.out {
                 match action {
-                    Action::Write { mark: Mark::Resent, durable } => {
+                    Action::Write { mark: MarkKind::Resent, durable } => {
                         prop_assert!(*durable);
                         written += 1;
                     }

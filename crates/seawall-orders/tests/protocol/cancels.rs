@@ -1,7 +1,7 @@
 //! Cancels, whatever is known of the order.
 
 use seawall_orders::protocol::{
-    Action, Alert, CancelReply, CancelStep, Duplicates, Event, IntentState, LookUp, Mark,
+    Action, Alert, CancelReply, CancelStep, Duplicates, Event, IntentState, LookUp, MarkKind,
     OrderState, Reply, Report,
 };
 
@@ -51,7 +51,7 @@ fn a_cancel_forbids_every_resend() {
     // Also one that waits already.
     let mut run = Run::in_doubt(rules(Duplicates::ReturnFirst));
     run.wake();
-    assert!(run.wrote(Mark::Resent));
+    assert!(run.wrote(MarkKind::Resent));
     run.feed(Event::Durable);
     run.feed(Event::Cancel);
     assert!(run.out.contains(&SEND) && run.out.contains(&Action::Withdraw));

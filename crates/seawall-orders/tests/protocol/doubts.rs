@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_orders::protocol::{
-    Action, Alert, Answer, Coverage, DoubtCause, Duplicates, Event, IntentState, LookUp, Mark,
+    Action, Alert, Answer, Coverage, DoubtCause, Duplicates, Event, IntentState, LookUp, MarkKind,
     NotExecuted, Notice, Operation, OrderState, Query, Reply, Report, Settlement, Via,
 };
 
@@ -94,7 +94,7 @@ fn a_query_that_fails_is_never_not_found() {
         run.look_up_all(LookUp::Failed);
         assert_eq!(run.intent.state(), IntentState::Exhausted);
         assert!(run.alerts(Alert::Exhausted));
-        assert!(run.wrote(Mark::Exhausted));
+        assert!(run.wrote(MarkKind::Exhausted));
         assert_eq!(run.answers(), Some(Answer::Unknown));
         assert_eq!(run.intent.wake(&run.rules), None);
 
@@ -132,7 +132,7 @@ fn the_same_request_is_sent_again_where_the_broker_knows_the_id() {
     for duplicates in [Duplicates::ReturnFirst, Duplicates::RejectForATime] {
         let mut run = Run::in_doubt(rules(duplicates));
         run.wake();
-        let (mark, durable) = (Mark::Resent, true);
+        let (mark, durable) = (MarkKind::Resent, true);
         assert_eq!(run.out[0], Action::Write { mark, durable });
         run.feed(Event::Durable);
         assert_eq!(run.out, [Action::Pass { copy: 2 }]);
@@ -150,7 +150,7 @@ fn it_is_sent_again_only_when_absent_where_ids_are_checked_among_open_orders() {
     let mut run = Run::in_doubt(rules(Duplicates::RejectWhileOpen));
     run.look_up_all(LookUp::NotFound);
     assert_eq!(run.now, Duration::from_secs(10));
-    assert!(run.wrote(Mark::Resent));
+    assert!(run.wrote(MarkKind::Resent));
     run.feed(Event::Durable);
     run.feed(Event::Departing);
     // No other copy can exist, so that its rejection is final.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_orders::protocol::{
-    Action, Alert, Answer, Duplicates, Event, Intent, IntentState, Mark, NotExecuted, OrderState,
-    Reply, Report, Rules, Settlement, Verdict, Via,
+    Action, Alert, Answer, Duplicates, Event, IntentState, Lifecycle, MarkKind, NotExecuted,
+    OrderState, Reply, Report, Rules, Settlement, Verdict, Via,
 };
 
 use crate::run::{Run, rules};
@@ -16,14 +16,14 @@ fn absent(why: NotExecuted) -> Settlement {
 #[test]
 fn nothing_passes_before_the_intent_is_durable() {
     let mut run = Run::new(rules(Duplicates::Accept), None);
-    let (mark, durable) = (Mark::Intended, true);
+    let (mark, durable) = (MarkKind::Intended, true);
     assert_eq!(run.out, [Action::Write { mark, durable }]);
     run.feed(Event::Departing);
     assert_eq!(run.out[0], Action::Withhold);
     run.feed(Event::Durable);
     assert_eq!(run.out, [Action::Pass { copy: 1 }]);
     run.feed(Event::Departing);
-    let (mark, durable) = (Mark::Sent, false);
+    let (mark, durable) = (MarkKind::Sent, false);
     assert_eq!(
         run.out,
         [Action::Write { mark, durable }, Action::Send { copy: 1 }]
@@ -35,7 +35,7 @@ fn a_reply_is_the_answer() {
     let mut run = Run::sent(rules(Duplicates::Accept));
     run.feed(Event::Reply(Reply::Accepted(Report::of(OrderState::Open))));
     assert!(run.answers_with(Settlement::Confirmed(Via::Reply, OrderState::Open)));
-    assert!(run.wrote(Mark::Confirmed));
+    assert!(run.wrote(MarkKind::Confirmed));
     assert_eq!(run.intent.wake(&run.rules), None);
 
     let mut run = Run::sent(rules(Duplicates::Accept));
@@ -68,7 +68,7 @@ fn what_ends_before_it_leaves_is_not_sent_and_marked_as_abandoned() {
         run.feed(Event::Durable);
         run.feed(event);
         assert_eq!(run.intent.settlement(), Some(absent(why)));
-        assert!(run.wrote(Mark::Abandoned), "{:?}", run.out);
+        assert!(run.wrote(MarkKind::Abandoned), "{:?}", run.out);
         assert!(run.out.contains(&Action::Withdraw));
         // A caller that is gone gets no answer.
         assert_eq!(run.answers().is_some(), event != Event::Dropped);
@@ -120,7 +120,7 @@ fn an_order_that_is_seen_after_all_is_an_alert() {
     run.observe(OrderState::Filled);
     let rejected = Settlement::Rejected(Via::Reply);
     assert!(run.alerts(Alert::Contradiction(rejected)));
-    assert!(run.wrote(Mark::Confirmed));
+    assert!(run.wrote(MarkKind::Confirmed));
     assert_eq!(run.intent.state(), IntentState::Confirmed);
     assert_eq!(run.answers(), None, "the caller has its answer");
 }
@@ -151,17 +151,17 @@ fn two_orders_of_one_id_are_an_alert() {
 fn a_start_looks_up_what_is_not_settled() {
     let rules = Rules::builder(Duplicates::ReturnFirst).build().unwrap();
     for (mark, state) in [
-        (Mark::Intended, IntentState::InDoubt),
-        (Mark::Sent, IntentState::InDoubt),
-        (Mark::Resent, IntentState::InDoubt),
-        (Mark::Exhausted, IntentState::InDoubt),
-        (Mark::Confirmed, IntentState::Confirmed),
-        (Mark::Rejected, IntentState::Rejected),
-        (Mark::Absent, IntentState::Absent),
-        (Mark::Abandoned, IntentState::Abandoned),
+        (MarkKind::Intended, IntentState::InDoubt),
+        (MarkKind::Sent, IntentState::InDoubt),
+        (MarkKind::Resent, IntentState::InDoubt),
+        (MarkKind::Exhausted, IntentState::InDoubt),
+        (MarkKind::Confirmed, IntentState::Confirmed),
+        (MarkKind::Rejected, IntentState::Rejected),
+        (MarkKind::Absent, IntentState::Absent),
+        (MarkKind::Abandoned, IntentState::Abandoned),
     ] {
         let now = Duration::from_secs(7);
-        let intent = Intent::restore(&rules, mark, 1, now, &mut Vec::new());
+        let intent = Lifecycle::restore(&rules, mark, 1, now, &mut Vec::new());
         assert_eq!(intent.state(), state);
         let due = (state == IntentState::InDoubt).then_some(now);
         assert_eq!(
@@ -199,7 +199,7 @@ fn a_reply_to_a_copy_that_did_not_ask_is_an_alert_and_no_loss() {
         OrderState::Filled,
     ))));
     assert!(run.alerts(Alert::UnexpectedDeparture));
-    assert!(run.wrote(Mark::Sent));
+    assert!(run.wrote(MarkKind::Sent));
     assert!(run.answers_with(Settlement::Confirmed(Via::Reply, OrderState::Filled)));
     assert_ne!(run.answers(), Some(Answer::Unknown));
 }

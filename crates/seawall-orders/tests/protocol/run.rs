@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use seawall_orders::protocol::{
-    Action, Alert, Answer, Duplicates, Event, Intent, LookUp, Mark, Notice, OrderState, Query,
-    Reply, Report, Rules, RulesBuilder, Settlement,
+    Action, Alert, Answer, Duplicates, Event, Lifecycle, LookUp, MarkKind, Notice, OrderState,
+    Query, Reply, Report, Rules, RulesBuilder, Settlement,
 };
 
 pub(crate) struct Run {
-    pub(crate) intent: Intent,
+    pub(crate) intent: Lifecycle,
     pub(crate) rules: Rules,
     pub(crate) now: Duration,
     pub(crate) out: Vec<Action>,
@@ -25,7 +25,7 @@ pub(crate) fn rules(duplicates: Duplicates) -> RulesBuilder {
 impl Run {
     pub(crate) fn new(rules: RulesBuilder, deadline: Option<u64>) -> Self {
         let mut out = Vec::new();
-        let intent = Intent::new(deadline.map(Duration::from_secs), &mut out);
+        let intent = Lifecycle::new(deadline.map(Duration::from_secs), &mut out);
         let rules = rules.build().expect("these rules are accepted");
         let now = Duration::ZERO;
         Self {
@@ -91,7 +91,7 @@ impl Run {
             while self.query().is_some() {
                 self.look_up(found);
             }
-            if self.wrote(Mark::Resent) {
+            if self.wrote(MarkKind::Resent) {
                 return;
             }
         }
@@ -101,7 +101,7 @@ impl Run {
         self.feed(Event::Evidence(Report::of(state)));
     }
 
-    pub(crate) fn wrote(&self, wanted: Mark) -> bool {
+    pub(crate) fn wrote(&self, wanted: MarkKind) -> bool {
         self.out
             .iter()
             .any(|act| matches!(act, Action::Write { mark, .. } if *mark == wanted))

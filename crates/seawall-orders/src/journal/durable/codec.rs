@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::Operation;
 use crate::journal::entry::{Entry, KEPT_STEPS, Step, Steps};
-use crate::journal::intent::{Intent, Kind, Millis};
+use crate::journal::intent::{Intent, Millis};
 use crate::journal::{SavedRequest, State};
 
 const RECORD: u8 = 1;
@@ -86,11 +87,11 @@ fn state_code(state: State) -> u8 {
     }
 }
 
-fn kind_code(kind: Kind) -> u8 {
+fn kind_code(kind: Operation) -> u8 {
     match kind {
-        Kind::Create => 0,
-        Kind::Replace => 1,
-        Kind::Cancel => 2,
+        Operation::Create => 0,
+        Operation::Replace => 1,
+        Operation::Cancel => 2,
     }
 }
 
@@ -119,9 +120,9 @@ impl<'a> Rest<'a> {
             .find(|state| state_code(*state) == code)
     }
 
-    fn kind(&mut self) -> Option<Kind> {
+    fn kind(&mut self) -> Option<Operation> {
         let [code] = self.take()?;
-        [Kind::Create, Kind::Replace, Kind::Cancel]
+        [Operation::Create, Operation::Replace, Operation::Cancel]
             .into_iter()
             .find(|kind| kind_code(*kind) == code)
     }
@@ -198,13 +199,14 @@ mod tests {
     use std::time::SystemTime;
 
     use super::{decode, encode};
-    use crate::journal::{Entry, Intent, Kind, Mark, SavedRequest};
+    use crate::Operation;
+    use crate::journal::{Entry, Intent, Mark, SavedRequest};
 
     fn entry(resends: u32) -> Entry {
         let request = SavedRequest::new("POST", "/orders")
             .header("x", b"y")
             .body("{}");
-        let intent = Intent::new("id", Kind::Replace, SystemTime::now())
+        let intent = Intent::new("id", Operation::Replace, SystemTime::now())
             .account("broker/account")
             .run("run")
             .request(request)

@@ -14,7 +14,7 @@ use crate::journal::{Entry, Filter, JournalError, Mark, Page, State};
 const MAX_BATCH: usize = 4096;
 
 /// One operation on the tables.
-pub(super) enum Operation {
+pub(super) enum Job {
     Append { intent: Intent, sent: bool },
     Mark { id: Arc<str>, mark: Mark },
     Entry { id: Arc<str> },
@@ -36,7 +36,7 @@ pub(super) type Reply = oneshot::Sender<Result<Value, JournalError>>;
 /// What the writer is asked for.
 pub(super) enum Command {
     /// One operation, together with its neighbours.
-    Run(Box<Operation>, Reply),
+    Run(Box<Job>, Reply),
     /// Give space back.
     Compact(oneshot::Sender<Result<bool, JournalError>>),
     /// Finish what was handed over before, close the file, accept nothing more.

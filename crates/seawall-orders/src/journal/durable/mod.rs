@@ -3,7 +3,8 @@
 //! ```
 //! use std::time::SystemTime;
 //! use seawall_orders::journal::durable::{DurableConfig, DurableJournal};
-//! use seawall_orders::journal::{Filter, Intent, Journal, Kind};
+//! use seawall_orders::Operation;
+//! use seawall_orders::journal::{Filter, Intent, Journal};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,7 +12,7 @@
 //! # std::fs::create_dir_all(&folder)?;
 //! let path = folder.join("orders.journal");
 //! let journal = DurableJournal::open(&path, DurableConfig::default()).await?;
-//! let intent = Intent::new("desk-1", Kind::Create, SystemTime::now());
+//! let intent = Intent::new("desk-1", Operation::Create, SystemTime::now());
 //! journal.append_sent(intent).await?; // on the disk: now the request may leave
 //! # journal.close().await?;
 //! // ... a crash, and a new process: what is open is looked up before new orders pass ...
@@ -89,7 +90,7 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use self::command::{Command, Operation, Queue, Value};
+use self::command::{Command, Job, Queue, Value};
 use self::store::Store;
 use self::writer::Writer;
 use super::intent::Millis;
@@ -208,11 +209,7 @@ impl DurableJournal {
     }
 
     /// Hands an operation over; `expect` takes its kind of value, which the writer answers.
-    fn run<T: Send + 'static>(
-        &self,
-        operation: Operation,
-        expect: fn(Value) -> Option<T>,
-    ) -> Answer<T> {
+    fn run<T: Send + 'static>(&self, operation: Job, expect: fn(Value) -> Option<T>) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Run(Box::new(operation), reply);
         match self.0.queue.push(command, self.0.max_pending) {
@@ -227,7 +224,7 @@ impl DurableJournal {
         if let Err(error) = intent.check() {
             return Answer::ready(Err(error.into()));
         }
-        self.run(Operation::Append { intent, sent }, |value| match value {
+        self.run(Job::Append { intent, sent }, |value| match value {
             Value::Seq(seq) => Some(seq),
             _ => None,
         })
@@ -252,7 +249,7 @@ impl Journal for DurableJournal {
 
     fn mark(&self, id: &str, mark: Mark) -> Answer<State> {
         let id = id.into();
-        self.run(Operation::Mark { id, mark }, |value| match value {
+        self.run(Job::Mark { id, mark }, |value| match value {
             Value::State(state) => Some(state),
             _ => None,
         })
@@ -260,7 +257,7 @@ impl Journal for DurableJournal {
 
     fn entry(&self, id: &str) -> Answer<Option<Entry>> {
         let id = id.into();
-        self.run(Operation::Entry { id }, |value| match value {
+        self.run(Job::Entry { id }, |value| match value {
             Value::Entry(entry) => Some(entry.map(|entry| *entry)),
             _ => None,
         })
@@ -268,7 +265,7 @@ impl Journal for DurableJournal {
 
     fn list(&self, filter: &Filter) -> Answer<Page> {
         let filter = filter.clone();
-        self.run(Operation::List { filter }, |value| match value {
+        self.run(Job::List { filter }, |value| match value {
             Value::Page(page) => Some(page),
             _ => None,
         })
@@ -276,7 +273,7 @@ impl Journal for DurableJournal {
 
     fn prune(&self, before: SystemTime) -> Answer<u64> {
         let before = Millis::of(before);
-        let prune = Operation::Prune { before, all: true };
+        let prune = Job::Prune { before, all: true };
         self.run(prune, |value| match value {
             Value::Count(count) => Some(count),
             _ => None,

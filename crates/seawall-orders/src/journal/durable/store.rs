@@ -12,7 +12,7 @@ use redb::{
 };
 
 use super::codec::{decode, encode};
-use super::command::{Operation, Value};
+use super::command::{Job, Value};
 use super::frame::{Behind, Frame};
 use crate::journal::entry::Entry;
 use crate::journal::filter::MAX_SCAN;
@@ -139,7 +139,7 @@ impl Store {
     /// Whether any of them took effect is not known, and the store is to be opened again.
     pub(super) fn run<'a>(
         &mut self,
-        operations: impl Iterator<Item = &'a Operation>,
+        operations: impl Iterator<Item = &'a Job>,
     ) -> Result<Answers, JournalError> {
         let (database, frame, index) = (&self.database, &self.frame, &mut self.index);
         let (answers, written) = guarded(frame, || {
@@ -239,7 +239,7 @@ fn inspect(database: &Database) -> Result<Index, Failed> {
 fn transact<'a>(
     database: &Database,
     index: &mut Index,
-    operations: impl Iterator<Item = &'a Operation>,
+    operations: impl Iterator<Item = &'a Job>,
 ) -> Result<(Answers, bool), Failed> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate);
@@ -283,17 +283,17 @@ impl<'a> Tables<'a> {
     fn apply(
         &mut self,
         index: &mut Index,
-        operation: &Operation,
+        operation: &Job,
     ) -> Result<Result<Value, JournalError>, Failed> {
         Ok(match operation {
-            Operation::Append { intent, sent } => self.append(index, intent, *sent)?,
-            Operation::Mark { id, mark } => self.mark(index, id, mark)?,
-            Operation::Entry { id } => Ok(Value::Entry(match index.ids.get(id) {
+            Job::Append { intent, sent } => self.append(index, intent, *sent)?,
+            Job::Mark { id, mark } => self.mark(index, id, mark)?,
+            Job::Entry { id } => Ok(Value::Entry(match index.ids.get(id) {
                 Some(seq) => Some(Box::new(self.read(index, *seq)?)),
                 None => None,
             })),
-            Operation::List { filter } => Ok(Value::Page(self.list(index, filter)?)),
-            Operation::Prune { before, all } => Ok(Value::Count(self.prune(index, *before, *all)?)),
+            Job::List { filter } => Ok(Value::Page(self.list(index, filter)?)),
+            Job::Prune { before, all } => Ok(Value::Count(self.prune(index, *before, *all)?)),
         })
     }
 

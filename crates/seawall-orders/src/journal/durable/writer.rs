@@ -8,7 +8,7 @@ use seawall_core::Clock;
 use tokio::sync::oneshot;
 
 use super::DurableConfig;
-use super::command::{Command, Operation, Queue, Reply};
+use super::command::{Command, Job, Queue, Reply};
 use super::frame::Frame;
 use super::store::Store;
 use crate::journal::JournalError;
@@ -84,7 +84,7 @@ impl Writer {
     }
 
     /// Does operations in one commit, then answers them.
-    fn commit(&mut self, operations: Vec<(Box<Operation>, Reply)>) {
+    fn commit(&mut self, operations: Vec<(Box<Job>, Reply)>) {
         if operations.is_empty() {
             return;
         }
@@ -161,7 +161,7 @@ impl Writer {
         let Some(before) = SystemTime::now().checked_sub(self.config.retention) else {
             return;
         };
-        let prune = Operation::Prune {
+        let prune = Job::Prune {
             before: Millis::of(before),
             all: false,
         };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Intent;
+use super::Lifecycle;
 use super::phase::{Cancel, Phase, Turn};
 use crate::protocol::action::{Action, Alert, CancelStep, NotExecuted, Settlement, Via};
 use crate::protocol::event::{CancelReply, OrderState, Report};
 
-impl Intent {
+impl Lifecycle {
     fn is_live(&self) -> bool {
         match (self.seen, self.phase) {
             (Some(report), _) => report.state.is_live(),

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::Intent;
+use super::Lifecycle;
 use super::phase::{Doubt, Next, Phase, Running, Turn};
-use crate::protocol::action::{Action, Alert, Answer, Mark, NotExecuted, Notice, Settlement, Via};
+use crate::protocol::action::{
+    Action, Alert, Answer, MarkKind, NotExecuted, Notice, Settlement, Via,
+};
 use crate::protocol::event::{DoubtCause, LookUp, Report};
 
-impl Intent {
+impl Lifecycle {
     /// The last copy can exist, and its call is over.
     pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, cause: DoubtCause) {
         self.leave_stack(turn);
@@ -48,10 +50,10 @@ impl Intent {
     fn resend(&mut self, turn: &mut Turn<'_>) {
         self.resends += 1;
         self.phase = Phase::Writing;
-        self.marked = Mark::Resent;
+        self.marked = MarkKind::Resent;
         // Durable, so that a later process knows how many copies there are.
         turn.act(Action::Write {
-            mark: Mark::Resent,
+            mark: MarkKind::Resent,
             durable: true,
         });
         turn.act(Action::Notify(Notice::Resend(self.copies + 1)));
@@ -155,7 +157,7 @@ impl Intent {
 
     fn exhausted(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Exhausted;
-        self.write(turn, Mark::Exhausted);
+        self.write(turn, MarkKind::Exhausted);
         turn.alert(Alert::Exhausted);
         self.answer(turn, Answer::Unknown);
     }

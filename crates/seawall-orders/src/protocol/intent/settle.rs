@@ -1,11 +1,13 @@
 //! What is learned of an order, and how an intent ends by it.
 
-use super::Intent;
+use super::Lifecycle;
 use super::phase::{Phase, Turn};
-use crate::protocol::action::{Action, Alert, Answer, Mark, NotExecuted, Notice, Settlement, Via};
+use crate::protocol::action::{
+    Action, Alert, Answer, MarkKind, NotExecuted, Notice, Settlement, Via,
+};
 use crate::protocol::event::{OrderState, Report};
 
-impl Intent {
+impl Lifecycle {
     /// A report of the order, from anywhere.
     pub(super) fn observe(&mut self, turn: &mut Turn<'_>, via: Via, report: Report) {
         if !report.state.is_accepted() {
@@ -70,7 +72,7 @@ impl Intent {
         self.leave_stack(turn);
         self.phase = Phase::Settled(settlement);
         let mark = match settlement {
-            Settlement::Absent(_) if self.copies == 0 => Mark::Abandoned,
+            Settlement::Absent(_) if self.copies == 0 => MarkKind::Abandoned,
             _ => settlement.mark(),
         };
         // Not durable: without it the intent is looked up again, and ends alike.

@@ -4,11 +4,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::disk::Disk;
 use super::{Known, assert_has, create, found, open, round};
+use crate::Operation;
 use crate::journal::durable::{DurableConfig, DurableJournal};
-use crate::journal::{Filter, Intent, Journal, JournalError, Kind};
+use crate::journal::{Filter, Intent, Journal, JournalError};
 
 fn intent(n: usize) -> Intent {
-    Intent::new(n.to_string(), Kind::Create, UNIX_EPOCH).hook(vec![b'.'; 1_000])
+    Intent::new(n.to_string(), Operation::Create, UNIX_EPOCH).hook(vec![b'.'; 1_000])
 }
 
 async fn journal(disk: &Disk, reopen: Duration) -> DurableJournal {

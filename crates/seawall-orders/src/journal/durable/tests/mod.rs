@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use self::disk::Disk;
-use super::command::{Operation, Value};
+use super::command::{Job, Value};
 use super::frame::Frame;
 use super::store::Store;
-use crate::journal::{Filter, Intent, JournalError, Kind, Mark, SavedRequest, State};
+use crate::Operation;
+use crate::journal::{Filter, Intent, JournalError, Mark, SavedRequest, State};
 
 const CACHE: usize = 1 << 20;
 
@@ -36,15 +37,15 @@ fn create(disk: &Disk) -> Store {
     open(disk).expect("opened")
 }
 
-fn append(id: &str) -> Operation {
+fn append(id: &str) -> Job {
     let request = SavedRequest::new("POST", "/v2/orders").body(vec![b'.'; 60]);
     let at = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
-    let intent = Intent::new(id, Kind::Create, at).request(request);
-    Operation::Append { intent, sent: true }
+    let intent = Intent::new(id, Operation::Create, at).request(request);
+    Job::Append { intent, sent: true }
 }
 
-fn confirm(id: &str) -> Operation {
-    Operation::Mark {
+fn confirm(id: &str) -> Job {
+    Job::Mark {
         id: id.into(),
         mark: Mark::confirmed(UNIX_EPOCH, "broker", ""),
     }
@@ -78,7 +79,7 @@ fn found(store: &mut Store) -> Known {
     let mut found = Known::new();
     let mut filter = Filter::all();
     loop {
-        let list = Operation::List {
+        let list = Job::List {
             filter: filter.clone(),
         };
         let mut answers = store.run(std::iter::once(&list)).expect("read");

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use http::{Extensions, Request};
 use seawall_core::{PrepareDeparture, Rejectable, Rejection};
 
-/// Notes the departure of every attempt, for the layers that estimate tokens and that limit what is
-/// spent; a hook for `HttpStack::on_departure` and [`DepartureLayer`](seawall_core::DepartureLayer).
+/// Notes the departure of every attempt, for layers outside of a stack; a hook for
+/// `HttpStack::on_departure` and [`DepartureLayer`](seawall_core::DepartureLayer).
 ///
-/// These layers are outside of a stack, and see neither when a call leaves its queues nor how often
-/// it is tried. With this hook [`EstimateLayer`](crate::estimate::EstimateLayer) knows which calls
-/// are in flight, and [`SpendLayer`](crate::spend::SpendLayer) reserves again for each further attempt,
-/// or rejects it. A hook of your own calls it:
+/// Such layers see neither when a call leaves its queues nor how often it is tried. With this hook the
+/// layers of `seawall-ai` know which calls are in flight and reserve again for each further attempt, and
+/// the layer of `seawall-orders` lets each order leave once. A hook of your own calls it:
 ///
 /// ```
 /// use http::{HeaderValue, Request};
-/// use seawall_ai::NoteDeparture;
+/// use seawall_http::NoteDeparture;
 /// use seawall_core::{DepartureLayer, PrepareDeparture, Rejectable};
 ///
 /// fn sign<B, E: Rejectable>(request: &mut Request<B>) -> Result<(), E> {
@@ -41,15 +40,19 @@ impl<B, E: Rejectable> PrepareDeparture<Request<B>, E> for NoteDeparture {
     }
 }
 
-/// What wants to know of the departures of one call.
-pub(crate) trait WatchDeparture: Send + Sync {
-    /// An attempt is about to depart.
+/// What wants to know of the departures of one call; see [`Departures::watch`].
+pub trait WatchDeparture: Send + Sync {
+    /// An attempt is about to depart. Runs synchronously, so it must not block.
+    ///
+    /// # Errors
+    ///
+    /// The attempt must not leave: it is the result of the attempt.
     fn departs(&self) -> Result<(), Rejection>;
 }
 
 /// The watchers of a call, in the extensions of its request; the innermost comes first.
 #[derive(Clone)]
-pub(crate) struct Departures(Arc<Watched>);
+pub struct Departures(Arc<Watched>);
 
 struct Watched {
     watcher: Arc<dyn WatchDeparture>,
@@ -57,8 +60,8 @@ struct Watched {
 }
 
 impl Departures {
-    /// Adds a watcher to the requests that have these extensions.
-    pub(crate) fn watch(extensions: &mut Extensions, watcher: Arc<dyn WatchDeparture>) {
+    /// Adds a watcher to the requests that have these extensions: [`NoteDeparture`] asks it.
+    pub fn watch(extensions: &mut Extensions, watcher: Arc<dyn WatchDeparture>) {
         let outer = extensions.remove::<Self>();
         extensions.insert(Self(Arc::new(Watched { watcher, outer })));
     }

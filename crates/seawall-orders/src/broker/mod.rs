@@ -1,0 +1,91 @@
+//! What order safety has to know of a broker: how its requests name orders, what its responses mean,
+//! and how an order is looked up.
+//!
+//! [`Broker`] is the trait. Implementations do no I/O: they read requests and responses, and make the
+//! requests of look-ups and cancels, which the layer sends through the stack below it.
+
+mod order;
+mod reply;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri};
+
+use crate::protocol::{Operation, Query, Rules};
+
+pub use order::{InvalidOrder, OrderRequest, SavedOrder, Target};
+pub use reply::{BrokerPosition, FoundOrder, Listed, LookedUp, OrderReply};
+
+/// What order safety has to know of a broker.
+///
+/// Requests that an implementation makes have a path and a query, no host and no credentials: the layer
+/// adds the host of the order and the credentials of its request or of its own hook.
+pub trait Broker: fmt::Debug + Send + Sync {
+    /// The name of the broker, as it is written to the journal with each intent.
+    fn name(&self) -> &str;
+
+    /// What a request does to orders, by its method and path; `None` for reads and all else, which
+    /// pass as they are. Asked for every request, so it must be cheap.
+    fn operation(&self, method: &Method, uri: &Uri) -> Option<Operation>;
+
+    /// Reads an order from a request for which [`operation`](Self::operation) is known.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrder`] for a body that cannot be read, and for a client order id that breaks the
+    /// broker's rules. Nothing is sent then.
+    fn read(
+        &self,
+        operation: Operation,
+        request: &Request<Bytes>,
+    ) -> Result<OrderRequest, InvalidOrder>;
+
+    /// A new client order id by the broker's rules; no two of them are alike, whatever process makes
+    /// them.
+    fn new_id(&self) -> String;
+
+    /// Writes a client order id into a request that has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn write_id(&self, request: &mut Request<Bytes>, id: &str) -> Result<(), InvalidOrder>;
+
+    /// What may be done about a request whose outcome is unknown. `None`: repeating it is safe, so
+    /// that it is not journalled. Creates always have rules.
+    fn rules(&self, operation: Operation) -> Option<&Rules>;
+
+    /// What a complete response to an order request means.
+    fn reply(&self, operation: Operation, response: &Response<Bytes>) -> OrderReply;
+
+    /// The request of one query of a look-up; `None` where the broker has no such query, which counts
+    /// as one that failed.
+    fn query(&self, query: Query, order: &SavedOrder<'_>) -> Option<Request<Bytes>>;
+
+    /// What the response of a query says of an order.
+    fn looked_up(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> LookedUp;
+
+    /// The request that cancels an order; `None` where the broker needs its own id for that, and it
+    /// is not known.
+    fn cancel(&self, order: &SavedOrder<'_>) -> Option<Request<Bytes>>;
+
+    /// The request that lists all orders of a query without an id: open ones, closed ones, fills.
+    /// `account` is what the broker has in the paths of an account, from a request or from the
+    /// settings. `None` where there is no such list.
+    fn list(&self, query: Query, account: Option<&str>) -> Option<Request<Bytes>>;
+
+    /// What a response lists.
+    fn listed(&self, query: Query, response: &Response<Bytes>) -> Listed<FoundOrder>;
+
+    /// The request that lists positions.
+    fn positions(&self, account: Option<&str>) -> Option<Request<Bytes>>;
+
+    /// What a response lists.
+    fn listed_positions(&self, response: &Response<Bytes>) -> Listed<BrokerPosition>;
+}
