@@ -128,7 +128,9 @@ pub use compare::{
 };
 pub use decimal::{Decimal, InvalidDecimal};
 pub use event::{CancelReply, DoubtCause, Event, LookUp, OrderState, Reply, Report, Verdict};
-pub use guards::{Admitted, Caps, CapsBuilder, GuardRejection, GuardedOrder, Guards, Side};
+pub use guards::{
+    Admitted, Caps, CapsBuilder, GuardRejection, GuardUse, GuardedOrder, Guards, Side, SymbolUse,
+};
 pub use intent::{IntentState, Lifecycle};
 pub use modes::{
     Conditions, ModeCause, ModeChange, ModePolicy, ModePolicyBuilder, ModeRejection, ModeRequest,

@@ -56,6 +56,40 @@ impl std::ops::Sub for Decimal {
     }
 }
 
+/// Rounded to 18 places towards zero.
+impl std::ops::Mul for Decimal {
+    type Output = Self;
+
+    fn mul(self, other: Self) -> Self {
+        let one = ONE.unsigned_abs();
+        let [a, b] = [self, other].map(|of| of.0.unsigned_abs());
+        let (whole_a, part_a) = (a / one, a % one);
+        let (whole_b, part_b) = (b / one, b % one);
+        // Only the product of the whole parts can be too large: a part is below 10^18, and a whole
+        // below 1.71 * 10^20.
+        let product = whole_a
+            .saturating_mul(whole_b)
+            .saturating_mul(one)
+            .saturating_add(whole_a * part_b)
+            .saturating_add(part_a * whole_b)
+            .saturating_add(part_a * part_b / one);
+        let product = i128::try_from(product).unwrap_or(i128::MAX);
+        Self(if (self.0 < 0) == (other.0 < 0) {
+            product
+        } else {
+            -product
+        })
+    }
+}
+
+#[cfg(feature = "serde")]
+/// As its text, so that nothing is rounded.
+impl serde::Serialize for Decimal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A text that is no [`Decimal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidDecimal(String);

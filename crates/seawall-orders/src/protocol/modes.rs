@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use seawall_core::{InvalidConfig, getters, setters, state_words};
+use seawall_core::{EventKind, InvalidConfig, getters, setters, state_words};
 
 state_words! {
     /// Which requests pass. In every mode cancels and queries do.
@@ -70,15 +70,25 @@ state_words! {
 
 /// What the mode depends on, at one moment. Nothing is wrong by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Conditions {
-    circuit_open: bool,
-    limits_spent: bool,
-    in_doubt: u32,
-    exhausted: u32,
-    starting: u32,
-    journal_failed: bool,
-    kill_switch: bool,
-    manual: Option<TradingMode>,
+    /// Whether the circuit of the broker is open.
+    pub circuit_open: bool,
+    /// Whether a limit or quota is spent.
+    pub limits_spent: bool,
+    /// How many intents are in doubt.
+    pub in_doubt: u32,
+    /// How many intents are exhausted.
+    pub exhausted: u32,
+    /// How many intents of an earlier process are in doubt.
+    pub starting: u32,
+    /// Whether the last write to the journal failed.
+    pub journal_failed: bool,
+    /// Whether the kill switch is engaged.
+    pub kill_switch: bool,
+    /// The mode that a person wants at least.
+    pub manual: Option<TradingMode>,
 }
 
 impl Conditions {
@@ -125,6 +135,7 @@ impl Conditions {
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ModePolicy {
     on_circuit_open: TradingMode,
     on_limits_spent: TradingMode,
@@ -213,6 +224,13 @@ impl ModePolicy {
     }
 }
 
+impl Default for ModePolicy {
+    /// The defaults of [`builder`](Self::builder).
+    fn default() -> Self {
+        Self::builder().policy
+    }
+}
+
 /// Makes a [`ModePolicy`].
 #[derive(Clone, Copy, Debug)]
 pub struct ModePolicyBuilder {
@@ -274,6 +292,16 @@ pub struct ModeChange {
     pub cause: ModeCause,
 }
 
+impl From<ModeChange> for EventKind {
+    fn from(change: ModeChange) -> Self {
+        Self::Transition {
+            from: change.from.as_str(),
+            to: change.to.as_str(),
+            reason: change.cause.as_str(),
+        }
+    }
+}
+
 /// The mode, by a [`ModePolicy`]. It gets worse at once, and better after clean queries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TradingModes {
@@ -303,6 +331,32 @@ impl TradingModes {
         pub const fn mode -> TradingMode;
         /// Why it is so; of a mode that is about to end, why it began.
         pub const fn cause -> ModeCause;
+        /// The policy.
+        pub const fn policy -> ModePolicy;
+    }
+
+    /// The mode that the conditions ask for. Where it is better than the mode, clean queries are missing.
+    pub const fn target(&self) -> TradingMode {
+        self.target.0
+    }
+
+    /// Whether queries have to succeed before the mode gets better.
+    pub const fn is_validating(&self) -> bool {
+        self.target.0.severity() < self.mode.severity()
+    }
+
+    /// Takes another policy. What was validated so far counts.
+    pub fn set_policy(&mut self, policy: ModePolicy, now: Conditions) -> Option<ModeChange> {
+        self.policy = policy;
+        self.update(now)
+    }
+
+    /// Takes the mode that the conditions ask for, without clean queries.
+    pub fn reset(&mut self, now: Conditions) -> Option<ModeChange> {
+        let (from, fresh) = (self.mode, Self::new(self.policy, now));
+        let (to, cause) = (fresh.mode, fresh.cause);
+        *self = fresh;
+        (from != to).then_some(ModeChange { from, to, cause })
     }
 
     /// Takes new conditions.
@@ -329,11 +383,10 @@ impl TradingModes {
     fn apply(&mut self) -> Option<ModeChange> {
         let (to, cause) = self.target;
         let (from, wanted) = (self.mode, to.severity());
-        if wanted >= from.severity() {
-            self.clean = 0;
-        } else if self.clean < self.policy.clean_queries {
+        if wanted < from.severity() && self.clean < self.policy.clean_queries {
             return None;
         }
+        self.clean = 0;
         self.mode = to;
         self.cause = cause;
         (from != to).then_some(ModeChange { from, to, cause })

@@ -53,3 +53,27 @@ proptest! {
         prop_assert_eq!(x.to_string().parse::<Decimal>().unwrap(), x);
     }
 }
+
+#[test]
+fn products_are_exact_or_saturate() {
+    let of = |text: &str| text.parse::<Decimal>().unwrap();
+    for (a, b, product) in [
+        ("100", "281.25", "28125"),
+        ("0.00250000", "64000.5", "160.00125"),
+        ("-3", "0.1", "-0.3"),
+        ("-3", "-0.1", "0.3"),
+        ("0.000000000000000001", "0.5", "0"),
+        ("-0.000000000000000001", "0.5", "0"),
+        (
+            "13043817825.332782",
+            "13043817825.332782",
+            "170141183460469226191.989043859524",
+        ),
+    ] {
+        assert_eq!(of(a) * of(b), of(product), "{a} * {b}");
+        assert_eq!(of(b) * of(a), of(product), "{b} * {a}");
+    }
+    let most = of("170141183460469231731");
+    assert!(most * most > most && most * most == most * of("2"));
+    assert!(most * of("-2") < of("-170141183460469231731"));
+}

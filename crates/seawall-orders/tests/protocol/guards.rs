@@ -13,9 +13,9 @@ fn guards(caps: CapsBuilder) -> Guards {
 
 fn order(symbol: &str, notional: u32) -> GuardedOrder<'_> {
     GuardedOrder {
-        symbol,
-        side: Side::Buy,
-        quantity: Decimal::from(1),
+        symbol: Some(symbol),
+        side: Some(Side::Buy),
+        quantity: Some(Decimal::from(1)),
         notional: Some(Decimal::from(notional)),
         intended_again: false,
     }
@@ -26,33 +26,19 @@ const fn at(seconds: u64) -> Duration {
 }
 
 #[test]
-fn the_kill_switch_lets_nothing_pass() {
-    let mut guards = guards(Caps::builder());
-    assert!(guards.set_kill_switch(true));
-    assert!(!guards.set_kill_switch(true), "no change, nothing to write");
-    let rejected = guards.admit(at(0), 0, order("AAPL", 1)).unwrap_err();
-    assert_eq!(
-        rejected.to_string(),
-        "the kill switch is engaged; nothing was sent"
-    );
-    assert!(guards.set_kill_switch(false));
-    assert!(guards.admit(at(0), 0, order("AAPL", 1)).is_ok());
-}
-
-#[test]
 fn a_day_has_its_caps_and_begins_again() {
     let mut guards = guards(Caps::builder().orders_per_day(3).symbol_per_day(2));
     assert!(guards.admit(at(0), 7, order("AAPL", 1)).is_ok());
     assert!(guards.admit(at(1), 7, order("AAPL", 1)).is_ok());
     let rejected = guards.admit(at(2), 7, order("AAPL", 1)).unwrap_err();
-    assert_eq!(rejected, GuardRejection::SymbolPerDay);
+    assert_eq!(rejected, GuardRejection::SymbolPerDay { cap: 2 });
     assert!(guards.admit(at(3), 7, order("MSFT", 1)).is_ok());
     let rejected = guards.admit(at(4), 7, order("TSLA", 1)).unwrap_err();
-    assert_eq!(rejected, GuardRejection::OrdersPerDay);
+    assert_eq!(rejected, GuardRejection::OrdersPerDay { cap: 3 });
     // A clock that goes back does not give a day again.
     assert_eq!(
         guards.admit(at(5), 6, order("TSLA", 1)),
-        Err(GuardRejection::OrdersPerDay)
+        Err(GuardRejection::OrdersPerDay { cap: 3 })
     );
     assert!(guards.admit(at(6), 8, order("AAPL", 1)).is_ok());
 }
@@ -64,12 +50,17 @@ fn values_have_their_caps() {
         .notional_per_order(per_order)
         .notional_per_day(Decimal::from(150));
     let mut guards = guards(caps);
-    let much = Decimal::from(101);
     let rejected = guards.admit(at(0), 0, order("AAPL", 101)).unwrap_err();
-    assert_eq!(rejected, GuardRejection::NotionalPerOrder(much));
+    assert_eq!(
+        rejected.to_string(),
+        "the order is worth 101 of at most 100; nothing was sent"
+    );
     let admitted = guards.admit(at(0), 0, order("AAPL", 100)).unwrap();
     let rejected = guards.admit(at(0), 0, order("AAPL", 51)).unwrap_err();
-    assert_eq!(rejected, GuardRejection::NotionalPerDay(Decimal::from(151)));
+    assert_eq!(
+        rejected.to_string(),
+        "the orders of the day would be worth 151 of at most 150; nothing was sent"
+    );
     // What was certainly not executed is given back.
     guards.give_back(&admitted);
     assert!(guards.admit(at(0), 0, order("AAPL", 51)).is_ok());
@@ -88,14 +79,14 @@ fn values_have_their_caps() {
 fn an_order_twice_is_a_mistake_unless_it_is_intended() {
     let mut guards = guards(Caps::builder().duplicate_within(at(10)));
     assert!(guards.admit(at(0), 0, order("AAPL", 1)).is_ok());
-    let age = at(4);
+    let (within, age) = (at(10), at(4));
     assert_eq!(
         guards.admit(at(4), 0, order("AAPL", 1)),
-        Err(GuardRejection::Duplicate { age })
+        Err(GuardRejection::Duplicate { within, age })
     );
     assert!(guards.admit(at(4), 0, order("MSFT", 1)).is_ok());
     let sell = GuardedOrder {
-        side: Side::Sell,
+        side: Some(Side::Sell),
         ..order("AAPL", 1)
     };
     assert!(guards.admit(at(4), 0, sell).is_ok());
@@ -122,24 +113,24 @@ fn a_new_day_does_not_forget_the_orders_before() {
     );
     assert!(guards.admit(at(0), 1, order("AAPL", 1)).is_ok());
     let sell = GuardedOrder {
-        side: Side::Sell,
+        side: Some(Side::Sell),
         ..order("AAPL", 1)
     };
-    let after = at(59);
+    let (cap, after) = (1, at(59));
     let rejected = guards.admit(at(1), 2, sell).unwrap_err();
-    assert_eq!(rejected, GuardRejection::SymbolPerMinute { after });
+    assert_eq!(rejected, GuardRejection::SymbolPerMinute { cap, after });
     let rejected = guards.admit(at(1), 2, order("AAPL", 1)).unwrap_err();
-    assert_eq!(rejected, GuardRejection::SymbolPerMinute { after });
+    assert_eq!(rejected, GuardRejection::SymbolPerMinute { cap, after });
     assert!(guards.admit(at(60), 2, order("AAPL", 1)).is_ok());
 }
 
 #[test]
 fn orders_of_an_earlier_process_count() {
     let mut guards = guards(Caps::builder().orders_per_day(1));
-    guards.count(at(0), 3, order("AAPL", 1));
+    guards.restore(at(10_000), at(5_000), 3, order("AAPL", 1));
     assert_eq!(
-        guards.admit(at(0), 3, order("AAPL", 1)),
-        Err(GuardRejection::OrdersPerDay)
+        guards.admit(at(10_000), 3, order("AAPL", 1)),
+        Err(GuardRejection::OrdersPerDay { cap: 1 })
     );
 }
 
@@ -179,10 +170,105 @@ proptest! {
             if admitted.is_ok() {
                 left.push((now, symbol));
             }
-            if let Err(GuardRejection::OrdersPerMinute { after }) = admitted {
+            if let Err(GuardRejection::OrdersPerMinute { cap, after }) = admitted {
                 let first = left.iter().find(|(time, _)| recent(*time)).unwrap().0;
+                prop_assert_eq!(cap, 5);
                 prop_assert_eq!(after, at(first + 60 - now));
             }
         }
     }
+}
+
+#[test]
+fn orders_of_a_clock_that_was_set_back_count_for_the_latest_day() {
+    let mut guards = guards(Caps::builder().orders_per_day(2));
+    assert!(guards.admit(at(0), 7, order("AAPL", 1)).is_ok());
+    assert!(guards.admit(at(1), 6, order("AAPL", 1)).is_ok());
+    let rejected = guards.admit(at(2), 6, order("AAPL", 1)).unwrap_err();
+    assert_eq!(rejected, GuardRejection::OrdersPerDay { cap: 2 });
+}
+
+#[test]
+fn caps_that_are_set_later_know_the_orders_before() {
+    let mut guards = guards(Caps::builder());
+    for second in 0..10 {
+        guards.admit(at(second), 1, order("AAPL", 1)).unwrap();
+    }
+    let caps = Caps::builder().orders_per_minute(4).symbol_per_day(11);
+    guards.set_caps(caps.build().unwrap());
+    // The seventh of ten has to become older than a minute.
+    let rejected = guards.admit(at(10), 1, order("AAPL", 1)).unwrap_err();
+    let after = at(56);
+    assert_eq!(rejected, GuardRejection::OrdersPerMinute { cap: 4, after });
+    assert!(guards.admit(at(66), 1, order("AAPL", 1)).is_ok());
+    let rejected = guards.admit(at(200), 1, order("AAPL", 1)).unwrap_err();
+    assert_eq!(rejected, GuardRejection::SymbolPerDay { cap: 11 });
+}
+
+#[test]
+fn the_last_order_that_stays_is_the_one_to_compare_with() {
+    let mut guards = guards(Caps::builder().duplicate_within(at(10)));
+    let intended = GuardedOrder {
+        intended_again: true,
+        ..order("AAPL", 1)
+    };
+    let first = guards.admit(at(0), 0, intended).unwrap();
+    let second = guards.admit(at(0), 0, intended).unwrap();
+    guards.give_back(&second);
+    assert!(guards.admit(at(1), 0, order("AAPL", 1)).is_err());
+    guards.give_back(&first);
+    assert!(guards.admit(at(1), 0, order("AAPL", 1)).is_ok());
+}
+
+#[test]
+fn orders_that_cannot_be_compared_are_not() {
+    let mut guards = guards(Caps::builder().duplicate_within(at(10)).symbol_per_day(1));
+    for unknown in [
+        GuardedOrder {
+            symbol: None,
+            ..order("", 1)
+        },
+        GuardedOrder {
+            symbol: Some(""),
+            ..order("", 1)
+        },
+        GuardedOrder {
+            side: None,
+            ..order("MSFT", 1)
+        },
+        GuardedOrder {
+            quantity: None,
+            ..order("TSLA", 1)
+        },
+    ] {
+        assert!(guards.admit(at(0), 0, unknown).is_ok(), "{unknown:?}");
+    }
+    assert_eq!(guards.used(at(0)).symbols, 2);
+}
+
+#[test]
+fn symbols_without_end_use_memory_with_an_end() {
+    let mut guards = guards(Caps::builder().symbol_per_day(2));
+    // Those that were not executed leave nothing.
+    for number in 0..10_000 {
+        let symbol = format!("X{number}");
+        let admitted = guards.admit(at(0), 1, order(&symbol, 1)).unwrap();
+        guards.give_back(&admitted);
+    }
+    assert!(guards.used(at(0)).symbols <= 64);
+    // Those that were are counted one by one, and then together.
+    let mut together = 0;
+    for number in 0..70_000 {
+        let symbol = format!("Y{number}");
+        together += usize::from(guards.admit(at(0), 1, order(&symbol, 1)).is_err());
+    }
+    let used = guards.used(at(0));
+    assert!(used.symbols <= 65_537, "{}", used.symbols);
+    assert!((4_000..5_000).contains(&together), "{together}");
+    assert_eq!((&*used.busiest[0].symbol, used.busiest[0].today), ("", 2));
+    // A known symbol has its own count, and another day begins without all of them.
+    assert!(guards.admit(at(1), 1, order("Y7", 1)).is_ok());
+    assert!(guards.admit(at(1), 1, order("Y7", 1)).is_err());
+    assert!(guards.admit(at(100), 2, order("Y69999", 1)).is_ok());
+    assert_eq!(guards.used(at(100)).symbols, 1);
 }

@@ -143,3 +143,38 @@ fn a_policy_that_contradicts_itself_is_an_error() {
         "`cancel_from` is 8, accepted is from 9, which is `reduce_from`"
     );
 }
+
+#[test]
+fn a_person_that_has_looked_need_not_wait_for_queries() {
+    let mut modes = modes(Conditions::default().circuit_open(true));
+    let fine = Conditions::default();
+    assert_eq!(modes.update(fine), None);
+    assert!(modes.is_validating());
+    assert_eq!(
+        (modes.mode(), modes.target()),
+        (TradingMode::CancelOnly, TradingMode::Normal)
+    );
+    let change = ModeChange {
+        from: TradingMode::CancelOnly,
+        to: TradingMode::Normal,
+        cause: ModeCause::Fine,
+    };
+    assert_eq!(modes.reset(fine), Some(change));
+    assert_eq!(modes.reset(fine), None);
+    assert!(!modes.is_validating());
+}
+
+#[test]
+fn another_policy_keeps_what_was_validated() {
+    let mut modes = modes(Conditions::default().circuit_open(true));
+    let fine = Conditions::default();
+    modes.update(fine);
+    modes.queried(true);
+    let fewer = ModePolicy::builder().clean_queries(1).build().unwrap();
+    let change = modes.set_policy(fewer, fine).unwrap();
+    assert_eq!(change.to, TradingMode::Normal);
+    let halts = ModePolicy::builder().on_circuit_open(TradingMode::Halted);
+    assert_eq!(modes.set_policy(halts.build().unwrap(), fine), None);
+    let change = modes.update(fine.circuit_open(true)).unwrap();
+    assert_eq!(change.to, TradingMode::Halted);
+}
