@@ -8,5 +8,6 @@ struct Readme;
 pub mod broker;
 pub mod journal;
 pub mod protocol;
+pub mod safety;
 
 pub use protocol::Operation;
