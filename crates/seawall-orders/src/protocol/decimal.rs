@@ -62,9 +62,10 @@ impl std::ops::Mul for Decimal {
 
     fn mul(self, other: Self) -> Self {
         let one = ONE.unsigned_abs();
-        let [a, b] = [self, other].map(|of| of.0.unsigned_abs());
-        let (whole_a, part_a) = (a / one, a % one);
-        let (whole_b, part_b) = (b / one, b % one);
+        let [(whole_a, part_a), (whole_b, part_b)] = [self, other].map(|of| {
+            let whole = of.0.unsigned_abs() / one;
+            (whole, of.0.unsigned_abs() - whole * one)
+        });
         // Only the product of the whole parts can be too large: a part is below 10^18, and a whole
         // below 1.71 * 10^20.
         let product = whole_a
@@ -72,7 +73,11 @@ impl std::ops::Mul for Decimal {
             .saturating_mul(one)
             .saturating_add(whole_a * part_b)
             .saturating_add(part_a * whole_b)
-            .saturating_add(part_a * part_b / one);
+            .saturating_add(match part_a * part_b {
+                // A division costs more than all else, and most quantities are whole numbers.
+                0 => 0,
+                parts => parts / one,
+            });
         let product = i128::try_from(product).unwrap_or(i128::MAX);
         Self(if (self.0 < 0) == (other.0 < 0) {
             product

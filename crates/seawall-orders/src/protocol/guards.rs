@@ -5,6 +5,7 @@ mod rejection;
 mod used;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,27 @@ struct Recent {
     number: u64,
 }
 
+/// When an order left.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Duration,
+    in_minute: bool,
+    day: u64,
+}
+
+/// The number of a recent order, and the one before it of the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Remembered {
+    number: u64,
+    before: Option<Recent>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    name: Arc<str>,
+    used: Used,
+}
+
 /// What was admitted, to give it back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Admitted {
@@ -69,11 +91,7 @@ pub struct Admitted {
     notional: Decimal,
     /// Where it was counted beside all orders.
     symbol: Option<Arc<str>>,
-    /// Under which key it is a recent order.
-    key: Option<Key>,
-    number: u64,
-    /// The one before it of the same key.
-    before: Option<Recent>,
+    recent: Option<(Key, Remembered)>,
 }
 
 /// What the orders of a symbol have used.
@@ -125,7 +143,7 @@ pub struct Guards {
     day: u64,
     number: u64,
     all: Used,
-    symbols: HashMap<Arc<str>, Used>,
+    symbols: HashMap<Arc<str>, Counted>,
     /// From how many entries on `symbols` is looked through for old ones.
     sweep_symbols_at: usize,
     notional_today: Decimal,
@@ -170,9 +188,26 @@ impl Guards {
         day: u64,
         order: GuardedOrder<'_>,
     ) -> Result<Admitted, GuardRejection> {
-        self.begin_day(day);
+        self.begin_day(now, day);
         self.check(now, order)?;
-        Ok(self.count(now, Duration::ZERO, self.day, order))
+        let symbol = match order.symbol() {
+            Some(symbol) => Some(self.check_symbol(now, symbol)?),
+            None => None,
+        };
+        let moment = Moment {
+            at: now,
+            in_minute: true,
+            day: self.day,
+        };
+        let within = self.caps.duplicate_within();
+        let recent = match within.and_then(|_| key(&order, symbol.as_ref())) {
+            Some(key) => {
+                let within = within.filter(|_| !order.intended_again);
+                Some(self.remember(key, now, now, within)?)
+            }
+            None => None,
+        };
+        Ok(self.count(now, moment, order, symbol, recent))
     }
 
     /// Counts an order that has left already, so long ago, on that day: one of an earlier process.
@@ -183,8 +218,20 @@ impl Guards {
         day: u64,
         order: GuardedOrder<'_>,
     ) -> Admitted {
-        self.begin_day(day);
-        self.count(now, age, day, order)
+        self.begin_day(now, day);
+        let moment = Moment {
+            at: now.saturating_sub(age),
+            in_minute: age < MINUTE,
+            day,
+        };
+        let symbol = order.symbol().map(|symbol| self.shared(symbol));
+        let within = self.caps.duplicate_within();
+        let key = within
+            .filter(|within| age < *within)
+            .and_then(|_| key(&order, symbol.as_ref()));
+        let recent = key.and_then(|key| self.remember(key, now, moment.at, None).ok());
+        let counted = moment.in_minute || day == self.day;
+        self.count(now, moment, order, symbol.filter(|_| counted), recent)
     }
 
     /// Takes back what was counted for an order that was certainly not executed.
@@ -196,13 +243,13 @@ impl Guards {
         }
         let symbol = admitted.symbol.as_ref();
         if let Some(symbol) = symbol.and_then(|symbol| self.symbols.get_mut(symbol)) {
-            symbol.give_back(admitted.at, is_today);
+            symbol.used.give_back(admitted.at, is_today);
         }
-        if let Some(key) = &admitted.key
+        if let Some((key, remembered)) = &admitted.recent
             && let Some(last) = self.recent.get_mut(key)
-            && last.number == admitted.number
+            && last.number == remembered.number
         {
-            match admitted.before {
+            match remembered.before {
                 Some(before) => *last = before,
                 None => drop(self.recent.remove(key)),
             }
@@ -211,13 +258,14 @@ impl Guards {
 
     /// What is used of the caps.
     pub fn used(&self, now: Duration) -> GuardUse {
-        let mut busiest: Vec<_> = self.symbols.iter().collect();
-        busiest.sort_by(|(a, used_a), (b, used_b)| {
-            used_b.today.cmp(&used_a.today).then_with(|| a.cmp(b))
+        let mut busiest: Vec<_> = self.symbols.values().collect();
+        busiest.sort_by(|a, b| {
+            let more = b.used.today.cmp(&a.used.today);
+            more.then_with(|| a.name.cmp(&b.name))
         });
         busiest.truncate(32);
-        let busiest = busiest.into_iter().map(|(symbol, used)| SymbolUse {
-            symbol: (**symbol).into(),
+        let busiest = busiest.into_iter().map(|Counted { name, used }| SymbolUse {
+            symbol: (**name).into(),
             minute: used.in_minute(now),
             today: used.today,
         });
@@ -234,15 +282,20 @@ impl Guards {
         }
     }
 
-    fn begin_day(&mut self, day: u64) {
+    fn begin_day(&mut self, now: Duration, day: u64) {
         if day <= self.day {
             return;
         }
         self.day = day;
         self.notional_today = Decimal::ZERO;
         self.all.today = 0;
-        self.symbols.values_mut().for_each(|used| used.today = 0);
-        self.sweep_symbols_at = 0;
+        self.symbols.values_mut().for_each(|of| of.used.today = 0);
+        self.sweep_symbols(now);
+    }
+
+    fn sweep_symbols(&mut self, now: Duration) {
+        self.symbols.retain(|_, of| !of.used.is_over(now));
+        self.sweep_symbols_at = (self.symbols.len() * 2).clamp(64, MAX_SYMBOLS - 1);
     }
 
     fn check(&mut self, now: Duration, order: GuardedOrder<'_>) -> Result<(), GuardRejection> {
@@ -263,93 +316,62 @@ impl Guards {
         if let Some(cap) = self.all.spent(caps.orders_per_day()) {
             return Err(GuardRejection::OrdersPerDay { cap });
         }
-        let Some(symbol) = order.symbol() else {
-            return Ok(());
-        };
-        let place = self.place(symbol);
-        if let Some(used) = self.symbols.get_mut(place) {
-            if let Some((cap, after)) = used.wait(now, caps.symbol_per_minute()) {
-                return Err(GuardRejection::SymbolPerMinute { cap, after });
-            }
-            if let Some(cap) = used.spent(caps.symbol_per_day()) {
-                return Err(GuardRejection::SymbolPerDay { cap });
-            }
-        }
-        if let Some(within) = caps.duplicate_within()
-            && let Some(key) = self.key(order).filter(|_| !order.intended_again)
-            && let Some(last) = self.recent.get(&key)
-        {
-            let age = now.saturating_sub(last.at);
-            if age < within {
-                return Err(GuardRejection::Duplicate { within, age });
-            }
-        }
         Ok(())
+    }
+
+    /// Where orders of a symbol are counted, if one more may leave.
+    fn check_symbol(&mut self, now: Duration, symbol: &str) -> Result<Arc<str>, GuardRejection> {
+        let (caps, place) = (self.caps, self.place(symbol));
+        let Some(Counted { name, used }) = self.symbols.get_mut(place) else {
+            return Ok(place.into());
+        };
+        if let Some((cap, after)) = used.wait(now, caps.symbol_per_minute()) {
+            return Err(GuardRejection::SymbolPerMinute { cap, after });
+        }
+        if let Some(cap) = used.spent(caps.symbol_per_day()) {
+            return Err(GuardRejection::SymbolPerDay { cap });
+        }
+        Ok(Arc::clone(name))
     }
 
     fn count(
         &mut self,
         now: Duration,
-        age: Duration,
-        day: u64,
+        moment: Moment,
         order: GuardedOrder<'_>,
+        symbol: Option<Arc<str>>,
+        recent: Option<(Key, Remembered)>,
     ) -> Admitted {
-        let at = now.saturating_sub(age);
-        let (in_minute, is_today) = (age < MINUTE, day == self.day);
+        let is_today = moment.day == self.day;
         let notional = order.notional.unwrap_or_default().abs();
-        self.all.count(at, in_minute, is_today);
+        self.all.count(moment.at, moment.in_minute, is_today);
         if is_today {
             self.notional_today = self.notional_today + notional;
         }
-        let counted = in_minute || is_today;
-        let symbol = order.symbol().filter(|_| counted);
-        let symbol = symbol.map(|symbol| self.count_symbol(symbol, now, at, [in_minute, is_today]));
-        self.number += 1;
-        let number = self.number;
-        let (mut key, mut before) = (None, None);
-        if self
-            .caps
-            .duplicate_within()
-            .is_some_and(|within| age < within)
-        {
-            key = self.key(order);
-            before = key
-                .clone()
-                .and_then(|key| self.remember(key, now, Recent { at, number }));
+        if let Some(symbol) = &symbol {
+            match self.symbols.get_mut(symbol) {
+                Some(of) => of.used.count(moment.at, moment.in_minute, is_today),
+                None => self.count_first(now, moment, symbol),
+            }
         }
         Admitted {
-            at,
-            day,
+            at: moment.at,
+            day: moment.day,
             notional,
             symbol,
-            key,
-            number,
-            before,
+            recent,
         }
     }
 
-    /// Counts an order for its symbol, and returns where.
-    fn count_symbol(
-        &mut self,
-        symbol: &str,
-        now: Duration,
-        at: Duration,
-        [in_minute, is_today]: [bool; 2],
-    ) -> Arc<str> {
-        if !self.symbols.contains_key(symbol) && self.symbols.len() >= self.sweep_symbols_at {
-            self.symbols.retain(|_, used| !used.is_over(now));
-            self.sweep_symbols_at = (self.symbols.len() * 2).max(64);
+    /// Counts an order of a symbol that is not known.
+    fn count_first(&mut self, now: Duration, moment: Moment, symbol: &Arc<str>) {
+        if self.symbols.len() >= self.sweep_symbols_at {
+            self.sweep_symbols(now);
         }
-        let place = self.place(symbol);
-        let symbol = self.shared(place);
-        if let Some(used) = self.symbols.get_mut(place) {
-            used.count(at, in_minute, is_today);
-            return symbol;
-        }
-        let mut used = Used::default();
-        used.count(at, in_minute, is_today);
-        self.symbols.insert(Arc::clone(&symbol), used);
-        symbol
+        let (name, mut used) = (Arc::clone(symbol), Used::default());
+        used.count(moment.at, moment.in_minute, moment.day == self.day);
+        let of = Counted { name, used };
+        self.symbols.insert(Arc::clone(symbol), of);
     }
 
     /// Under which symbol an order of `symbol` is counted.
@@ -362,30 +384,51 @@ impl Guards {
     }
 
     fn shared(&self, symbol: &str) -> Arc<str> {
-        match self.symbols.get_key_value(symbol) {
-            Some((symbol, _)) => Arc::clone(symbol),
-            None => symbol.into(),
-        }
+        let place = self.place(symbol);
+        let known = self.symbols.get(place);
+        known.map_or_else(|| place.into(), |of| Arc::clone(&of.name))
     }
 
-    fn key(&self, order: GuardedOrder<'_>) -> Option<Key> {
-        let (symbol, side, quantity) = (order.symbol()?, order.side?, order.quantity?);
-        Some((self.shared(symbol), side, quantity))
-    }
-
-    /// Keeps the last order of a key, and returns the one before.
-    fn remember(&mut self, key: Key, now: Duration, order: Recent) -> Option<Recent> {
+    /// Keeps the last order of a key, unless the one before is not older than `within`.
+    fn remember(
+        &mut self,
+        key: Key,
+        now: Duration,
+        at: Duration,
+        within: Option<Duration>,
+    ) -> Result<(Key, Remembered), GuardRejection> {
         if self.recent.len() >= self.sweep_at {
             let within = self.caps.duplicate_within().unwrap_or_default();
             self.recent
                 .retain(|_, last| now.saturating_sub(last.at) < within);
             self.sweep_at = (self.recent.len() * 2).max(64);
         }
-        let last = self.recent.entry(key).or_insert(order);
-        let before = *last;
-        if before.at <= order.at {
-            *last = order;
+        self.number += 1;
+        let number = self.number;
+        let order = Recent { at, number };
+        let mut before = None;
+        match self.recent.entry(key.clone()) {
+            Entry::Vacant(free) => drop(free.insert(order)),
+            Entry::Occupied(mut last) => {
+                let age = now.saturating_sub(last.get().at);
+                if let Some(within) = within.filter(|within| age < *within) {
+                    return Err(GuardRejection::Duplicate { within, age });
+                }
+                before = Some(*last.get());
+                if last.get().at <= at {
+                    last.insert(order);
+                }
+            }
         }
-        (before != order).then_some(before)
+        Ok((key, Remembered { number, before }))
     }
+}
+
+/// What distinguishes an order from others, if that is known.
+fn key(order: &GuardedOrder<'_>, shared: Option<&Arc<str>>) -> Option<Key> {
+    let (symbol, side, quantity) = (order.symbol()?, order.side?, order.quantity?);
+    // One that is counted with others is distinguished nevertheless.
+    let shared = shared.filter(|shared| ***shared == *symbol);
+    let symbol = shared.map_or_else(|| symbol.into(), Arc::clone);
+    Some((symbol, side, quantity))
 }
