@@ -78,6 +78,22 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::FileNotWritten => {
             tracing::warn!(target: "seawall", pattern, name, "file not written");
         }
+        EventKind::Order {
+            number,
+            copy,
+            state: state @ "alert",
+            reason,
+        } => {
+            tracing::error!(target: "seawall", pattern, name, number, copy, state, reason, "order");
+        }
+        EventKind::Order {
+            number,
+            copy,
+            state,
+            reason,
+        } => {
+            tracing::info!(target: "seawall", pattern, name, number, copy, state, reason, "order");
+        }
         // What reloads logs it with the mistakes.
         EventKind::Reloaded { .. } | EventKind::ReloadRejected { .. } => {}
     }

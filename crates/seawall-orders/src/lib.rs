@@ -7,7 +7,13 @@ struct Readme;
 
 pub mod broker;
 pub mod journal;
+mod layer;
 pub mod protocol;
 pub mod safety;
 
+pub use layer::{
+    Cancelled, IntendedAgain, OrderBody, OrderConfig, OrderConfigBuilder, OrderCounts, OrderError,
+    OrderFuture, OrderHandle, OrderLayer, OrderLayerBuilder, OrderNotice, OrderNotices,
+    OrderService, OrderSnapshot, OrdersSnapshot, ReceivedNotice, Reconciled, ReconciledHow, Resend,
+};
 pub use protocol::Operation;

@@ -73,6 +73,7 @@ pub enum EventKind {
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;
         /// * of health monitors: `"configure_check"`, `"remove"`;
+        /// * of order safety: `"cancel"`, `"resolve"`, `"look_up_again"`, `"set_mode"`;
         /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`;
         /// * of routers: `"pause_all"` and `"resume_all"`, and of a deployment, with its name and the
         ///   pattern `"deployment"`, `"block"` and `"resume"`.
@@ -102,6 +103,18 @@ pub enum EventKind {
     },
     /// A file that keeps what is used could not be written; it is tried again.
     FileNotWritten,
+    /// Something has become known of an order whose requests are journalled.
+    Order {
+        /// Its number in the journal.
+        number: u64,
+        /// How many copies of its request have left: above 1 it was sent again.
+        copy: u32,
+        /// What is known: `"in_doubt"`, `"resent"`, `"confirmed"`, `"rejected"`, `"absent"`,
+        /// `"abandoned"`, or `"alert"`.
+        state: &'static str,
+        /// Why, or from where it is known; of an alert, what a person has to look at.
+        reason: &'static str,
+    },
     /// A configuration is in force that was read again, or one that was rejected before is right again
     /// as it was.
     Reloaded {

@@ -84,6 +84,12 @@ impl InvalidOrder {
         &self.value
     }
 
+    /// The field and what is accepted, in words of the program: for a
+    /// [`Rejection`](seawall_core::Rejection), which has no room for the value.
+    pub fn words(&self) -> String {
+        format!("`{}` must be {}", self.field, self.accepted)
+    }
+
     /// What is accepted.
     pub const fn accepted(&self) -> &'static str {
         self.accepted

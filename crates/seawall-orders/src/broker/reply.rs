@@ -71,6 +71,10 @@ impl OrderReply {
 /// What one query says of an order.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once per query, and moved little"
+)]
 pub enum LookedUp {
     /// The orders of that id: none, one, or several.
     Orders(Vec<FoundOrder>),
@@ -83,6 +87,10 @@ pub enum LookedUp {
 /// What a list has.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once per query, and moved little"
+)]
 pub enum Listed<T> {
     /// All of it.
     All(Vec<T>),

@@ -136,6 +136,20 @@ pub enum Alert {
     CancelUnconfirmed,
 }
 
+impl Alert {
+    /// The alert as a word of a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SeveralOrders => "several_orders",
+            Self::Contradiction(_) => "contradiction",
+            Self::NotOurs => "not_ours",
+            Self::UnexpectedDeparture => "unexpected_departure",
+            Self::Exhausted => "exhausted",
+            Self::CancelUnconfirmed => "cancel_unconfirmed",
+        }
+    }
+}
+
 /// What is emitted as an event, and counted.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

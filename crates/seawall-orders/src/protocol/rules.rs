@@ -163,6 +163,11 @@ impl Rules {
         pub const fn cancels -> u32;
     }
 
+    /// The rules for a broker of which nothing is known any more: no re-send.
+    pub(crate) const fn strictest() -> Self {
+        Self::builder(Duplicates::Accept).rules
+    }
+
     /// Whether the same request may be sent while an earlier copy can exist.
     pub(crate) const fn replays(&self) -> bool {
         matches!(

@@ -1,0 +1,124 @@
+//! The settings of the layer.
+
+use std::time::Duration;
+
+use seawall_core::{InvalidConfig, getters, setters};
+
+/// How long orders are waited for, and how much is spent on finding out what became of them.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_orders::OrderConfig;
+///
+/// let config = OrderConfig::builder()
+///     .deadline(Duration::from_secs(20))
+///     .look_ups_at_once(2)
+///     .build()?;
+/// assert_eq!(config.deadline(), Duration::from_secs(20));
+///
+/// let rejected = OrderConfig::builder().look_ups_at_once(0).build().unwrap_err();
+/// assert_eq!(
+///     rejected.to_string(),
+///     "`look_ups_at_once` is 0, accepted is a whole number from 1 to 1000",
+/// );
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderConfig {
+    deadline: Duration,
+    look_ups_at_once: u32,
+    max_pages: u32,
+    max_body: u32,
+    remembered: u32,
+}
+
+impl Default for OrderConfig {
+    /// 60 s, 4 look-ups, 20 pages, 1 MiB, 4,096 orders.
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(60),
+            look_ups_at_once: 4,
+            max_pages: 20,
+            max_body: 1 << 20,
+            remembered: 4_096,
+        }
+    }
+}
+
+impl OrderConfig {
+    /// A builder with the defaults.
+    pub fn builder() -> OrderConfigBuilder {
+        OrderConfigBuilder {
+            config: Self::default(),
+        }
+    }
+
+    getters! {
+        /// How long a caller waits for the outcome of an order, look-ups and re-sends included.
+        pub const fn deadline -> Duration;
+        /// How many look-ups are under way at once.
+        pub const fn look_ups_at_once -> u32;
+        /// How many pages of a list are read before a look-up counts as failed.
+        pub const fn max_pages -> u32;
+        /// How many bytes of a request or a response are read.
+        pub const fn max_body -> u32;
+        /// How many settled orders are kept in memory, for reports that come later.
+        pub const fn remembered -> u32;
+    }
+}
+
+/// Makes an [`OrderConfig`].
+#[derive(Clone, Copy, Debug)]
+pub struct OrderConfigBuilder {
+    config: OrderConfig,
+}
+
+impl OrderConfigBuilder {
+    setters! { self.config:
+        /// Sets how long a caller waits for the outcome of an order, look-ups and re-sends included. An
+        /// order whose outcome is not known by then is looked up all the same; its caller gets
+        /// [`Reason::OutcomeUnknown`](seawall_core::Reason::OutcomeUnknown).
+        pub const fn deadline(Duration);
+        /// Sets how many look-ups are under way at once: the share of the broker's limits that they take.
+        pub const fn look_ups_at_once(u32);
+        /// Sets how many pages of a list are read before a look-up counts as failed.
+        pub const fn max_pages(u32);
+        /// Sets how many bytes of a request or a response are read; what is longer is an invalid request,
+        /// and a response that is longer has an unknown meaning.
+        pub const fn max_body(u32);
+        /// Sets how many settled orders are kept in memory. Reports about one that is not are looked up in
+        /// the journal.
+        pub const fn remembered(u32);
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
+    /// 1,000,000 remembered orders, and for a deadline above a day.
+    pub fn build(self) -> Result<OrderConfig, InvalidConfig> {
+        let config = self.config;
+        let day = Duration::from_secs(24 * 3600);
+        if config.deadline.is_zero() || config.deadline > day {
+            let value = format!("{:?}", config.deadline);
+            return Err(InvalidConfig::new(
+                "deadline",
+                value,
+                "above 0s, up to 24 h",
+            ));
+        }
+        for (field, value, most) in [
+            ("look_ups_at_once", config.look_ups_at_once, 1_000),
+            ("max_pages", config.max_pages, 10_000),
+            ("max_body", config.max_body, 64 << 20),
+            ("remembered", config.remembered, 1_000_000),
+        ] {
+            if value == 0 || value > most {
+                let accepted = format!("a whole number from 1 to {most}");
+                return Err(InvalidConfig::new(field, value, accepted));
+            }
+        }
+        Ok(config)
+    }
+}

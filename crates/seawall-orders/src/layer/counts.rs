@@ -1,0 +1,37 @@
+//! What the layer counts.
+
+seawall_core::counters! {
+    /// What became of orders.
+    pub struct OrderCounts;
+
+    /// The counters.
+    #[derive(Debug, Default)]
+    pub(super) struct OrderCounters {
+        /// Orders that were written to the journal.
+        intended => "seawall_orders_intended_total" [],
+        /// The broker has them.
+        confirmed => "seawall_orders_settled_total" [outcome = "confirmed"],
+        /// The broker rejected them.
+        rejected => "seawall_orders_settled_total" [outcome = "rejected"],
+        /// Certainly not executed.
+        absent => "seawall_orders_settled_total" [outcome = "absent"],
+        /// Given up by a person.
+        abandoned => "seawall_orders_settled_total" [outcome = "abandoned"],
+        /// Their outcome became unknown.
+        in_doubt => "seawall_orders_in_doubt_total" [],
+        /// Copies that were sent again.
+        resent => "seawall_orders_resent_total" [],
+        /// Their look-ups were used up.
+        exhausted => "seawall_orders_exhausted_total" [],
+        /// Other alerts: what a person has to look at.
+        alerts => "seawall_orders_alerts_total" [],
+        /// Callers that were answered that the outcome is unknown.
+        unknown => "seawall_orders_answered_unknown_total" [],
+        /// Not accepted: invalid, or the trading mode or a guard did not let them pass.
+        not_admitted => "seawall_orders_not_admitted_total" [],
+        /// Queries that were answered.
+        look_ups => "seawall_orders_look_ups_total" [outcome = "answered"],
+        /// Queries that failed.
+        failed_look_ups => "seawall_orders_look_ups_total" [outcome = "failed"],
+    }
+}

@@ -1,0 +1,349 @@
+//! Reads and controls orders from outside.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_core::{InstanceHandle, InstanceName, Samples};
+
+use super::config::OrderConfig;
+use super::counts::OrderCounts;
+use super::notices::OrderNotices;
+use super::order::{Order, Tracked};
+use super::shared::{Shared, Start};
+use crate::broker::FoundOrder;
+use crate::journal::JournalError;
+use crate::protocol::{
+    CancelStep, Event, IntentState, Operation, Report, Settlement, TradingMode, Verdict,
+};
+use crate::safety::TradingControl;
+
+/// Reads and controls the orders of a layer from any thread.
+#[derive(Clone)]
+pub struct OrderHandle {
+    shared: Arc<Shared>,
+}
+
+/// An order at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderSnapshot {
+    /// The client order id.
+    pub id: Arc<str>,
+    /// Its number in the journal; zero until it is written.
+    pub number: u64,
+    /// What its request does.
+    pub operation: Operation,
+    /// The symbol, where the request says so.
+    pub symbol: Option<Box<str>>,
+    /// What is known of it.
+    pub state: IntentState,
+    /// How it ended.
+    pub settlement: Option<Settlement>,
+    /// How many copies have left.
+    pub copies: u32,
+    /// The order as the broker showed it last.
+    pub found: Option<FoundOrder>,
+}
+
+/// The orders of a layer at one moment.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct OrdersSnapshot {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// Which requests pass.
+    pub mode: TradingMode,
+    /// Whether every order of an earlier process is settled or exhausted.
+    pub started: bool,
+    /// Orders whose outcome is unknown, and looked up.
+    pub in_doubt: u32,
+    /// Orders whose look-ups are used up.
+    pub exhausted: u32,
+    /// Those in doubt that are of an earlier process.
+    pub of_earlier_process: u32,
+    /// What became of all of them.
+    pub counts: OrderCounts,
+}
+
+/// Why a command about an order was not done.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum OrderError {
+    /// The journal has no order of that id.
+    UnknownOrder,
+    /// The order is settled already.
+    Settled(Settlement),
+    /// The journal could not be read.
+    Journal(JournalError),
+    /// It was not over in the time that it may take; it goes on.
+    TimedOut,
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownOrder => f.write_str("the journal has no order of that id"),
+            Self::Settled(how) => {
+                write!(f, "the order is settled already: {}", how.mark().as_str())
+            }
+            Self::Journal(error) => write!(f, "the journal could not be read: {error}"),
+            Self::TimedOut => f.write_str("it was not over in time; it goes on"),
+        }
+    }
+}
+
+impl std::error::Error for OrderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Journal(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// How a cancel ended.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The order was removed before it was sent, or was not executed.
+    NotSent,
+    /// The broker has cancelled it, or it is not open any more: see its state.
+    Over,
+}
+
+impl OrderHandle {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The name of the instance.
+    pub fn name(&self) -> InstanceName {
+        self.shared.events.name()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> OrderConfig {
+        self.shared.config
+    }
+
+    /// What became of the orders so far.
+    pub fn counts(&self) -> OrderCounts {
+        OrderCounts::sum([&self.shared.counters])
+    }
+
+    /// Everything at once, but for the single [orders](Self::orders).
+    pub fn snapshot(&self) -> OrdersSnapshot {
+        let (in_doubt, exhausted, of_earlier_process) = self.shared.standing();
+        OrdersSnapshot {
+            name: self.name(),
+            mode: self.shared.control.mode(),
+            started: *self.shared.started.borrow() == Start::Over,
+            in_doubt,
+            exhausted,
+            of_earlier_process,
+            counts: self.counts(),
+        }
+    }
+
+    /// What admits orders: trading mode, caps, kill switch.
+    pub fn control(&self) -> &TradingControl {
+        &self.shared.control
+    }
+
+    /// Begins to look up the orders of an earlier process, if it was not begun yet, and waits until each of
+    /// them is settled or exhausted. New orders wait for the same.
+    pub async fn started(&self) {
+        self.shared.begin();
+        let mut started = self.shared.started.subscribe();
+        // An error would mean that the layer is gone, which this handle prevents.
+        let _ = started.wait_for(|start| *start == Start::Over).await;
+    }
+
+    /// What happens to orders from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> OrderNotices {
+        OrderNotices(self.shared.notices.subscribe())
+    }
+
+    /// The orders in memory: all that are not settled, and the last ones that are.
+    pub fn orders(&self) -> Vec<OrderSnapshot> {
+        let mut orders: Vec<_> = self.shared.all().iter().map(snapshot).collect();
+        orders.sort_unstable_by_key(|order| order.number);
+        orders
+    }
+
+    /// The orders whose outcome is unknown.
+    pub fn in_doubt(&self) -> Vec<OrderSnapshot> {
+        let mut orders = self.orders();
+        orders.retain(|order| matches!(order.state, IntentState::InDoubt | IntentState::Exhausted));
+        orders
+    }
+
+    /// The order of a rejection that says that its outcome is unknown: by its
+    /// [reference](seawall_core::Rejection::reference).
+    pub fn by_reference(&self, number: u64) -> Option<OrderSnapshot> {
+        self.orders()
+            .into_iter()
+            .find(|order| order.number == number)
+    }
+
+    /// What is known of an order, in memory or in the journal.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownOrder`](OrderError::UnknownOrder) and [`Journal`](OrderError::Journal).
+    pub async fn order(&self, id: &str) -> Result<OrderSnapshot, OrderError> {
+        Ok(snapshot(&self.find(id).await?.it))
+    }
+
+    async fn find(&self, id: &str) -> Result<Order, OrderError> {
+        let of = |it| Order {
+            shared: Arc::clone(&self.shared),
+            it,
+        };
+        if let Some(it) = self.shared.find(id) {
+            return Ok(of(it));
+        }
+        let entry = self.shared.journal.entry(id).await;
+        let entry = entry.map_err(OrderError::Journal)?;
+        let entry = entry.ok_or(OrderError::UnknownOrder)?;
+        match self.shared.take_over(&entry, false) {
+            Some(order) => Ok(order),
+            // Somebody else has taken it over meanwhile.
+            None => self.shared.find(id).map(of).ok_or(OrderError::UnknownOrder),
+        }
+    }
+
+    /// Says what an order stream, a fill report or a list says of an order: it settles the order, answers
+    /// its caller, and ends look-ups and re-sends. What is not known to be news does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownOrder`](OrderError::UnknownOrder) for an order that the journal does not have, as one that
+    /// was placed by hand, and [`Journal`](OrderError::Journal).
+    pub async fn observe(&self, id: &str, report: Report) -> Result<(), OrderError> {
+        self.find(id).await?.feed(Event::Evidence(report));
+        Ok(())
+    }
+
+    /// The same with the broker's whole order.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe`](Self::observe).
+    pub async fn observe_order(&self, id: &str, found: FoundOrder) -> Result<(), OrderError> {
+        let order = self.find(id).await?;
+        let report = order.it.learn(found);
+        order.feed(Event::Evidence(report));
+        Ok(())
+    }
+
+    /// Cancels an order, whatever is known of it: one that has not left is taken out of the stack unsent;
+    /// one that is in doubt is not sent again, and is cancelled as soon as it is found.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe`](Self::observe), and [`TimedOut`](OrderError::TimedOut) after `limit`: the cancel goes
+    /// on.
+    pub async fn cancel(&self, id: &str, limit: Duration) -> Result<Cancelled, OrderError> {
+        let order = self.find(id).await?;
+        order.cancel();
+        self.shared.events.commanded("cancel");
+        match tokio::time::timeout(limit, order.it.cancel_end()).await {
+            Ok(CancelStep::NotSent) => Ok(Cancelled::NotSent),
+            Ok(_) => Ok(Cancelled::Over),
+            Err(_) => Err(OrderError::TimedOut),
+        }
+    }
+
+    /// Settles an order in doubt by what a person has found out.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe`](Self::observe), and [`Settled`](OrderError::Settled).
+    pub async fn resolve(&self, id: &str, verdict: Verdict) -> Result<(), OrderError> {
+        let order = self.find(id).await?;
+        if let Some(settlement) = order.it.settlement() {
+            return Err(OrderError::Settled(settlement));
+        }
+        order.feed(Event::Resolve(verdict));
+        self.shared.events.commanded("resolve");
+        Ok(())
+    }
+
+    /// Looks up an exhausted order again.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
+    pub async fn look_up_again(&self, id: &str) -> Result<(), OrderError> {
+        let order = self.find(id).await?;
+        if let Some(settlement) = order.it.settlement() {
+            return Err(OrderError::Settled(settlement));
+        }
+        order.feed(Event::LookUpAgain);
+        self.shared.events.commanded("look_up_again");
+        Ok(())
+    }
+
+    /// Lets only those requests pass that `mode` does, or fewer where something is wrong; `None` ends it.
+    pub fn set_mode(&self, mode: Option<TradingMode>) {
+        self.shared.control.set_mode(mode);
+        self.shared.events.commanded("set_mode");
+    }
+
+    fn halt(&self) {
+        self.set_mode(Some(TradingMode::Halted));
+    }
+
+    /// Ends what was commanded: the mode follows the conditions again.
+    pub fn reset(&self) {
+        self.shared.control.set_mode(None);
+        self.shared.events.commanded("reset");
+    }
+}
+
+fn snapshot(it: &Arc<Tracked>) -> OrderSnapshot {
+    OrderSnapshot {
+        id: Arc::clone(&it.id),
+        number: it.number(),
+        operation: it.operation,
+        symbol: it.request.symbol.clone(),
+        state: it.intent_state(),
+        settlement: it.settlement(),
+        copies: it.copies(),
+        found: it.found(),
+    }
+}
+
+/// [`Block`](seawall_core::Command::Block) halts: cancels and queries pass.
+impl InstanceHandle for OrderHandle {
+    seawall_core::handle_methods! { |this|
+        pattern: this.shared.events.pattern(),
+        state: this.shared.control.mode().as_str(),
+        attach: this.shared.events,
+        commands: [Block => halt, Reset => reset],
+    }
+
+    fn samples(&self, sink: &mut Samples<'_>) {
+        self.counts().samples(sink);
+        let (in_doubt, exhausted, _) = self.shared.standing();
+        sink.gauge("seawall_orders_in_doubt", &[], f64::from(in_doubt));
+        sink.gauge("seawall_orders_exhausted", &[], f64::from(exhausted));
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let config = self.shared.config;
+        vec![
+            ("deadline", format!("{:?}", config.deadline())),
+            ("look_ups_at_once", config.look_ups_at_once().to_string()),
+            ("max_pages", config.max_pages().to_string()),
+            ("max_body", config.max_body().to_string()),
+            ("remembered", config.remembered().to_string()),
+        ]
+    }
+}
+
+seawall_core::impl_debug!(OrderHandle: |this| name = this.name());

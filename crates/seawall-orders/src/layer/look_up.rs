@@ -1,0 +1,153 @@
+//! Look-ups and cancels: requests that the layer makes itself.
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+
+use super::client::NoResponse;
+use super::order::{Order, Origin, report_of};
+use super::shared::Shared;
+use crate::broker::{FoundOrder, LookedUp};
+use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
+
+/// Makes one query of a look-up, with all its pages, which counts for the trading mode.
+pub(super) async fn look_up(order: &Order, query: Query) -> LookUp {
+    let found = ask(order, query).await;
+    order.shared.control.queried(found != LookUp::Failed);
+    found
+}
+
+/// Makes one query of a look-up, with all its pages.
+pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
+    let shared = &order.shared;
+    let limit = order.it.rules.look_up_timeout();
+    let found = match tokio::time::timeout(limit, pages(order, query)).await {
+        Ok(found) => found,
+        Err(_) => Err("it took too long"),
+    };
+    match found {
+        Ok(orders) => {
+            shared.counters.look_ups.add();
+            judge(order, orders)
+        }
+        Err(why) => {
+            shared.counters.failed_look_ups.add();
+            order.met(why);
+            LookUp::Failed
+        }
+    }
+}
+
+async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static str> {
+    let shared = &order.shared;
+    // The share of the limits that look-ups take; it is never closed.
+    let _share = shared.look_ups.acquire().await;
+    let known = order.it.found();
+    let saved = order
+        .it
+        .saved(known.as_ref().map(|found| &*found.broker_id));
+    let request = shared.broker.query(query, &saved);
+    let mut next = Some(request.ok_or("the broker has no such query")?);
+    let mut all = Vec::new();
+    for _ in 0..shared.config.max_pages() {
+        let Some(request) = next.take() else { break };
+        let response = order.send(request).await.map_err(|NoResponse(why)| why)?;
+        match shared.broker.looked_up(query, &saved, &response) {
+            LookedUp::Orders(found) => {
+                all.extend(found);
+                return Ok(all);
+            }
+            LookedUp::Page(found, further) => {
+                all.extend(found);
+                next = Some(further);
+            }
+            LookedUp::Failed(why) => return Err(why),
+        }
+    }
+    Err("there are more pages than are read")
+}
+
+/// Of an order and of copies that were rejected, it is the order.
+fn judge(order: &Order, mut orders: Vec<FoundOrder>) -> LookUp {
+    // A list that is read page by page may show an order twice: the last view counts.
+    let mut distinct: Vec<FoundOrder> = Vec::with_capacity(orders.len());
+    for found in orders.drain(..) {
+        match distinct
+            .iter_mut()
+            .find(|seen| seen.broker_id == found.broker_id)
+        {
+            Some(seen) => *seen = found,
+            None => distinct.push(found),
+        }
+    }
+    let accepted = |found: &FoundOrder| found.figures.state.is_accepted();
+    let live = distinct.iter().find(|found| found.figures.state.is_live());
+    let count = distinct.iter().filter(|found| accepted(found)).count();
+    let chosen = match (count, live) {
+        (0, _) => distinct.first(),
+        (_, Some(live)) => Some(live),
+        (_, None) => distinct.iter().find(|found| accepted(found)),
+    };
+    let Some(chosen) = chosen.cloned() else {
+        return LookUp::NotFound;
+    };
+    let report = report_of(&chosen);
+    order.it.learn(chosen);
+    match count {
+        0 | 1 => LookUp::Found(report),
+        _ => LookUp::Several(report.state),
+    }
+}
+
+/// Sends a request of the layer's own to where an order went.
+pub(super) async fn send_to(
+    shared: &Shared,
+    origin: &Origin,
+    mut request: Request<Bytes>,
+) -> Result<Response<Bytes>, NoResponse> {
+    let mut parts = request.uri().clone().into_parts();
+    if parts.authority.is_none() {
+        parts.scheme.clone_from(&origin.scheme);
+        parts.authority.clone_from(&origin.authority);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    for (name, value) in &origin.credentials {
+        request.headers_mut().append(name, value.clone());
+    }
+    shared.send(request).await
+}
+
+impl Order {
+    /// Sends a request of the layer's own where the order went.
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoResponse> {
+        send_to(&self.shared, &self.it.origin, request).await
+    }
+
+    /// Sends a cancel to the broker.
+    pub(super) async fn send_cancel(self) {
+        let known = self.it.found();
+        let saved = self.it.saved(known.as_ref().map(|found| &*found.broker_id));
+        let reply = match self.shared.broker.cancel(&saved) {
+            // Its id is known once it was found.
+            None => CancelReply::UnknownOrder,
+            Some(request) => {
+                let limit = self.it.rules.look_up_timeout();
+                match tokio::time::timeout(limit, self.send(request)).await {
+                    Ok(Ok(response)) => self.cancel_reply(&response),
+                    _ => CancelReply::Unknown,
+                }
+            }
+        };
+        self.feed(Event::CancelReply(reply));
+    }
+
+    /// What the response to a cancel means.
+    pub(super) fn cancel_reply(&self, response: &Response<Bytes>) -> CancelReply {
+        match self.shared.broker.reply(Operation::Cancel, response).reply {
+            Reply::Accepted(_) => CancelReply::Cancelled,
+            Reply::Rejected => CancelReply::UnknownOrder,
+            _ => CancelReply::Unknown,
+        }
+    }
+}

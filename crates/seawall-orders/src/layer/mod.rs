@@ -1,0 +1,26 @@
+//! The Tower side: the layer, its service, its handle.
+
+mod body;
+mod builder;
+mod client;
+mod config;
+mod counts;
+mod handle;
+mod look_up;
+mod marks;
+mod notices;
+mod order;
+mod place;
+mod service;
+mod shared;
+mod start;
+mod watch;
+
+pub use body::OrderBody;
+pub use builder::OrderLayerBuilder;
+pub use config::{OrderConfig, OrderConfigBuilder};
+pub use counts::OrderCounts;
+pub use handle::{Cancelled, OrderError, OrderHandle, OrderSnapshot, OrdersSnapshot};
+pub use marks::{IntendedAgain, Reconciled, ReconciledHow, Resend};
+pub use notices::{OrderNotice, OrderNotices, ReceivedNotice};
+pub use service::{OrderFuture, OrderLayer, OrderService};

@@ -1,0 +1,46 @@
+//! What happens to orders, with their ids.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::protocol::Notice;
+
+/// What happened to one order.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderNotice {
+    /// Its client order id.
+    pub id: Arc<str>,
+    /// Its number in the journal.
+    pub number: u64,
+    /// What happened.
+    pub notice: Notice,
+}
+
+/// What a subscription receives.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceivedNotice {
+    /// What happened.
+    Notice(OrderNotice),
+    /// So many notices were lost, since the subscription lagged behind; the
+    /// [orders](super::OrderHandle::orders) have the present state.
+    Missed(u64),
+}
+
+/// A stream of what happens to orders; see [`OrderHandle::subscribe`](super::OrderHandle::subscribe).
+#[derive(Debug)]
+pub struct OrderNotices(pub(super) broadcast::Receiver<OrderNotice>);
+
+impl OrderNotices {
+    /// Waits for the next one; `None` when no more can come. Cancel-safe.
+    pub async fn next(&mut self) -> Option<ReceivedNotice> {
+        match self.0.recv().await {
+            Ok(notice) => Some(ReceivedNotice::Notice(notice)),
+            Err(RecvError::Lagged(missed)) => Some(ReceivedNotice::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}

@@ -1,0 +1,654 @@
+//! What becomes of one request that is about an order.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
+use http_body::Body;
+use seawall_core::{Classify, FailureKind, Outcome, Reason, Rejectable, Rejection, Sent};
+use seawall_http::Departures;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::body::{OrderBody, Unread, read};
+use super::marks::{IntendedAgain, Reconciled, ReconciledHow};
+use super::order::{CancelTurn, Gate, Mail, Order, Origin, Step, Tracked, WITHHELD};
+use super::shared::{Shared, Start};
+use crate::broker::{InvalidOrder, OrderReply, OrderRequest};
+use crate::journal::{self, JournalError, SavedRequest};
+use crate::protocol::{
+    Answer, CancelReply, CancelStep, DoubtCause, Event, IntentState, Lifecycle, NotExecuted,
+    Operation, OrderState, Reply, Rules, Settlement, Via,
+};
+
+/// A layer's own header in a response that was not the broker's to this request.
+const RECONCILED: &str = "x-seawall-reconciled";
+
+/// What a call needs beside its request.
+pub(super) struct Placing<S, C> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) service: S,
+    pub(super) classifier: C,
+}
+
+/// A request of which every copy is made.
+struct Template {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+}
+
+impl Template {
+    fn new(request: Request<Bytes>) -> Self {
+        let (head, body) = request.into_parts();
+        Self {
+            method: head.method,
+            uri: head.uri,
+            version: head.version,
+            headers: head.headers,
+            extensions: head.extensions,
+            body,
+        }
+    }
+
+    fn copy(&self) -> Request<Bytes> {
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
+        request
+    }
+
+    fn saved(&self) -> SavedRequest {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        SavedRequest::new(
+            Bytes::copy_from_slice(self.method.as_str().as_bytes()),
+            self.uri.to_string(),
+        )
+        .with_headers(headers)
+        .body(self.body.clone())
+    }
+
+    fn origin(&self) -> Origin {
+        let mut credentials = HeaderMap::new();
+        for (name, value) in &self.headers {
+            if SavedRequest::is_credential(name.as_str()) {
+                credentials.append(name, value.clone());
+            }
+        }
+        Origin {
+            scheme: self.uri.scheme().cloned(),
+            authority: self.uri.authority().cloned(),
+            credentials,
+        }
+    }
+}
+
+/// The caller of an order. Dropped before it has its answer, nothing is lost: the order goes on
+/// without it.
+struct Caller {
+    order: Order,
+    answered: bool,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.order.assume_departed();
+        self.order.feed(Event::Dropped);
+    }
+}
+
+/// A caller's cancel that is on its way.
+struct Cancelling {
+    order: Order,
+    replied: bool,
+}
+
+impl Drop for Cancelling {
+    fn drop(&mut self) {
+        if !self.replied {
+            self.order.feed(Event::CancelReply(CancelReply::Unknown));
+        }
+    }
+}
+
+/// How one copy ended.
+struct Ended<E> {
+    reply: OrderReply,
+    result: Result<Response<Bytes>, E>,
+}
+
+/// What came first.
+#[allow(clippy::large_enum_variant, reason = "it is moved once")]
+enum First<E> {
+    Ended(Ended<E>),
+    Mail(Mail),
+}
+
+impl<S, C> Placing<S, C> {
+    /// Places, replaces or cancels an order.
+    pub(super) async fn run<B, R>(
+        mut self,
+        operation: Operation,
+        request: Request<B>,
+    ) -> Result<Response<OrderBody<R>>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Rejectable,
+        B: Body<Data = Bytes> + From<Bytes>,
+        R: Body<Data = Bytes>,
+        C: Classify<Response<Bytes>, S::Error>,
+    {
+        let shared = Arc::clone(&self.shared);
+        let max_body = shared.config.max_body();
+        let (head, body) = request.into_parts();
+        let body = read(body, max_body).await.map_err(|unread| {
+            let why = match unread {
+                Unread::TooLong => "its body is longer than is read",
+                Unread::Broken => "its body broke off",
+            };
+            shared.not_admitted(shared.rejection(Reason::InvalidRequest, why))
+        })?;
+        let mut request = Request::from_parts(head, body);
+        let invalid = |error: InvalidOrder| shared.not_admitted(shared.invalid(&error));
+        let order = shared.broker.read(operation, &request).map_err(invalid)?;
+        let Some(rules) = shared.broker.rules(operation).copied() else {
+            return self.repeatable(order, request).await;
+        };
+        let id = match (&order.id, operation) {
+            (Some(id), _) => Arc::from(&**id),
+            (None, Operation::Create) => {
+                let id = shared.broker.new_id();
+                shared.broker.write_id(&mut request, &id).map_err(invalid)?;
+                Arc::from(id)
+            }
+            // Where it has none of its own, the journal needs one all the same.
+            (None, _) => {
+                let id = shared.broker.new_id();
+                let _ = shared.broker.write_id(&mut request, &id);
+                Arc::from(id)
+            }
+        };
+        self.intend(id, (operation, rules), order, request).await
+    }
+
+    /// Writes the intent, and follows it to its end.
+    async fn intend<B, R>(
+        &mut self,
+        id: Arc<str>,
+        (operation, rules): (Operation, Rules),
+        request: OrderRequest,
+        http: Request<Bytes>,
+    ) -> Result<Response<OrderBody<R>>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Rejectable,
+        B: From<Bytes>,
+        R: Body<Data = Bytes>,
+        C: Classify<Response<Bytes>, S::Error>,
+    {
+        let shared = Arc::clone(&self.shared);
+        let begun = Instant::now();
+        let deadline = shared.config.deadline();
+        shared.start_over(begun + deadline).await?;
+        let intended_again = http.extensions().get::<IntendedAgain>().is_some();
+        let admission = shared.admit(&request, operation, intended_again)?;
+        let at = SystemTime::now();
+        let template = Template::new(http);
+        let intent = journal::Intent::new(Arc::clone(&id), operation, at)
+            .account(Arc::clone(&shared.account))
+            .run(Arc::clone(&shared.run))
+            .request(template.saved());
+        let waited = Instant::now().saturating_duration_since(begun);
+        let until = shared.now() + deadline.saturating_sub(waited);
+        let mut actions = Vec::new();
+        let life = Lifecycle::new(Some(until), &mut actions);
+        let origin = template.origin();
+        let it = Tracked::new(
+            id,
+            (operation, rules),
+            request,
+            origin,
+            (life, false),
+            Some(until),
+        );
+        let it = Arc::new(it);
+        it.set_admission(admission);
+        if !shared.add(&it) {
+            let order = Order {
+                shared: Arc::clone(&shared),
+                it,
+            };
+            order.take_back();
+            return Err(shared
+                .not_admitted(shared.rejection(Reason::InvalidRequest, USED_ID))
+                .into());
+        }
+        // From here on the order goes on, whatever becomes of its caller.
+        let mut caller = Caller {
+            order: Order {
+                shared: Arc::clone(&shared),
+                it,
+            },
+            answered: false,
+        };
+        let order = caller.order.clone();
+        let mut written = shared.journal.append(intent);
+        let mut kept = None;
+        let first = poll_fn(|cx| match Pin::new(&mut written).poll(cx) {
+            Poll::Ready(written) => Poll::Ready(Ok(written)),
+            Poll::Pending => order.it.poll_mail(cx).map(Err),
+        });
+        let mut mail = match order.in_time(first).await {
+            Ok(Ok(number)) => {
+                order
+                    .it
+                    .number
+                    .store(number, std::sync::atomic::Ordering::Relaxed);
+                shared.counters.intended.add();
+                order.feed(Event::Durable);
+                order.mail().await
+            }
+            Ok(Err(error)) if is_of_the_request(&error) => {
+                // The entry is another order's: nothing may be written to it.
+                caller.answered = true;
+                shared.forget(&order.it.id);
+                order.take_back();
+                return Err(shared.not_admitted(shared.not_appended(&error)).into());
+            }
+            Ok(Err(error)) => {
+                shared.wrote::<()>(&Err(error));
+                order.feed(Event::NotDurable);
+                order.mail().await
+            }
+            Err(mail) => mail,
+        };
+        loop {
+            match mail {
+                Mail::Answer(answer) => {
+                    caller.answered = true;
+                    return self.conclude(&order, answer, kept);
+                }
+                Mail::Step(Step::Withdraw) => mail = order.mail().await,
+                Mail::Step(Step::Pass(copy)) => {
+                    let first = {
+                        let ended = pin!(self.send_copy(&order, template.copy(), copy));
+                        order.first(ended).await
+                    };
+                    match first {
+                        First::Mail(next) => mail = next,
+                        First::Ended(ended) => {
+                            kept = Some(ended.result);
+                            order.ended(ended.reply);
+                            mail = order.mail().await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one copy through the stack.
+    async fn send_copy<B, R>(
+        &mut self,
+        order: &Order,
+        mut request: Request<Bytes>,
+        copy: u32,
+    ) -> Ended<S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Rejectable,
+        B: From<Bytes>,
+        R: Body<Data = Bytes>,
+        C: Classify<Response<Bytes>, S::Error>,
+    {
+        let shared = &self.shared;
+        if copy > 1 {
+            request.extensions_mut().insert(super::marks::Resend(copy));
+        }
+        if let Err(error) = poll_fn(|cx| self.service.poll_ready(cx)).await {
+            return self.failed(error);
+        }
+        if shared.notes_departures {
+            Departures::watch(request.extensions_mut(), Arc::new(order.clone()));
+        } else if order.departs() == Gate::Withhold {
+            let withheld = shared.rejection(Reason::NotExecuted, WITHHELD);
+            return self.failed(withheld.into());
+        }
+        let max_body = shared.config.max_body();
+        let response = match self.service.call(request.map(B::from)).await {
+            Ok(response) => response,
+            Err(error) => return self.failed(error),
+        };
+        let (head, body) = response.into_parts();
+        match read(body, max_body).await {
+            Ok(body) => {
+                let response = Response::from_parts(head, body);
+                let reply = shared.broker.reply(order.it.operation, &response);
+                Ended {
+                    reply,
+                    result: Ok(response),
+                }
+            }
+            Err(_) => Ended {
+                reply: OrderReply::of(Reply::Unknown(DoubtCause::Reset)),
+                result: Err(order.unknown().into()),
+            },
+        }
+    }
+
+    /// What an error says of the copy that met it.
+    fn failed<E>(&self, error: E) -> Ended<E>
+    where
+        E: Rejectable,
+        C: Classify<Response<Bytes>, E>,
+    {
+        let reply = match error.rejection() {
+            Some(rejection) if rejection.sent() == Sent::No => Reply::NotSent,
+            Some(_) => Reply::Unknown(DoubtCause::Timeout),
+            None => match self.classifier.classify(Err(&error)) {
+                Outcome::Failure(FailureKind::NotSent) => Reply::NotSent,
+                _ => Reply::Unknown(DoubtCause::Reset),
+            },
+        };
+        Ended {
+            reply: OrderReply::of(reply),
+            result: Err(error),
+        }
+    }
+
+    /// What the caller gets.
+    fn conclude<R, E: From<Rejection>>(
+        &self,
+        order: &Order,
+        answer: Answer,
+        kept: Option<Result<Response<Bytes>, E>>,
+    ) -> Result<Response<OrderBody<R>>, E> {
+        let Answer::Settled(settlement) = answer else {
+            self.shared.counters.unknown.add();
+            return Err(order.unknown().into());
+        };
+        let by_reply = matches!(
+            settlement,
+            Settlement::Confirmed(Via::Reply, _)
+                | Settlement::Rejected(Via::Reply)
+                | Settlement::Absent(NotExecuted::NotSent | NotExecuted::Throttled)
+        );
+        if by_reply && let Some(result) = kept {
+            return result.map(|response| response.map(OrderBody::read));
+        }
+        match settlement {
+            Settlement::Confirmed(via, state) => Ok(order.response(via, state)),
+            Settlement::Rejected(via) => Ok(order.response(via, OrderState::Rejected)),
+            Settlement::Absent(why) => {
+                let sent = match order.it.copies() {
+                    0 => Sent::No,
+                    _ => Sent::Maybe,
+                };
+                let rejection = self.shared.rejection(Reason::NotExecuted, text_of(why));
+                Err(rejection.with_sent(sent).into())
+            }
+            Settlement::Abandoned => Err(order.unknown().into()),
+        }
+    }
+
+    /// A request whose repetition is safe passes. A cancel is an event of its order, which is not sent
+    /// again then.
+    async fn repeatable<B, R>(
+        &mut self,
+        request: OrderRequest,
+        http: Request<Bytes>,
+    ) -> Result<Response<OrderBody<R>>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        B: From<Bytes>,
+        R: Body<Data = Bytes>,
+    {
+        let it = request
+            .target
+            .and_then(|target| self.shared.find_target(&target));
+        let Some(it) = it else {
+            poll_fn(|cx| self.service.poll_ready(cx)).await?;
+            let response = self.service.call(http.map(B::from)).await?;
+            return Ok(response.map(OrderBody::passed));
+        };
+        let shared = Arc::clone(&self.shared);
+        let order = Order { shared, it };
+        if let CancelTurn::Over(step) = order.cancel_by_caller() {
+            return Ok(order.cancelled(step));
+        }
+        let mut cancelling = Cancelling {
+            order,
+            replied: false,
+        };
+        poll_fn(|cx| self.service.poll_ready(cx)).await?;
+        let response = self.service.call(http.map(B::from)).await?;
+        let (head, body) = response.into_parts();
+        let read = read(body, self.shared.config.max_body()).await;
+        let complete = read.is_ok();
+        let response = Response::from_parts(head, read.unwrap_or_default());
+        let reply = match complete {
+            true => cancelling.order.cancel_reply(&response),
+            false => CancelReply::Unknown,
+        };
+        cancelling.replied = true;
+        cancelling.order.feed(Event::CancelReply(reply));
+        if !complete {
+            // What became of it is looked up; the response has no body to give.
+            return Ok(cancelling.order.cancelled(CancelStep::Send));
+        }
+        Ok(response.map(OrderBody::read))
+    }
+}
+
+const USED_ID: &str = "its client order id was used before";
+
+/// An error that says something of the request, not of the store.
+const fn is_of_the_request(error: &JournalError) -> bool {
+    matches!(
+        error,
+        JournalError::UsedId { .. } | JournalError::Invalid(_) | JournalError::Full { .. }
+    )
+}
+
+/// Why it was not executed, in words.
+const fn text_of(why: NotExecuted) -> &'static str {
+    match why {
+        NotExecuted::Cancelled => "cancelled before it was sent",
+        NotExecuted::Dropped => "its caller is gone",
+        NotExecuted::Deadline => "its deadline passed before it was sent",
+        NotExecuted::NotJournalled => "it could not be written to the journal",
+        NotExecuted::NotSent => "it could not be sent",
+        NotExecuted::Throttled => "the broker throttled it",
+        NotExecuted::LookedUp => "the broker does not have it",
+        NotExecuted::IdTaken => "the broker has another order of its id",
+        NotExecuted::Person => "a person decided so",
+        NotExecuted::Journal => "the journal says so",
+    }
+}
+
+impl Shared {
+    pub(super) fn not_admitted(&self, rejection: Rejection) -> Rejection {
+        self.counters.not_admitted.add();
+        self.events
+            .emit(|| seawall_core::EventKind::Rejected(rejection));
+        rejection
+    }
+
+    /// The rejection of a request that breaks a rule.
+    fn invalid(&self, error: &InvalidOrder) -> Rejection {
+        self.rejection(Reason::InvalidRequest, &error.words())
+    }
+
+    fn not_appended(&self, error: &JournalError) -> Rejection {
+        match error {
+            JournalError::UsedId { .. } => self.rejection(Reason::InvalidRequest, USED_ID),
+            JournalError::Full { .. } => self.rejection(
+                Reason::TradingMode,
+                "as many orders are open as the journal takes",
+            ),
+            _ => self.rejection(Reason::InvalidRequest, "the journal does not take it"),
+        }
+    }
+
+    fn admit(
+        &self,
+        request: &OrderRequest,
+        operation: Operation,
+        intended_again: bool,
+    ) -> Result<crate::safety::Admission, Rejection> {
+        let day = self.control.wall_day(SystemTime::now());
+        let admitted = self
+            .control
+            .admit(self.now(), day, request, operation, intended_again);
+        admitted.map_err(|rejected| self.not_admitted(rejected.rejection(&self.events)))
+    }
+
+    /// Waits until every order of an earlier process is settled or exhausted.
+    async fn start_over(self: &Arc<Self>, until: Instant) -> Result<(), Rejection> {
+        if *self.started.borrow() == Start::Over {
+            return Ok(());
+        }
+        self.begin();
+        let mut started = self.started.subscribe();
+        let over = started.wait_for(|start| *start == Start::Over);
+        match tokio::time::timeout_at(until, over).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.not_admitted(self.rejection(
+                Reason::TradingMode,
+                "orders of an earlier process are in doubt",
+            ))),
+        }
+    }
+}
+
+impl Order {
+    /// Waits for what the caller has to do, and looks after the deadline meanwhile.
+    async fn mail(&self) -> Mail {
+        let mail = poll_fn(|cx| self.it.poll_mail(cx).map(Some));
+        match self.in_time(mail).await {
+            Some(mail) => mail,
+            None => poll_fn(|cx| self.it.poll_mail(cx)).await,
+        }
+    }
+
+    async fn first<E>(&self, mut ended: Pin<&mut impl Future<Output = Ended<E>>>) -> First<E> {
+        // What became known of the order goes first: a copy that ended as well is not its last word.
+        let first = poll_fn(|cx| match self.it.poll_mail(cx) {
+            Poll::Ready(mail) => Poll::Ready(First::Mail(mail)),
+            Poll::Pending => ended.as_mut().poll(cx).map(First::Ended),
+        });
+        self.in_time(first).await
+    }
+
+    /// Runs `future`, and ticks when the deadline passes; its mail says what follows.
+    async fn in_time<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let Some(deadline) = self.it.deadline else {
+            return future.await;
+        };
+        let at = self.shared.instant(deadline);
+        if let Ok(done) = tokio::time::timeout_at(at, future.as_mut()).await {
+            return done;
+        }
+        self.feed(Event::Tick);
+        future.await
+    }
+
+    /// A copy has ended.
+    fn ended(&self, reply: OrderReply) {
+        if !matches!(reply.reply, Reply::NotSent) {
+            self.assume_departed();
+        }
+        let mut end = reply.reply;
+        if let Some(found) = reply.order {
+            let report = self.it.learn(found);
+            if let Reply::Accepted(_) = end {
+                end = Reply::Accepted(report);
+            }
+        }
+        self.feed(Event::Reply(end));
+    }
+
+    /// A stack that was to ask before a request leaves, and never has, may have sent all the same.
+    fn assume_departed(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let trusted = !self.shared.notes_departures || self.shared.asked.load(Relaxed);
+        if !trusted && self.it.intent_state() == IntentState::Waiting && self.it.passed() {
+            self.departs();
+        }
+    }
+
+    /// Takes back what was counted for an order that goes no further.
+    fn take_back(&self) {
+        if let Some(admission) = self.it.take_admission() {
+            self.shared.control.give_back(admission);
+        }
+    }
+
+    /// The broker's order as the response of its call.
+    fn response<R>(&self, via: Via, state: OrderState) -> Response<OrderBody<R>> {
+        let found = self.it.found();
+        let body = found.map(|found| found.body).unwrap_or_default();
+        let body = if body.is_empty() {
+            let id = &*self.it.id;
+            serde_json::json!({ "client_order_id": id, "status": state.as_str() })
+                .to_string()
+                .into()
+        } else {
+            body
+        };
+        let how = ReconciledHow::Order(via, state);
+        self.reconciled(StatusCode::OK, how, via.as_str(), body)
+    }
+
+    /// The response of a cancel that was not sent.
+    fn cancelled<R>(&self, step: CancelStep) -> Response<OrderBody<R>> {
+        let (status, word) = match step {
+            CancelStep::NotSent => (StatusCode::OK, "not_sent"),
+            CancelStep::Over => (StatusCode::OK, "not_open"),
+            _ => (StatusCode::ACCEPTED, "unconfirmed"),
+        };
+        let id = &*self.it.id;
+        let body = serde_json::json!({ "client_order_id": id, "status": word }).to_string();
+        self.reconciled(status, ReconciledHow::Cancel(step), word, body.into())
+    }
+
+    fn reconciled<R>(
+        &self,
+        status: StatusCode,
+        how: ReconciledHow,
+        word: &'static str,
+        body: Bytes,
+    ) -> Response<OrderBody<R>> {
+        let mut response = Response::new(OrderBody::read(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(RECONCILED, HeaderValue::from_static(word));
+        headers.insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        response.extensions_mut().insert(Reconciled {
+            id: Arc::clone(&self.it.id),
+            number: self.it.number(),
+            how,
+        });
+        response
+    }
+}

@@ -1,0 +1,383 @@
+//! What the services, futures and tasks of a layer share.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use seawall_core::{EventSource, Figure, InstanceName, Reason, Rejection};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::time::Instant;
+
+use super::client::{NoResponse, SendRequest};
+use super::config::OrderConfig;
+use super::counts::OrderCounters;
+use super::notices::OrderNotice;
+use super::order::{Order, Tracked, is_store_error};
+use crate::broker::{Broker, Target};
+use crate::journal::{Answer, Journal, JournalError};
+use crate::protocol::{Alert, IntentState, Notice, Settlement};
+use crate::safety::TradingControl;
+
+/// Adds credentials to the requests that the layer makes itself.
+pub(super) type Authorize = dyn Fn(&mut Request<Bytes>) + Send + Sync;
+
+pub(super) struct Shared {
+    pub(super) events: EventSource,
+    pub(super) counters: OrderCounters,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) config: OrderConfig,
+    pub(super) control: Arc<TradingControl>,
+    /// The broker and the account, as intents are marked.
+    pub(super) account: Arc<str>,
+    pub(super) run: Arc<str>,
+    /// Whether the stack below asks before a request leaves.
+    pub(super) notes_departures: bool,
+    /// Whether it has ever asked.
+    pub(super) asked: std::sync::atomic::AtomicBool,
+    pub(super) authorize: Option<Box<Authorize>>,
+    pub(super) below: OnceLock<Box<dyn SendRequest>>,
+    pub(super) look_ups: Semaphore,
+    pub(super) started: watch::Sender<Start>,
+    pub(super) notices: broadcast::Sender<OrderNotice>,
+    /// Wakes the task that watches.
+    pub(super) standing_changed: Arc<Notify>,
+    runtime: OnceLock<Handle>,
+    zero: Instant,
+    book: Mutex<Book>,
+    /// Whether a task tries whether the journal can be written again.
+    probing: std::sync::atomic::AtomicBool,
+}
+
+/// How far the start is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Nothing was read.
+    Before,
+    /// The journal is being read, or so many orders of it are being looked up.
+    Reading,
+    /// So many orders of an earlier process are still in doubt.
+    LookingUp(u32),
+    /// Every order of an earlier process is settled or exhausted.
+    Over,
+}
+
+/// The orders in memory.
+#[derive(Default)]
+struct Book {
+    orders: HashMap<Arc<str>, Arc<Tracked>>,
+    by_broker_id: HashMap<Box<str>, Arc<str>>,
+    settled: VecDeque<Arc<str>>,
+    in_doubt: u32,
+    exhausted: u32,
+    starting: u32,
+}
+
+/// What of an order counts for the trading mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) in_doubt: bool,
+    pub(super) exhausted: bool,
+    /// It is of an earlier process, and still in doubt.
+    pub(super) starting: bool,
+}
+
+impl Standing {
+    pub(super) const fn of(state: IntentState, restored: bool) -> Self {
+        let in_doubt = matches!(state, IntentState::InDoubt);
+        Self {
+            in_doubt,
+            exhausted: matches!(state, IntentState::Exhausted),
+            starting: in_doubt && restored,
+        }
+    }
+}
+
+pub(super) struct Parts {
+    pub(super) name: InstanceName,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) config: OrderConfig,
+    pub(super) control: Arc<TradingControl>,
+    pub(super) account: Arc<str>,
+    pub(super) run: Arc<str>,
+    pub(super) notes_departures: bool,
+    pub(super) authorize: Option<Box<Authorize>>,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            events: EventSource::new("orders", parts.name),
+            counters: OrderCounters::default(),
+            broker: parts.broker,
+            journal: parts.journal,
+            control: parts.control,
+            account: parts.account,
+            run: parts.run,
+            notes_departures: parts.notes_departures,
+            asked: std::sync::atomic::AtomicBool::new(false),
+            authorize: parts.authorize,
+            below: OnceLock::new(),
+            look_ups: Semaphore::new(parts.config.look_ups_at_once() as usize),
+            config: parts.config,
+            started: watch::Sender::new(Start::Before),
+            notices: broadcast::Sender::new(1_024),
+            standing_changed: Arc::new(Notify::new()),
+            runtime: OnceLock::new(),
+            zero: Instant::now(),
+            book: Mutex::default(),
+            probing: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.zero)
+    }
+
+    pub(super) fn instant(&self, at: Duration) -> Instant {
+        // Times of the protocol are bounded by settings: they cannot overflow.
+        self.zero.checked_add(at).unwrap_or(self.zero)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A rejection by the layer, of a request that was not executed, in words of the program.
+    pub(super) fn rejection(&self, reason: Reason, why: &str) -> Rejection {
+        let because = Figure::Because(InstanceName::new(why));
+        self.events.rejection(reason).with_figure(because)
+    }
+
+    /// Remembers the runtime for what is spawned where there is none, as when a future is dropped.
+    /// `false`: there is none here, and none was known.
+    pub(super) fn enter(&self) -> bool {
+        if self.runtime.get().is_some() {
+            return true;
+        }
+        match Handle::try_current() {
+            Ok(handle) => {
+                let _ = self.runtime.set(handle);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Runs a task. Without a runtime the order stays open in the journal, and is looked up at the
+    /// next start.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.enter();
+        if let Some(runtime) = self.runtime.get() {
+            drop(runtime.spawn(task));
+        }
+    }
+
+    /// Sends a request of the layer's own.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, NoResponse> {
+        let below = self.below.get();
+        let below = below.ok_or(NoResponse("the layer has made no service yet"))?;
+        if let Some(authorize) = &self.authorize {
+            authorize(&mut request);
+        }
+        below.send(request, self.config.max_body()).await
+    }
+
+    /// Adds an order; `false` if there is one of its id.
+    pub(super) fn add(&self, tracked: &Arc<Tracked>) -> bool {
+        use std::collections::hash_map::Entry;
+        match self.book().orders.entry(Arc::clone(&tracked.id)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(Arc::clone(tracked));
+                true
+            }
+        }
+    }
+
+    /// Forgets an order that was not written to the journal.
+    pub(super) fn forget(&self, id: &str) {
+        self.book().orders.remove(id);
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Tracked>> {
+        self.book().orders.get(id).cloned()
+    }
+
+    pub(super) fn find_target(&self, target: &Target) -> Option<Arc<Tracked>> {
+        let book = self.book();
+        let id = match target {
+            Target::Client(id) => id,
+            Target::Broker(id) => book.by_broker_id.get(id).map(|id| &**id)?,
+        };
+        book.orders.get(id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Tracked>> {
+        self.book().orders.values().cloned().collect()
+    }
+
+    /// The order that was written last.
+    pub(super) fn latest(&self) -> Option<Arc<Tracked>> {
+        let book = self.book();
+        book.orders.values().max_by_key(|it| it.number()).cloned()
+    }
+
+    /// The orders in doubt, exhausted, and those of an earlier process that are in doubt.
+    pub(super) fn standing(&self) -> (u32, u32, u32) {
+        let book = self.book();
+        (book.in_doubt, book.exhausted, book.starting)
+    }
+
+    /// An order has changed.
+    pub(super) fn moved(
+        &self,
+        order: &Order,
+        (before, now): (Standing, Standing),
+        settled_now: bool,
+    ) {
+        if before == now && !settled_now {
+            return;
+        }
+        let mut book = self.book();
+        let count = |counter: &mut u32, before: bool, now: bool| match (before, now) {
+            (false, true) => *counter += 1,
+            (true, false) => *counter = counter.saturating_sub(1),
+            _ => {}
+        };
+        count(&mut book.in_doubt, before.in_doubt, now.in_doubt);
+        count(&mut book.exhausted, before.exhausted, now.exhausted);
+        count(&mut book.starting, before.starting, now.starting);
+        if settled_now {
+            book.settle(&order.it, self.config.remembered() as usize);
+        }
+        let starting = book.starting;
+        drop(book);
+        if before != now {
+            self.give_standing();
+        }
+        self.started.send_if_modified(|start| {
+            let changed = matches!(*start, Start::LookingUp(before) if before != starting);
+            if changed {
+                *start = Start::LookingUp(starting);
+            }
+            changed
+        });
+        self.standing_changed.notify_one();
+    }
+
+    /// Gives the numbers of orders to the control. Two threads may do so at once, in either order, so each
+    /// looks whether what it gave is still so.
+    fn give_standing(&self) {
+        loop {
+            let given = self.standing();
+            let (in_doubt, exhausted, starting) = given;
+            self.control.set_in_doubt(in_doubt);
+            self.control.set_exhausted(exhausted);
+            self.control.set_starting(starting);
+            if self.standing() == given {
+                return;
+            }
+        }
+    }
+
+    /// What the journal answered to a write: whether it is written. A store that fails halts trading.
+    pub(super) fn wrote<T>(self: &Arc<Self>, written: &Result<T, JournalError>) -> bool {
+        match written {
+            Ok(_) => true,
+            Err(error) => {
+                if is_store_error(error) {
+                    self.journal_failed();
+                }
+                false
+            }
+        }
+    }
+
+    /// The same for an answer that nobody waits for. One that is not there yet is not looked at: the
+    /// next order that is to be written meets the same store.
+    pub(super) fn wrote_soon<T>(self: &Arc<Self>, answer: Answer<T>) {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(written) = pin!(answer).poll(&mut context) {
+            self.wrote(&written);
+        }
+    }
+
+    fn journal_failed(self: &Arc<Self>) {
+        use std::sync::atomic::Ordering::AcqRel;
+        self.control.set_journal_failed(true);
+        if self.probing.swap(true, AcqRel) {
+            return;
+        }
+        let shared = Arc::clone(self);
+        self.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                // A write that removes nothing.
+                if shared.journal.prune(UNIX_EPOCH).await.is_ok() {
+                    break;
+                }
+            }
+            shared.probing.swap(false, AcqRel);
+            shared.control.set_journal_failed(false);
+        });
+    }
+
+    pub(super) fn count(&self, notice: Notice) {
+        let counters = &self.counters;
+        let counter = match notice {
+            Notice::InDoubt(_) => &counters.in_doubt,
+            Notice::Resend(_) => &counters.resent,
+            Notice::Settled(Settlement::Confirmed(..)) => &counters.confirmed,
+            Notice::Settled(Settlement::Rejected(_)) => &counters.rejected,
+            Notice::Settled(Settlement::Absent(_)) => &counters.absent,
+            Notice::Settled(Settlement::Abandoned) => &counters.abandoned,
+            Notice::Alert(Alert::Exhausted) => &counters.exhausted,
+            Notice::Alert(_) => &counters.alerts,
+        };
+        counter.add();
+    }
+
+    pub(super) fn tell(&self, notice: OrderNotice) {
+        // An error means that nobody is subscribed.
+        let _ = self.notices.send(notice);
+    }
+}
+
+impl Book {
+    /// Keeps a settled order among the last ones.
+    fn settle(&mut self, it: &Arc<Tracked>, most: usize) {
+        if let Some(found) = it.found() {
+            let id = Arc::clone(&it.id);
+            self.by_broker_id.insert(found.broker_id, id);
+        }
+        self.settled.push_back(Arc::clone(&it.id));
+        while self.settled.len() > most {
+            let Some(oldest) = self.settled.pop_front() else {
+                break;
+            };
+            let ended = |it: &Arc<Tracked>| it.settlement().is_some();
+            if self.orders.get(&oldest).is_some_and(ended)
+                && let Some(it) = self.orders.remove(&oldest)
+                && let Some(found) = it.found()
+            {
+                self.by_broker_id.remove(&found.broker_id);
+            }
+        }
+    }
+}
+
+seawall_core::impl_debug!(Shared: |this|
+    name = this.events.name(),
+    started = *this.started.borrow(),
+);

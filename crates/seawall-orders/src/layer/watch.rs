@@ -1,0 +1,80 @@
+//! What goes on in the background: the trading mode follows its conditions, and gets better by queries.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::look_up::send_to;
+use super::order::{Order, Origin};
+use super::shared::{Shared, Start};
+use crate::protocol::{LookUp, ModeCause, Query};
+
+/// How often the conditions of the mode are looked at, at least.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Between queries that validate.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Shared {
+    /// Begins to watch, until the layer and all that uses it are gone.
+    pub(super) fn watch(self: &Arc<Self>) {
+        let shared = Arc::downgrade(self);
+        self.spawn(watch(shared));
+    }
+
+    /// Asks the broker something of which the answer is known to be possible.
+    async fn validate(self: &Arc<Self>) -> bool {
+        let known = self.latest();
+        let account = known.as_ref().and_then(|it| it.request.account.as_deref());
+        if let Some(request) = self.broker.list(Query::Open, account) {
+            let nowhere = Origin::default();
+            let origin = known.as_ref().map_or(&nowhere, |it| &it.origin);
+            let response = send_to(self, origin, request).await;
+            return response.is_ok_and(|response| {
+                !matches!(
+                    self.broker.listed(Query::Open, &response),
+                    crate::broker::Listed::Failed(_)
+                )
+            });
+        }
+        let Some(it) = known else {
+            // There is nothing to ask for.
+            return true;
+        };
+        let query = it.rules.coverage().queries()[0];
+        let shared = Arc::clone(self);
+        super::look_up::ask(&Order { shared, it }, query).await != LookUp::Failed
+    }
+
+    /// The start is over when the mode does not wait for it any more.
+    fn look_at_start(&self) {
+        let waits = self.control.snapshot(self.now()).cause == ModeCause::Starting;
+        self.started.send_if_modified(|start| {
+            let over = *start == Start::LookingUp(0) && !waits;
+            if over {
+                *start = Start::Over;
+            }
+            over
+        });
+    }
+}
+
+async fn watch(layer: Weak<Shared>) {
+    loop {
+        let Some(shared) = layer.upgrade() else {
+            return;
+        };
+        shared.control.refresh();
+        shared.look_at_start();
+        let pause = if shared.control.is_validating() {
+            let clean = shared.validate().await;
+            shared.control.queried(clean);
+            shared.look_at_start();
+            if clean { PAUSE } else { REFRESH }
+        } else {
+            REFRESH
+        };
+        // Held by the task, the layer would never go.
+        let changed = Arc::clone(&shared.standing_changed);
+        drop(shared);
+        let _ = tokio::time::timeout(pause, changed.notified()).await;
+    }
+}

@@ -1,0 +1,100 @@
+//! What does not pass.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_core::Reason;
+use seawall_orders::IntendedAgain;
+use seawall_orders::OrderLayer;
+use seawall_orders::protocol::{Caps, Duplicates, TradingMode};
+use seawall_orders::safety::TradingControl;
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::common::{Body, Client, Desk, TestBroker, order, rejection, rules};
+
+#[tokio::test(start_paused = true)]
+async fn ids_that_break_the_rules_and_bodies_that_cannot_be_read() {
+    let desk = Desk::new(Duplicates::Accept);
+    let rejected = rejection(desk.place("longer-than-twenty-characters").await);
+    assert_eq!(rejected.reason(), Reason::InvalidRequest);
+    assert_eq!(
+        rejected.to_string(),
+        "order safety `desk`: the request is not valid (`client_order_id` must be at most 20 \
+         characters); nothing was sent"
+    );
+    let mut request = order(&json!({}));
+    *request.body_mut() = Body::from("not json");
+    let rejected = rejection(desk.service.clone().oneshot(request).await);
+    assert_eq!(rejected.reason(), Reason::InvalidRequest);
+    let mut request = order(&json!({}));
+    *request.body_mut() = Body::from(vec![b' '; 2 << 20]);
+    let rejected = rejection(desk.service.clone().oneshot(request).await);
+    assert!(
+        rejected.to_string().contains("longer than is read"),
+        "{rejected}"
+    );
+    assert_eq!(desk.client.world().creates, 0);
+    assert_eq!(desk.handle.counts().not_admitted, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_is_used_once() {
+    let desk = Desk::new(Duplicates::Accept);
+    desk.place("a").await.unwrap();
+    let rejected = rejection(desk.place("a").await);
+    assert_eq!(rejected.reason(), Reason::InvalidRequest);
+    assert!(
+        rejected.to_string().contains("was used before"),
+        "{rejected}"
+    );
+    let (one, other) = tokio::join!(desk.place("b"), desk.place("b"));
+    assert!(one.is_ok() != other.is_ok());
+    assert_eq!(
+        (desk.client.executed("a"), desk.client.executed("b")),
+        (1, 1)
+    );
+
+    // Also one that only the journal remembers.
+    let other = Desk::with(
+        desk.client.clone(),
+        Arc::clone(&desk.journal),
+        rules(Duplicates::Accept),
+    );
+    assert_eq!(
+        rejection(other.place("a").await).reason(),
+        Reason::InvalidRequest
+    );
+    assert_eq!(desk.client.executed("a"), 1);
+    assert_eq!(other.handle.orders().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mode_a_cap_and_the_duplicate_guard() {
+    let caps = Caps::builder()
+        .orders_per_minute(2)
+        .duplicate_within(Duration::from_secs(5))
+        .build()
+        .unwrap();
+    let layer: OrderLayer<Body> =
+        OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::Accept)))
+            .control(TradingControl::builder().caps(caps).build())
+            .build();
+    let desk = Desk::of(Client::default(), Default::default(), layer);
+    desk.place("a").await.unwrap();
+    let twin = rejection(desk.place("b").await);
+    assert_eq!(twin.reason(), Reason::Guarded);
+    let mut meant = order(&json!({ "symbol": "AAPL", "qty": 1, "client_order_id": "c" }));
+    meant.extensions_mut().insert(IntendedAgain);
+    desk.service.clone().oneshot(meant).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let third = rejection(desk.place("d").await);
+    assert_eq!(third.reason(), Reason::Guarded);
+    assert!(third.retry_after().is_some());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    desk.handle.set_mode(Some(TradingMode::CancelOnly));
+    let halted = rejection(desk.place("e").await);
+    assert_eq!(halted.reason(), Reason::TradingMode);
+    assert!(halted.to_string().contains("manual"), "{halted}");
+    assert_eq!(desk.client.world().creates, 2);
+}

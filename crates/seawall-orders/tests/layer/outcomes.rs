@@ -1,0 +1,172 @@
+//! What a caller gets.
+
+use seawall_core::{Error, Reason, Sent};
+use seawall_orders::journal::{Journal, State};
+use seawall_orders::protocol::{Duplicates, OrderState, Via};
+use seawall_orders::{Reconciled, ReconciledHow};
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::common::{Desk, Down, Fault, order, rejection, text};
+
+const CLASSES: [Duplicates; 4] = [
+    Duplicates::ReturnFirst,
+    Duplicates::RejectForATime,
+    Duplicates::RejectWhileOpen,
+    Duplicates::Accept,
+];
+
+#[tokio::test(start_paused = true)]
+async fn an_order_is_written_sent_once_and_its_response_passes() {
+    for class in CLASSES {
+        let desk = Desk::new(class);
+        let response = desk.place("a").await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.extensions().get::<Reconciled>().is_none());
+        assert!(text(response).await.contains("\"b1\""));
+        assert_eq!(desk.client.executed("a"), 1);
+        let entry = desk.journal.entry("a").await.unwrap().unwrap();
+        assert_eq!((entry.state(), entry.attempts()), (State::Confirmed, 1));
+        assert_eq!(entry.broker_id(), b"b1");
+        let counts = desk.handle.counts();
+        assert_eq!(
+            (counts.intended, counts.confirmed, counts.in_doubt),
+            (1, 1, 0)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_about_no_order_passes() {
+    let desk = Desk::new(Duplicates::Accept);
+    let request = http::Request::get("/quotes")
+        .body(Default::default())
+        .unwrap();
+    let response = desk.service.clone().oneshot(request).await.unwrap();
+    assert_eq!(text(response).await, "\"quote\"");
+    assert_eq!(desk.handle.counts().intended, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_without_an_id_gets_one() {
+    let desk = Desk::new(Duplicates::Accept);
+    let request = order(&json!({ "symbol": "AAPL", "qty": 1 }));
+    desk.service.clone().oneshot(request).await.unwrap();
+    let id = desk.client.world().orders[0].id.clone();
+    assert!(id.starts_with("new-"), "{id}");
+    assert_eq!(desk.journalled(&id).await, Some(State::Confirmed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_response_was_lost_is_found() {
+    for class in CLASSES {
+        for fault in [Fault::Lost, Fault::Gateway, Fault::Duplicate] {
+            let desk = Desk::new(class);
+            desk.client.fault(fault);
+            let response = desk.place("a").await;
+            // A broker that returns the first order may have answered a second copy.
+            let response = response.unwrap_or_else(|error| panic!("{class:?} {fault:?} {error}"));
+            let how = response.extensions().get::<Reconciled>().map(|it| it.how);
+            let replays = class == Duplicates::ReturnFirst || class == Duplicates::RejectForATime;
+            if !replays || fault == Fault::Duplicate {
+                let found = ReconciledHow::Order(Via::LookUp, OrderState::Filled);
+                assert_eq!(how, Some(found), "{class:?} {fault:?}");
+                assert_eq!(response.headers()["x-seawall-reconciled"], "look_up");
+                assert_eq!(desk.client.executed("a"), 1);
+                assert_eq!(desk.client.world().creates, 1);
+            }
+            assert!(text(response).await.contains("\"client_order_id\":\"a\""));
+            assert_eq!(desk.journalled("a").await, Some(State::Confirmed));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_is_absent_is_sent_again_or_reported() {
+    for class in CLASSES {
+        let desk = Desk::new(class);
+        desk.client.fault(Fault::Dropped);
+        let result = desk.place("a").await;
+        let entry = desk.journal.entry("a").await.unwrap().unwrap();
+        if class == Duplicates::Accept {
+            let rejection = rejection(result);
+            assert_eq!(rejection.reason(), Reason::NotExecuted);
+            assert_eq!(desk.client.executed("a"), 0);
+            assert_eq!(entry.state(), State::Absent);
+        } else {
+            assert_eq!(result.unwrap().status(), 200);
+            assert_eq!(desk.client.executed("a"), 1);
+            assert_eq!((entry.state(), entry.attempts()), (State::Confirmed, 2));
+            assert_eq!(desk.handle.counts().resent, 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_of_the_broker_passes() {
+    let desk = Desk::new(Duplicates::RejectWhileOpen);
+    desk.client.fault(Fault::Reject);
+    assert_eq!(desk.place("a").await.unwrap().status(), 422);
+    assert_eq!(desk.journalled("a").await, Some(State::Rejected));
+    assert_eq!(desk.client.world().queries, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_certainly_not_sent_is_an_error_at_once() {
+    let desk = Desk::new(Duplicates::RejectWhileOpen);
+    desk.client.fault(Fault::NotSent);
+    let error = desk.place("a").await.unwrap_err();
+    assert_eq!(error, Error::Inner(Down::NotSent));
+    assert_eq!(desk.client.world().queries, 0);
+    assert_eq!(desk.journalled("a").await, Some(State::Absent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_is_in_doubt_unless_the_broker_says_otherwise() {
+    let desk = Desk::new(Duplicates::Accept);
+    desk.client.fault(Fault::Throttle);
+    let rejected = rejection(desk.place("a").await);
+    assert_eq!(rejected.reason(), Reason::NotExecuted);
+    assert!(desk.client.world().queries > 0, "looked up before");
+
+    let rules = seawall_orders::protocol::Rules::builder(Duplicates::Accept);
+    let rules = rules.throttle_rejects(true).build().unwrap();
+    let desk = Desk::with(Default::default(), Default::default(), rules);
+    desk.client.fault(Fault::Throttle);
+    assert_eq!(desk.place("a").await.unwrap().status(), 429);
+    assert_eq!(desk.client.world().queries, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_stays_unknown_is_settled_later() {
+    let desk = Desk::new(Duplicates::Accept);
+    desk.client.world().failing_queries = usize::MAX;
+    desk.client.fault(Fault::Lost);
+    let mut notices = desk.handle.subscribe();
+    let unknown = rejection(desk.place("a").await);
+    assert_eq!(unknown.reason(), Reason::OutcomeUnknown);
+    assert_eq!(unknown.sent(), Sent::Maybe);
+    assert_eq!(unknown.pattern(), Some("orders"));
+    let order = desk
+        .handle
+        .by_reference(unknown.reference().unwrap())
+        .unwrap();
+    assert_eq!(&*order.id, "a");
+    assert_eq!(desk.handle.in_doubt().len(), 1);
+
+    desk.client.world().failing_queries = 0;
+    if desk.handle.in_doubt()[0].state == seawall_orders::protocol::IntentState::Exhausted {
+        desk.handle.look_up_again("a").await.unwrap();
+    }
+    loop {
+        let Some(seawall_orders::ReceivedNotice::Notice(notice)) = notices.next().await else {
+            panic!("missed")
+        };
+        if let seawall_orders::protocol::Notice::Settled(settlement) = notice.notice {
+            assert_eq!(settlement.mark().as_str(), "confirmed");
+            break;
+        }
+    }
+    assert!(desk.handle.in_doubt().is_empty());
+    assert_eq!(desk.client.executed("a"), 1);
+}
