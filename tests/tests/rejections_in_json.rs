@@ -19,6 +19,7 @@ fn a_rejection_says_in_json_what_it_says_in_words() {
         "retry_after_seconds": 1.5,
         "may_have_been_sent": false,
         "advice": "the upstream is failing: answer without it, and come back later",
+        "reference": null,
     });
     assert_eq!(written, expected);
     assert_eq!(
@@ -31,6 +32,13 @@ fn a_rejection_says_in_json_what_it_says_in_words() {
     assert_eq!(written["may_have_been_sent"], json!(true));
     assert_eq!(written["retry_after_seconds"], json!(null));
     assert_eq!(written["pattern"], json!(null), "none was named");
+
+    let unknown = Rejection::new(Reason::OutcomeUnknown, "orders")
+        .with_pattern("orders")
+        .with_reference(u64::MAX);
+    let written = serde_json::to_value(unknown).expect("plain values");
+    assert_eq!(written["reference"], json!(u64::MAX));
+    assert_eq!(written["retry_after_seconds"], json!(null));
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub enum Figure {
     Because(InstanceName),
 }
 
-// Numbers of kinds that no cause of a circuit has, and not that of a rejection's cost, 31.
+// Numbers of kinds that no cause of a circuit has, and not those of a rejection's cost, 31,
+// and reference, 26.
 const LIMIT: u32 = 30;
 const ATTEMPTS: u32 = 29;
 const BUDGET: u32 = 28;

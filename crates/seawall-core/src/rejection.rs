@@ -240,14 +240,20 @@ impl Rejection {
     }
 
     /// The pattern of the instance that rejected, where it is known: `"breaker"`, `"bulkhead"`.
-    pub fn pattern(&self) -> Option<&'static str> {
-        Some(self.known_pattern()?.0)
+    pub const fn pattern(&self) -> Option<&'static str> {
+        match self.known_pattern() {
+            Some((id, _)) => Some(id),
+            None => None,
+        }
     }
 
-    fn known_pattern(&self) -> Option<(&'static str, &'static str)> {
-        let bits = (self.word.get() & PATTERN) >> PATTERN_SHIFT;
-        let index = usize::try_from(bits).ok()?.checked_sub(1)?;
-        PATTERNS.get(index).copied()
+    const fn known_pattern(&self) -> Option<(&'static str, &'static str)> {
+        let number = ((self.word.get() & PATTERN) >> PATTERN_SHIFT) as usize;
+        if number >= 1 && number <= PATTERNS.len() {
+            Some(PATTERNS[number - 1])
+        } else {
+            None
+        }
     }
 
     #[inline]
@@ -317,8 +323,8 @@ impl Rejection {
         }
     }
 
-    /// Says by a number what the rejection is about: the intent of an order in its journal. In place of a
-    /// time to come back and of a cause.
+    /// Says by a number what the rejection is about: the intent of an order in its journal. In place of
+    /// a time to come back, of a cost and of a cause, as those are in place of it.
     #[must_use]
     pub const fn with_reference(self, number: u64) -> Self {
         let mut about = self.with_bits(CAUSE, REFERENCE);
@@ -326,8 +332,8 @@ impl Rejection {
         about
     }
 
-    /// The number of what the rejection is about: of those with [`Reason::OutcomeUnknown`] by
-    /// order safety.
+    /// The number of what the rejection is about: of those by order safety that have an entry in its
+    /// journal.
     ///
     /// ```
     /// use seawall_core::{Reason, Rejection, Sent};
@@ -352,6 +358,7 @@ impl Rejection {
     }
 
     /// Whether the second word has something else than a time to come back.
+    #[inline]
     const fn has_no_wait(&self) -> bool {
         matches!(self.word.get() & CAUSE, COST | REFERENCE)
     }
@@ -372,7 +379,11 @@ impl Rejection {
     /// that keeps a cause in an atomic word and rejects often. Other numbers say nothing.
     #[must_use]
     #[inline]
-    pub const fn with_cause_bits(self, bits: u32) -> Self {
+    pub const fn with_cause_bits(mut self, bits: u32) -> Self {
+        if self.has_no_wait() {
+            // A cost or a reference would be read as a wait.
+            self.retry_ns = NO_RETRY;
+        }
         self.with_bits(CAUSE, (bits as u64) << CAUSE_SHIFT & CAUSE)
     }
 
@@ -431,6 +442,36 @@ impl Rejection {
             Sent::No
         } else {
             Sent::Maybe
+        }
+    }
+
+    /// Whether no program may send the same request again by itself, however long it waits: one that
+    /// order safety rejected, unless it is certain that nothing was sent and only the wait was too long.
+    ///
+    /// Retries end at such a rejection, and servers respond with statuses that clients do not repeat.
+    ///
+    /// ```
+    /// use seawall_core::{Reason, Rejection, Sent};
+    ///
+    /// let of_orders = |reason| Rejection::new(reason, "alpaca").with_pattern("orders");
+    /// assert!(of_orders(Reason::Guarded).is_final());
+    /// assert!(of_orders(Reason::OutcomeUnknown).is_final());
+    /// assert!(of_orders(Reason::DeadlineExceeded).with_sent(Sent::Maybe).is_final());
+    /// assert!(!of_orders(Reason::DeadlineExceeded).is_final(), "not sent");
+    /// assert!(!Rejection::new(Reason::OutcomeUnknown, "alpaca").with_pattern("retry").is_final());
+    /// ```
+    pub const fn is_final(&self) -> bool {
+        let is_by_orders = match self.pattern() {
+            Some(pattern) => matches!(pattern.as_bytes(), b"orders"),
+            None => false,
+        };
+        match self.reason() {
+            Reason::InvalidRequest
+            | Reason::NotExecuted
+            | Reason::TradingMode
+            | Reason::Guarded => true,
+            Reason::OutcomeUnknown => is_by_orders,
+            _ => is_by_orders && matches!(self.sent(), Sent::Maybe),
         }
     }
 
@@ -496,6 +537,7 @@ impl fmt::Debug for Rejection {
             .field("name", &self.name())
             .field("cause", &self.cause())
             .field("figure", &self.figure())
+            .field("reference", &self.reference())
             .field("retry_after", &self.retry_after())
             .field("sent", &self.sent())
             .finish()
@@ -505,93 +547,4 @@ impl fmt::Debug for Rejection {
 impl std::error::Error for Rejection {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rejection_is_two_words_and_has_a_niche() {
-        assert_eq!(size_of::<Rejection>(), 16);
-        assert_eq!(size_of::<Option<Rejection>>(), 16);
-    }
-
-    #[test]
-    fn everything_that_was_put_in_comes_out() {
-        for reason in Reason::ALL {
-            for sent in [Sent::No, Sent::Maybe] {
-                for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
-                    let rejected = Rejection::new(reason, "a name")
-                        .with_cause(CircuitCause::Rule("a rule".into()))
-                        .with_sent(sent)
-                        .with_cause(CircuitCause::ConsecutiveFailures(u16::MAX))
-                        .with_retry_after(wait);
-                    assert_eq!(rejected.reason(), reason);
-                    assert_eq!(
-                        rejected.cause(),
-                        Some(CircuitCause::ConsecutiveFailures(u16::MAX))
-                    );
-                    assert_eq!(rejected.sent(), sent);
-                    assert_eq!(rejected.name().as_str(), "a name");
-                    let back = rejected.retry_after().unwrap();
-                    assert_eq!(back, wait.min(Duration::from_nanos(u64::MAX - 1)));
-                }
-            }
-        }
-        let bits = CircuitCause::Rule("a rule".into()).to_bits();
-        let kept = Rejection::new(Reason::CircuitOpen, "x").with_cause_bits(bits);
-        assert_eq!(kept.cause(), Some(CircuitCause::Rule("a rule".into())));
-        let costly = Rejection::new(Reason::TooExpensive, "x").with_cost(u32::MAX, 7);
-        assert_eq!(costly.cost_and_capacity(), Some((u32::MAX, 7)));
-        assert_eq!((costly.retry_after(), costly.cause()), (None, None));
-        let later = costly.with_retry_after(Duration::from_secs(1));
-        assert_eq!(later.cost_and_capacity(), None);
-        assert_eq!(later.retry_after(), Some(Duration::from_secs(1)));
-        let plain = Rejection::new(Reason::NotReady, "x");
-        assert_eq!((plain.retry_after(), plain.cause()), (None, None));
-    }
-
-    #[test]
-    fn the_text_names_pattern_instance_reason_wait_and_whether_it_was_sent() {
-        let open = Rejection::new(Reason::CircuitOpen, "alpaca")
-            .with_cause(CircuitCause::FailureRate { percent: 62 })
-            .with_retry_after(Duration::from_millis(11_020));
-        assert_eq!(
-            open.to_string(),
-            "circuit breaker `alpaca`: the circuit is open (62% of the calls failed); \
-             retry in 12 s; nothing was sent"
-        );
-        let late = Rejection::new(Reason::DeadlineExceeded, "orders").with_sent(Sent::Maybe);
-        assert_eq!(
-            late.to_string(),
-            "deadline `orders`: the deadline of the call has passed; \
-             the request may have been sent"
-        );
-        let queued = late.with_pattern("bulkhead");
-        assert!(queued.to_string().starts_with("bulkhead `orders`: "));
-        assert_eq!((queued.pattern(), late.pattern()), (Some("bulkhead"), None));
-        assert_eq!(queued.with_pattern("no such"), late);
-    }
-
-    #[test]
-    fn every_pattern_survives_packing() {
-        for (pattern, _) in PATTERNS {
-            let rejected = Rejection::new(Reason::Paused, "x").with_pattern(pattern);
-            assert_eq!(rejected.pattern(), Some(pattern));
-            assert_eq!(
-                (rejected.reason(), rejected.name().as_str()),
-                (Reason::Paused, "x")
-            );
-        }
-    }
-
-    #[test]
-    fn only_attempts_say_something_about_the_upstream() {
-        for reason in Reason::ALL {
-            let says = Rejection::new(reason, "x").outcome();
-            let attempt = matches!(
-                reason,
-                Reason::AttemptTimeout | Reason::OutcomeUnknown | Reason::BodyTimeout
-            );
-            assert_eq!(says == Outcome::Unknown, attempt, "{reason:?}");
-        }
-    }
-}
+mod tests;

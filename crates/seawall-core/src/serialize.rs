@@ -26,11 +26,11 @@ impl Serialize for CircuitCause {
 }
 
 /// A map for machines and people: the pattern in words, the instance, the reason as a label, the
-/// message as it is displayed, until when in seconds, whether the request may have been sent, and
-/// what to do.
+/// message as it is displayed, until when in seconds, whether the request may have been sent,
+/// what to do, and the number of what it is about.
 impl Serialize for Rejection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_struct("Rejection", 7)?;
+        let mut map = serializer.serialize_struct("Rejection", 8)?;
         map.serialize_field("pattern", &self.pattern())?;
         map.serialize_field("name", &self.name())?;
         map.serialize_field("reason", self.reason().as_str())?;
@@ -39,6 +39,7 @@ impl Serialize for Rejection {
         map.serialize_field("retry_after_seconds", &seconds)?;
         map.serialize_field("may_have_been_sent", &(self.sent() == Sent::Maybe))?;
         map.serialize_field("advice", self.reason().advice())?;
+        map.serialize_field("reference", &self.reference())?;
         map.end()
     }
 }
