@@ -20,6 +20,7 @@
 //! | what if a body stalls? | [`body_timeout`] |
 //! | what is in a stream of server-sent events? | [`sse`] |
 //! | how long may a call take, and how does the other side learn it? | [`deadline`] |
+//! | when does each attempt leave, for a layer outside of the stack? | [`NoteDeparture`], [`Departures`] |
 //! | how does a server respond to a rejection? | [`RejectionResponseLayer`] |
 //! | what sends the request? | hyper-util's client (feature `hyper`), `ReqwestClient` (feature `reqwest`) |
 //!
@@ -120,7 +121,8 @@ pub use respond::{
     RejectionResponseLayer,
 };
 pub use response::{
-    MAX_RETRY_AFTER, rejection_response, retry_after_seconds, should_retry, status_of,
+    MAX_RETRY_AFTER, ORDER_REFERENCE, rejection_response, retry_after_seconds, should_retry,
+    status_of,
 };
 pub use retry_after::{LONGEST_BAN, LONGEST_WAIT, retry_after};
 pub use routes::{Routes, is_idempotent};

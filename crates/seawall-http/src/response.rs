@@ -11,6 +11,10 @@ use seawall_core::{Reason, Rejection, Sent};
 /// operator or a quota has changed meanwhile.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// The header with the number of the order that a rejection is about, in the journal of order safety:
+/// [`Rejection::reference`].
+pub const ORDER_REFERENCE: &str = "x-seawall-order-reference";
+
 /// The wait of a rejection that has none although waiting helps.
 const ESTIMATE: Duration = Duration::from_secs(1);
 
@@ -20,9 +24,16 @@ const ESTIMATE: Duration = Duration::from_secs(1);
 /// |---|---|
 /// | rate limited, throttled by the client, quota exhausted, paused for a known time | 429 |
 /// | too expensive: never accepted, however long one waits | 413 |
+/// | request not valid, held back by a guard of orders | 422 |
+/// | not executed, not allowed in this trading mode | 409 |
+/// | of order safety, and the order may have been executed ([`is_final`](Rejection::is_final)) | 409 |
 /// | attempt timed out, deadline exceeded, body timed out | 504 |
 /// | outcome unknown, panicked | 502 |
 /// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted, no route, paused without an end | 503 |
+///
+/// Rejections of order safety have no status that a client sends again by itself, since the same order
+/// might be executed twice, or later than it is wanted. 409 is one that SDKs of AI models try again
+/// without `x-should-retry: false`, which [`rejection_response`] adds.
 ///
 /// ```
 /// use http::StatusCode;
@@ -34,6 +45,9 @@ const ESTIMATE: Duration = Duration::from_secs(1);
 /// ```
 pub const fn status_of(rejection: &Rejection) -> StatusCode {
     match rejection.reason() {
+        Reason::InvalidRequest | Reason::Guarded => StatusCode::UNPROCESSABLE_ENTITY,
+        Reason::NotExecuted | Reason::TradingMode => StatusCode::CONFLICT,
+        _ if rejection.is_final() => StatusCode::CONFLICT,
         Reason::RateLimited | Reason::ClientThrottled | Reason::QuotaExhausted => {
             StatusCode::TOO_MANY_REQUESTS
         }
@@ -55,7 +69,7 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
 /// A full bulkhead and a queue timeout do not know when a permit will be free. For them it is one
 /// second, the shortest wait that the header can express: calls are short beside it, and a client
 /// that comes back at once only finds the bulkhead full again. Any other rejection without a wait
-/// has none here.
+/// has none here, and one that is [final](Rejection::is_final) never has one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,6 +84,9 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
 /// assert_eq!(retry_after_seconds(&open), Some(2));
 /// ```
 pub fn retry_after_seconds(rejection: &Rejection) -> Option<u64> {
+    if rejection.is_final() {
+        return None;
+    }
     let wait = match (rejection.retry_after(), rejection.reason()) {
         (Some(wait), _) => wait.min(MAX_RETRY_AFTER),
         (None, Reason::BulkheadFull | Reason::QueueTimeout) => ESTIMATE,
@@ -121,6 +138,7 @@ fn is_throttle_without_wait(rejection: &Rejection) -> bool {
 /// A rejection as a response: the status of [`status_of`], the reason as a line of plain text,
 /// `Retry-After` as [`retry_after_seconds`] has it, and `x-should-retry` by [`should_retry`]. A 429
 /// without a wait has no `x-should-retry` unless the quota is exhausted: `false` there means a quota.
+/// Of a rejection that is about an entry of a journal of orders, its number is in [`ORDER_REFERENCE`].
 ///
 /// The name of the layer instance is not sent.
 ///
@@ -146,6 +164,9 @@ pub fn rejection_response<B: From<Bytes>>(rejection: &Rejection) -> Response<B> 
     headers.insert(CONTENT_TYPE, plain);
     if let Some(seconds) = retry_after_seconds(rejection) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(number) = rejection.reference() {
+        headers.insert(ORDER_REFERENCE, HeaderValue::from(number));
     }
     if should_retry(rejection) {
         headers.insert("x-should-retry", HeaderValue::from_static("true"));
@@ -201,12 +222,50 @@ mod tests {
             let expected = match reason {
                 Reason::RateLimited | Reason::ClientThrottled | Reason::QuotaExhausted => 429,
                 Reason::TooExpensive => 413,
+                Reason::InvalidRequest | Reason::Guarded => 422,
+                Reason::NotExecuted | Reason::TradingMode => 409,
                 Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => 504,
                 Reason::OutcomeUnknown | Reason::Panicked => 502,
                 _ => 503,
             };
             assert_eq!(status, expected, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn no_client_sends_an_order_again_by_itself() {
+        let orders = |reason| Rejection::new(reason, "broker").with_pattern("orders");
+        let rejections = [
+            (orders(Reason::InvalidRequest), 422),
+            (orders(Reason::Guarded), 422),
+            (orders(Reason::TradingMode), 409),
+            (orders(Reason::NotExecuted), 409),
+            (orders(Reason::NotExecuted).with_sent(Sent::Maybe), 409),
+            (orders(Reason::OutcomeUnknown), 409),
+            (orders(Reason::OutcomeUnknown).with_sent(Sent::Maybe), 409),
+            (orders(Reason::DeadlineExceeded).with_sent(Sent::Maybe), 409),
+            (orders(Reason::BulkheadFull).with_sent(Sent::Maybe), 409),
+        ];
+        for (rejected, status) in rejections {
+            for rejected in [
+                rejected,
+                rejected.with_reference(42),
+                rejected.with_retry_after(Duration::from_secs(1)),
+            ] {
+                let response = rejection_response::<Full<Bytes>>(&rejected);
+                assert_eq!(response.status(), status, "{rejected}");
+                let headers = response.headers();
+                assert_eq!(headers["x-should-retry"], "false", "{rejected}");
+                assert!(!headers.contains_key(RETRY_AFTER), "{rejected}");
+                let reference = headers.get("x-seawall-order-reference");
+                let expected = rejected.reference().map(HeaderValue::from);
+                assert_eq!(reference, expected.as_ref(), "{rejected}");
+            }
+        }
+        let unsent = orders(Reason::DeadlineExceeded);
+        assert_eq!(status_of(&unsent), 504, "certainly not sent");
+        let retry = Rejection::new(Reason::OutcomeUnknown, "broker").with_pattern("retry");
+        assert_eq!(status_of(&retry), 502, "not of order safety");
     }
 
     #[test]
@@ -251,7 +310,8 @@ mod tests {
                 "{reason:?}"
             );
             let known = rejected.with_retry_after(Duration::from_secs(7));
-            assert_eq!(header(&known).as_deref(), Some("7"), "{reason:?}");
+            let expected = (!known.is_final()).then_some("7");
+            assert_eq!(header(&known).as_deref(), expected, "{reason:?}");
         }
     }
 
