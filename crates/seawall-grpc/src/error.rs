@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use seawall_core::{Reason, Rejectable, Rejection, find_rejection};
+use seawall_http::ORDER_REFERENCE;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -84,6 +85,11 @@ impl StdError for GrpcError {
 /// | rate limited, too expensive, throttled by the client, quota exhausted, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
 /// | attempt timed out, deadline exceeded, body timed out | `DEADLINE_EXCEEDED` |
 /// | outcome unknown, panicked | `UNKNOWN` |
+/// | request not valid | `INVALID_ARGUMENT` |
+/// | not executed, not allowed in this trading mode, held back by a guard of orders | `FAILED_PRECONDITION` |
+///
+/// Not `ABORTED` where an order was not executed: clients such as Google's of Pub/Sub retry that, as they
+/// do `UNKNOWN`, and a program should place such an order again only if it is still wanted.
 pub const fn code_of(reason: Reason) -> Code {
     match reason {
         Reason::RateLimited
@@ -96,6 +102,8 @@ pub const fn code_of(reason: Reason) -> Code {
             Code::DeadlineExceeded
         }
         Reason::OutcomeUnknown | Reason::Panicked => Code::Unknown,
+        Reason::InvalidRequest => Code::InvalidArgument,
+        Reason::NotExecuted | Reason::TradingMode | Reason::Guarded => Code::FailedPrecondition,
         _ => Code::Unavailable,
     }
 }
@@ -104,11 +112,18 @@ pub const fn code_of(reason: Reason) -> Code {
 /// known, which is passed on as a used-up rate is), the reason as its message, the time to come
 /// back as `grpc-retry-pushback-ms`, and the [`Rejection`] as its source.
 ///
+/// Where the same request must not be sent again ([`Rejection::is_final`]), the pushback is -1, which
+/// ends a client's retries, and an order that may have been executed is `FAILED_PRECONDITION`, since
+/// some clients retry `UNKNOWN`. The number of an order is in the metadata, as in HTTP
+/// ([`ORDER_REFERENCE`]).
+///
 /// The name of the layer instance is in the source alone, which is not sent over the wire.
 pub fn status_of(rejection: &Rejection) -> Status {
     let reason = rejection.reason();
     let code = match (reason, rejection.retry_after()) {
         (Reason::Paused, Some(_)) => Code::ResourceExhausted,
+        (Reason::InvalidRequest, _) => Code::InvalidArgument,
+        _ if rejection.is_final() => Code::FailedPrecondition,
         _ => code_of(reason),
     };
     let mut status = Status::new(code, reason.to_string());
@@ -118,12 +133,17 @@ pub fn status_of(rejection: &Rejection) -> Status {
     {
         status.metadata_mut().insert(RETRY_PUSHBACK_MS, value);
     }
+    if let Some(number) = rejection.reference() {
+        let number = MetadataValue::from(number);
+        status.metadata_mut().insert(ORDER_REFERENCE, number);
+    }
     status
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use seawall_core::{Outcome, Sent};
     use std::time::Duration;
 
     #[test]
@@ -141,7 +161,11 @@ mod tests {
             assert_eq!(find_rejection(&seen), Some(&rejected));
             let pushback = Pushback::of(&seen.metadata().clone().into_headers());
             let expected = match reason {
-                Reason::TooExpensive => Pushback::Never,
+                Reason::TooExpensive
+                | Reason::InvalidRequest
+                | Reason::NotExecuted
+                | Reason::TradingMode
+                | Reason::Guarded => Pushback::Never,
                 _ => Pushback::After(Duration::from_millis(7)),
             };
             assert_eq!(pushback, Some(expected));
@@ -155,6 +179,42 @@ mod tests {
         assert_eq!(code_of(Reason::DeadlineExceeded), Code::DeadlineExceeded);
         assert_eq!(code_of(Reason::BodyTimeout), Code::DeadlineExceeded);
         assert_eq!(code_of(Reason::OutcomeUnknown), Code::Unknown);
+    }
+
+    /// Codes that clients retry by common service configs: `UNAVAILABLE`, `RESOURCE_EXHAUSTED`,
+    /// `ABORTED`, `UNKNOWN`, `INTERNAL`, `DEADLINE_EXCEEDED`.
+    #[test]
+    fn no_client_sends_an_order_again_by_itself() {
+        let orders = |reason| Rejection::new(reason, "broker").with_pattern("orders");
+        for (rejected, code) in [
+            (orders(Reason::InvalidRequest), Code::InvalidArgument),
+            (orders(Reason::Guarded), Code::FailedPrecondition),
+            (orders(Reason::TradingMode), Code::FailedPrecondition),
+            (
+                orders(Reason::NotExecuted).with_sent(Sent::Maybe),
+                Code::FailedPrecondition,
+            ),
+            (orders(Reason::OutcomeUnknown), Code::FailedPrecondition),
+            (
+                orders(Reason::DeadlineExceeded).with_sent(Sent::Maybe),
+                Code::FailedPrecondition,
+            ),
+        ] {
+            let status = status_of(&rejected.with_reference(42));
+            assert_eq!(status.code(), code, "{rejected}");
+            assert_eq!(status.metadata().get(RETRY_PUSHBACK_MS).unwrap(), "-1");
+            let reference = status.metadata().get("x-seawall-order-reference").unwrap();
+            assert_eq!(reference, "42");
+            assert!(
+                !status_of(&rejected)
+                    .metadata()
+                    .contains_key(ORDER_REFERENCE)
+            );
+            assert_eq!(crate::outcome_of(&status), rejected.outcome());
+            // What a layer on the other side of the wire makes of it.
+            let sent = Status::new(status.code(), status.message());
+            assert_eq!(crate::outcome_of(&sent), Outcome::Ignored);
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Pushback {
         match (rejection.reason(), rejection.retry_after()) {
             // It will not become cheaper.
             (Reason::TooExpensive, _) => Some(Self::Never),
+            _ if rejection.is_final() => Some(Self::Never),
             (_, wait) => wait.map(Self::After),
         }
     }
