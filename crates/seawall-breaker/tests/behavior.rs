@@ -398,6 +398,10 @@ async fn local_rejections_below_do_not_count_and_timeouts_do() {
         Reason::RateLimited,
         Reason::BulkheadFull,
         Reason::DeadlineExceeded,
+        Reason::InvalidRequest,
+        Reason::NotExecuted,
+        Reason::TradingMode,
+        Reason::Guarded,
     ] {
         assert!(send(&mut rejecting(reason)).await.is_err());
         assert_eq!(handle.state(), CircuitState::Closed, "{reason:?}");

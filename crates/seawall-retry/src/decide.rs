@@ -240,6 +240,9 @@ fn table(config: &RetryConfig, attempted: &Attempted) -> Result<Option<Duration>
     if attempted.is_rejected_unsent() {
         return rejected(config, attempted);
     }
+    if attempted.rejection.is_some_and(|r| r.is_final()) {
+        return Err(StopReason::Rejected);
+    }
     let if_safe = if attempted.replay.is_safe() {
         // What the body says and what the headers say may differ: the longer wait holds.
         Ok(attempted.outcome.retry_after().max(attempted.hint))

@@ -78,6 +78,10 @@ async fn a_local_rejection_of_an_extra_attempt_is_never_the_result_and_costs_no_
         Reason::RateLimited,
         Reason::CircuitOpen,
         Reason::BulkheadFull,
+        Reason::InvalidRequest,
+        Reason::NotExecuted,
+        Reason::TradingMode,
+        Reason::Guarded,
     ] {
         let bad = rejected(reason, Sent::No);
         let upstream = Upstream::new([(SECOND, Ok(1)), (Duration::ZERO, Err(bad))]);

@@ -107,10 +107,12 @@ fn rejections() -> impl Strategy<Value = Rejection> {
         proptest::sample::select(&Reason::ALL[..]),
         wait,
         any::<bool>(),
+        proptest::sample::select(&["orders", "bulkhead", "unknown"][..]),
     )
-        .prop_map(|(reason, wait, maybe)| {
+        .prop_map(|(reason, wait, maybe, pattern)| {
             let sent = if maybe { Sent::Maybe } else { Sent::No };
             let rejection = Rejection::new(reason, "below").with_sent(sent);
+            let rejection = rejection.with_pattern(pattern);
             match wait {
                 Some(wait) => rejection.with_retry_after(wait),
                 None => rejection,
@@ -188,8 +190,17 @@ fn table_allows(config: &RetryConfig, attempted: &Attempted) -> bool {
             | Reason::TooExpensive
             | Reason::ClientThrottled
             | Reason::Draining
-            | Reason::QuotaExhausted => false,
+            | Reason::QuotaExhausted
+            | Reason::InvalidRequest
+            | Reason::NotExecuted
+            | Reason::TradingMode
+            | Reason::Guarded => false,
             Reason::Panicked if r.sent() == Sent::No => false,
+            // An order that may have been executed is not sent again by a retry around order safety.
+            _ if r.pattern() == Some("orders") => {
+                let in_doubt = r.sent() == Sent::Maybe || r.reason() == Reason::OutcomeUnknown;
+                return safe && !in_doubt;
+            }
             _ => return safe,
         };
         let wait = config.max_rejection_wait();

@@ -41,6 +41,20 @@ async fn a_rejection_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
     }
 }
 
+/// Whatever the request says of itself: an order is settled in the journal, and not by a second copy.
+#[tokio::test(start_paused = true)]
+async fn an_order_in_doubt_is_not_sent_again() {
+    for (pattern, calls) in [("orders", 1), ("retry", 2)] {
+        let unknown = Rejection::new(Reason::OutcomeUnknown, "below")
+            .with_pattern(pattern)
+            .with_sent(Sent::Maybe);
+        let failed = Failed::Rejected(unknown);
+        let (result, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, [failed]).await;
+        assert_eq!(upstream.calls(), calls, "{pattern}");
+        assert_eq!(result, if calls == 1 { Err(failed) } else { Ok(7) });
+    }
+}
+
 /// A half-open circuit cannot say when it will admit a probe: calls ended on it just when
 /// the upstream was coming back.
 #[tokio::test(start_paused = true)]
