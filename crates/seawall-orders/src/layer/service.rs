@@ -21,6 +21,7 @@ use super::client::Below;
 use super::handle::OrderHandle;
 use super::place::Placing;
 use super::shared::Shared;
+use crate::protocol::Operation;
 
 /// Sends each order once, and finds out what became of it; see the [crate](crate).
 ///
@@ -84,11 +85,28 @@ where
     /// Where there is a Tokio runtime, orders of an earlier process are looked up from now on;
     /// elsewhere from the first order on.
     fn layer(&self, inner: S) -> Self::Service {
-        let below = || Box::new(Below::new(inner.clone())) as Box<_>;
+        self.layer_with_lane(inner.clone(), inner)
+    }
+}
+
+impl<B, C: Clone> OrderLayer<B, C> {
+    /// The layer around a stack, and around another one of the same type for cancels and for what the layer
+    /// sends itself: with permits, limits and a circuit of its own, so that orders do not hold those up.
+    pub fn layer_with_lane<S, R>(&self, inner: S, lane: S) -> OrderService<S, C>
+    where
+        S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: From<Bytes> + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+    {
+        let below = || Box::new(Below::new(lane.clone())) as Box<_>;
         self.shared.below.get_or_init(below);
         self.shared.begin();
         OrderService {
             inner,
+            lane,
             shared: Arc::clone(&self.shared),
             classifier: self.classifier.clone(),
         }
@@ -102,6 +120,8 @@ where
 #[derive(Clone)]
 pub struct OrderService<S, C = HttpClassifier> {
     inner: S,
+    /// For cancels.
+    lane: S,
     shared: Arc<Shared>,
     classifier: C,
 }
@@ -152,13 +172,15 @@ where
             },
             Some(operation) => {
                 self.shared.enter();
-                let fresh = self.inner.clone();
                 // What was polled ready is given up: an order waits before it leaves.
-                let service = std::mem::replace(&mut self.inner, fresh.clone());
-                drop(service);
+                self.inner = self.inner.clone();
+                let way = match operation {
+                    Operation::Cancel => &self.lane,
+                    _ => &self.inner,
+                };
                 let placing = Placing {
                     shared: Arc::clone(&self.shared),
-                    service: fresh,
+                    service: way.clone(),
                     classifier: self.classifier.clone(),
                 };
                 Step::Order {
