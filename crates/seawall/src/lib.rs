@@ -31,6 +31,7 @@
 //! | a provider of the [catalogue](catalog) | [`provider`](provider()) |
 //! | a file that says which services there are | [`Config::load`](config::Config::load) |
 //! | no HTTP client yet | `Client`, or `Clients` for several: feature `client` |
+//! | orders at a broker, of which none may be sent twice or lost | the module `trading`: feature `orders` |
 //! | an API of models: tokens, streams, several keys | the module `model`: feature `ai` |
 //! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
@@ -70,6 +71,8 @@
 //! | `services` (default) | [`Services`]: any async function behind a stack, by name |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
 //! | `ai` | the modules `model` and `ai`: streams, tokens, errors and routes of models |
+//! | `orders` | the modules `trading` and `orders`: orders that are sent once, and looked up |
+//! | `orders-durable` | the same with a journal that survives a crash |
 //! | `boxed` | HTTP stacks in a box, to store many of different types |
 //! | `reqwest`, `reqwest-0-12` | the adapter for `reqwest::Client` of 0.13 or of 0.12, and the same for its errors |
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
@@ -112,6 +115,8 @@ pub mod reload;
 pub mod services;
 mod settings;
 pub mod stack;
+#[cfg(feature = "orders")]
+pub mod trading;
 
 /// How to use it, at length.
 pub mod guide {
@@ -141,6 +146,10 @@ pub mod guide {
 #[cfg(feature = "ai")]
 #[doc(inline)]
 pub use seawall_ai as ai;
+#[cfg(feature = "orders")]
+#[cfg_attr(docsrs, doc(cfg(feature = "orders")))]
+#[doc(no_inline)]
+pub use seawall_orders as orders;
 #[cfg(feature = "grpc")]
 #[doc(inline)]
 pub use seawall_grpc as grpc;

@@ -242,10 +242,10 @@ impl Tier {
         self
     }
 
-    /// The share in use, if it is one.
-    #[cfg(feature = "config")]
-    pub(crate) fn share(&self) -> Option<Ratio> {
-        self.utilization.clone().ok()
+    /// The share in use.
+    #[cfg(any(feature = "config", feature = "orders"))]
+    pub(crate) fn share(&self) -> Result<Ratio, InvalidConfig> {
+        self.utilization.clone()
     }
 
     /// How long a client should try to connect.

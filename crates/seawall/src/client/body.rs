@@ -60,6 +60,13 @@ impl Clone for RequestBody {
     }
 }
 
+/// All of its data; for requests that a layer makes.
+impl From<Bytes> for RequestBody {
+    fn from(data: Bytes) -> Self {
+        Self::new(data)
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;

@@ -1,0 +1,28 @@
+//! Stacks for orders: what a broker needs beside the stack of its tier, so that no order is sent twice and
+//! none is lost.
+//!
+//! An [`OrderStack`] is the [`ProviderStack`](crate::catalog::ProviderStack) of a broker's tier with the
+//! layer of [`seawall_orders`] around it:
+//!
+//! ```text
+//!            +-> deadline -> retry -> ... -> attempt timeout -> departure -+
+//! orders  -->|                                                             +-> client
+//!            +-> the same, with a tenth of the limits: cancels, look-ups --+
+//! ```
+//!
+//! * Every order is written to a [journal](seawall_orders::journal) before it may leave, and leaves once.
+//! * Where its outcome is unknown it is looked up, by the rules of its broker.
+//! * Cancels and look-ups have a **lane** of their own: permits, a tenth of the limits, a circuit. Orders
+//!   that queue do not hold them up, nor does the circuit that orders have opened.
+//! * Reads are sent again as ever; an order that was certainly not sent is an error at once.
+//! * The trading mode follows the circuit, the limits, and what is in doubt.
+
+mod builder;
+#[cfg(feature = "client")]
+mod client;
+mod stack;
+
+pub use builder::OrderStackBuilder;
+#[cfg(feature = "client")]
+pub use client::{OrderClient, OrderClientBuilder};
+pub use stack::{OrderHandles, OrderStack, TradeHandles, TradeSlots, TradeStack};
