@@ -78,6 +78,13 @@ impl Mark {
         Self::new(State::Exhausted, at, last.into())
     }
 
+    /// Sets what comes with the mark, in place of what it has: figures, a reason, who settled it.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<Bytes>) -> Self {
+        self.details = details.into();
+        self
+    }
+
     /// The state that it leads to.
     pub fn state(&self) -> State {
         self.state

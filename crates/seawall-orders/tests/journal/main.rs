@@ -10,3 +10,5 @@ mod memory;
 mod model;
 #[cfg(all(feature = "durable", unix))]
 mod processes;
+#[cfg(feature = "durable")]
+mod snapshot;

@@ -24,6 +24,20 @@ pub(super) fn open(path: &Arc<Path>, cache: usize) -> Result<Store, JournalError
     Store::open(Arc::new(frame), cache)
 }
 
+/// Opens the journal at `path`, which must be there.
+pub(super) fn open_existing(path: &Arc<Path>, cache: usize) -> Result<Store, JournalError> {
+    let frame = lock(path, OpenOptions::new().read(true).write(true), path)?;
+    Store::open(Arc::new(frame), cache)
+}
+
+/// Opens a copy of the journal at `path`, which is locked while it is read, and not written to.
+pub(super) fn open_copy(path: &Arc<Path>, cache: usize) -> Result<Store, JournalError> {
+    let frame = lock(path, OpenOptions::new().read(true), path)?;
+    let copy = frame.copy()?;
+    drop(frame);
+    Store::open(Arc::new(copy), cache)
+}
+
 /// Makes an empty journal under another name and gives it its own when it is complete, so that a
 /// crash in between leaves no half of one.
 fn create(path: &Arc<Path>, cache: usize) -> Result<(), JournalError> {
@@ -68,6 +82,13 @@ fn lock(file: &Path, options: &OpenOptions, path: &Arc<Path>) -> Result<Frame, J
         doing,
         error: Arc::new(error),
     };
+    // Opening a pipe would wait for its other end.
+    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return Err(JournalError::NotAJournal {
+            path: Arc::clone(path),
+            found: "it is no regular file".into(),
+        });
+    }
     let opened = options
         .open(file)
         .map_err(|error| io("opening the file", error))?;
@@ -81,11 +102,15 @@ fn lock(file: &Path, options: &OpenOptions, path: &Arc<Path>) -> Result<Frame, J
     }
 }
 
-/// The process that has the file open, where that can be read.
+/// The process that has the file open, where that can be read. Who only reads the file does not write
+/// down its own id: where that of the last writer is known to be gone, there is none.
 fn owner(file: &Path) -> Option<u32> {
     let mut file = File::open(file).ok()?;
     file.seek(SeekFrom::Start(OWNER)).ok()?;
     let mut bytes = [0; 8];
     file.read_exact(&mut bytes).ok()?;
-    read_owner(bytes)
+    read_owner(bytes).filter(|process| {
+        let processes = Path::new("/proc");
+        !processes.join("self").exists() || processes.join(process.to_string()).exists()
+    })
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
 
 use crate::journal::JournalError;
 
@@ -163,6 +164,25 @@ impl Frame {
             })
             .max()
             .ok_or_else(|| self.corrupted("the number of the last commit cannot be read"))
+    }
+
+    /// The same file in memory.
+    pub(super) fn copy(&self) -> Result<Self, JournalError> {
+        const STEP: u64 = 1 << 20;
+        // What is no journal may be of any length.
+        self.check()?;
+        let memory = InMemoryBackend::new();
+        let read = || {
+            let len = self.file.len()?;
+            memory.set_len(len)?;
+            for at in (0..len).step_by(STEP as usize) {
+                let bytes = self.file.read(at, STEP.min(len - at) as usize)?;
+                memory.write(at, &bytes)?;
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.io("reading the file", error))?;
+        Ok(Self::new(Box::new(memory), Arc::clone(&self.path)))
     }
 
     /// Notes that commit number `commit` is durable.

@@ -44,6 +44,9 @@
 //! One damage cannot be known: a power cut while a commit is written **and** a damaged first page
 //! with the number of the commit before it.
 //!
+//! [`JournalSnapshot`] reads a journal that no program has open, and changes nothing in it: opening one
+//! for writing repairs what a crash has torn, and removes ended entries by its own retention.
+//!
 //! One handle at a time has a file: the second gets [`InUse`](JournalError::InUse) with the process
 //! that has it. The lock ends with the process, however that ends.
 //!
@@ -76,6 +79,7 @@ mod command;
 mod config;
 mod file;
 mod frame;
+mod snapshot;
 mod store;
 mod writer;
 
@@ -97,6 +101,7 @@ use super::intent::Millis;
 use super::{Answer, Entry, Filter, Intent, Journal, JournalError, Mark, Page, State};
 
 pub use self::config::{DurableConfig, FsyncPolicy};
+pub use self::snapshot::JournalSnapshot;
 
 /// A journal in a file. Clones have the same one. See the [module](self).
 #[derive(Clone)]
@@ -134,6 +139,20 @@ impl DurableJournal {
         let path: Arc<Path> = path.as_ref().into();
         let file = Arc::clone(&path);
         Self::start(path, config, move || file::open(&file, config.cache))
+    }
+
+    /// As [`open`](Self::open), and an error where no file is: for tools, to which a wrong name must not
+    /// look like a journal without orders.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_existing(path: impl AsRef<Path>, config: DurableConfig) -> Answer<Self> {
+        let path: Arc<Path> = path.as_ref().into();
+        let file = Arc::clone(&path);
+        Self::start(path, config, move || {
+            file::open_existing(&file, config.cache)
+        })
     }
 
     fn start(
