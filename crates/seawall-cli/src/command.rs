@@ -6,13 +6,16 @@ use std::path::PathBuf;
 
 use seawall::config::{Config, ConfigError};
 
+use crate::orders::OrdersCommand;
+
 pub(crate) const USAGE: &str = "\
-Checks and shows the configuration of services.
+Checks and shows the configuration of services, and the orders of a journal.
 
   seawall check FILE [--no-env]            all mistakes; exit code 2 if there are some
   seawall show FILE [SERVICE] [--no-env]   the settings in force, and where each comes from
   seawall providers [NAME]                 the providers of the catalogue, or what is known of one
   seawall schema                           the JSON Schema of a file
+  seawall orders list | show | resolve ..  the orders of a journal: `seawall orders --help`
   seawall --help | --version
 
 The environment of the process is put over the file; --no-env leaves it out.";
@@ -25,6 +28,7 @@ pub(crate) enum Command {
     Providers(Option<String>),
     Check(Source),
     Show(Source, Option<String>),
+    Orders(OrdersCommand),
 }
 
 /// A file, and whether the environment is put over it.
@@ -50,6 +54,10 @@ impl Command {
     pub(crate) fn parse(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Self, Box<dyn Error>> {
+        let mut arguments = arguments.into_iter().peekable();
+        if arguments.next_if(|first| first == "orders").is_some() {
+            return Ok(Self::Orders(OrdersCommand::parse(arguments)?));
+        }
         let mut has_env = true;
         let mut words = Vec::new();
         for argument in arguments {

@@ -1,14 +1,17 @@
 //! The program `seawall`: it checks a file of services, shows the settings in force and where each
-//! comes from, and lists the providers of the catalogue.
+//! comes from, lists the providers of the catalogue, and shows and settles the orders of a journal.
 //!
 //! ```
 //! let (mut out, mut errors) = (Vec::new(), Vec::new());
-//! assert!(seawall_cli::run(["providers".into()], &mut out, &mut errors));
+//! assert_eq!(seawall_cli::run(["providers".into()], &mut out, &mut errors), 0);
 //! assert!(String::from_utf8(out)?.contains("alpaca"));
 //! # Ok::<(), std::string::FromUtf8Error>(())
 //! ```
+//!
+#![doc = include_str!("../docs/orders.md")]
 
 mod command;
+mod orders;
 mod show;
 
 use std::error::Error;
@@ -20,21 +23,27 @@ use seawall::config::{Config, ConfigError, Mistake, json_schema};
 
 use command::{Command, USAGE};
 
-/// Runs the program with these arguments, without its name: whether there was nothing to complain
-/// about. What was asked for goes to `out`, what is wrong to `errors`.
+/// The exit code where something is wrong with what was asked for.
+const WRONG: u8 = 2;
+
+/// Runs the program with these arguments, without its name, and gives its exit code: 0 where there was
+/// nothing to complain about, 2 for wrong arguments and for files that are wrong or cannot be read, and 3
+/// where a list of orders has exhausted ones. What was asked for goes to `out`, what is wrong to `errors`.
+///
+/// Where a person has to confirm, it is asked for on the terminal of the process.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
     errors: &mut dyn Write,
-) -> bool {
+) -> u8 {
     let done = Command::parse(arguments).and_then(|command| carry_out(&command, out, errors));
     match done {
-        Ok(fine) => fine,
+        Ok(code) => code,
         // The reader has read enough.
-        Err(error) if is_broken_pipe(&*error) => true,
+        Err(error) if is_broken_pipe(&*error) => 0,
         Err(error) => {
             let _ = writeln!(errors, "seawall: {error}");
-            false
+            WRONG
         }
     }
 }
@@ -48,10 +57,11 @@ fn carry_out(
     command: &Command,
     out: &mut dyn Write,
     errors: &mut dyn Write,
-) -> Result<bool, Box<dyn Error>> {
+) -> Result<u8, Box<dyn Error>> {
     match command {
         Command::Help => writeln!(out, "{USAGE}")?,
         Command::Version => writeln!(out, "seawall {}", env!("CARGO_PKG_VERSION"))?,
+        Command::Orders(orders) => return orders::carry_out(orders, out, errors),
         Command::Schema => write!(out, "{}", json_schema())?,
         Command::Providers(None) => show::providers(Catalog::embedded()?, out)?,
         Command::Providers(Some(name)) => {
@@ -81,7 +91,7 @@ fn carry_out(
             Err(error) => return fail(&error, errors),
         },
     }
-    Ok(true)
+    Ok(0)
 }
 
 fn show_services(
@@ -100,7 +110,7 @@ fn show_services(
     Ok(())
 }
 
-fn complain(mistakes: &[Mistake], errors: &mut dyn Write) -> Result<bool, Box<dyn Error>> {
+fn complain(mistakes: &[Mistake], errors: &mut dyn Write) -> Result<u8, Box<dyn Error>> {
     for mistake in mistakes {
         writeln!(errors, "{mistake}")?;
     }
@@ -110,14 +120,14 @@ fn complain(mistakes: &[Mistake], errors: &mut dyn Write) -> Result<bool, Box<dy
         "{count} {}",
         if count == 1 { "mistake" } else { "mistakes" }
     )?;
-    Ok(false)
+    Ok(WRONG)
 }
 
-fn fail(error: &ConfigError, errors: &mut dyn Write) -> Result<bool, Box<dyn Error>> {
+fn fail(error: &ConfigError, errors: &mut dyn Write) -> Result<u8, Box<dyn Error>> {
     match error.mistakes() {
         [] => {
             writeln!(errors, "seawall: {error}")?;
-            Ok(false)
+            Ok(WRONG)
         }
         mistakes => complain(mistakes, errors),
     }
