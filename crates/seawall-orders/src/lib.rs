@@ -10,6 +10,7 @@ pub mod journal;
 mod layer;
 pub mod protocol;
 pub mod safety;
+pub mod switch;
 
 pub use layer::{
     Cancelled, IntendedAgain, OrderBody, OrderConfig, OrderConfigBuilder, OrderCounts, OrderError,
