@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use seawall_orders::Operation;
 use seawall_orders::journal::durable::{DurableConfig, DurableJournal};
 use seawall_orders::journal::{Intent, Journal, Mark, SavedRequest};
+use seawall_orders::switch::KillSwitch;
 
 /// A folder that goes away.
 struct Folder(PathBuf);
@@ -375,6 +376,50 @@ fn what_is_no_readable_journal_is_an_error_and_stays_as_it_is() {
 }
 
 #[test]
+fn the_kill_switch_is_engaged_shown_and_released() {
+    let folder = Folder::new("switch");
+    let switch = |more: &[&str]| folder.run(&[&["kill-switch", "stop"], more].concat());
+    let passes = (
+        Some(0),
+        "not engaged: new orders pass\n".to_owned(),
+        String::new(),
+    );
+    assert_eq!(switch(&[]), passes);
+    assert!(!folder.0.join("stop").exists());
+    let (code, out, _) = switch(&["--engage", "positions differ"]);
+    assert!(
+        out.starts_with("engaged: positions differ, by alice, since 2"),
+        "{out}"
+    );
+    assert_eq!(code, Some(0));
+    let engaged = KillSwitch::file(folder.0.join("stop"))
+        .engaged()
+        .expect("engaged");
+    assert_eq!(
+        (engaged.reason.as_str(), engaged.by.as_str()),
+        ("positions differ", "alice")
+    );
+    let (_, shown, _) = switch(&[]);
+    assert!(
+        shown.starts_with("engaged: positions differ, by alice, since 2"),
+        "{shown}"
+    );
+    fs::write(folder.0.join("stop"), "half").expect("written");
+    let (_, shown, _) = switch(&[]);
+    assert!(
+        shown.starts_with("engaged: its file cannot be read (it has another form"),
+        "{shown}"
+    );
+    assert_eq!(switch(&["--release"]), passes);
+    let (code, _, errors) = folder.run(&["kill-switch", "no/stop", "--engage", "x"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        errors.contains("no/stop.new: writing it: No such file"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn what_cannot_be_meant_is_an_error_with_the_usage() {
     let folder = Folder::new("usage");
     for (arguments, part) in [
@@ -400,6 +445,15 @@ fn what_cannot_be_meant_is_an_error_with_the_usage() {
         (&["list", "j", "--all", "--open"], "exclude each other"),
         (&["list", "j", "--all", "--all"], "`--all` is there twice"),
         (&["list", "j", "--yes"], "`--yes` has no effect here"),
+        (&["kill-switch"], "a PATH is missing"),
+        (
+            &["kill-switch", "p", "--engage", ""],
+            "`--engage` needs a reason",
+        ),
+        (
+            &["kill-switch", "p", "--engage=x", "--release"],
+            "exclude each other",
+        ),
         (&["show", "j"], "an ID is missing"),
         (&["show", "j", "--number", "x"], "`--number` is \"x\""),
         (&["resolve", "j", "a"], "an outcome is missing"),

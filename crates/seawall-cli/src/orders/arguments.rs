@@ -19,6 +19,8 @@ Shows and settles the orders of a journal, while the program that writes it does
   seawall orders resolve JOURNAL ID confirmed|not-executed|abandoned --because TEXT
       [--broker-id ID] [--yes]
       settles an open order by hand; asks first, and without a terminal needs --yes
+  seawall orders kill-switch PATH [--engage REASON | --release]
+      whether new orders are stopped, and why; a change counts from the program's next start on
 
 Exit codes: 0 fine; 2 wrong arguments, or a journal that cannot be read; 3 see `list`.";
 
@@ -28,6 +30,7 @@ pub(crate) enum OrdersCommand {
     List(List),
     Show(Show),
     Resolve(Resolve),
+    KillSwitch(KillSwitch),
 }
 
 #[derive(Debug, PartialEq)]
@@ -44,6 +47,14 @@ pub(crate) struct Show {
     pub(crate) journal: PathBuf,
     pub(crate) order: Order,
     pub(crate) json: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct KillSwitch {
+    pub(crate) path: PathBuf,
+    /// The reason to engage it, if it is to be.
+    pub(crate) engage: Option<String>,
+    pub(crate) release: bool,
 }
 
 /// How an order is named.
@@ -84,7 +95,8 @@ struct Given {
     options: Vec<(String, Option<String>)>,
 }
 
-const WITH_VALUE: [&str; 6] = [
+const WITH_VALUE: [&str; 7] = [
+    "--engage",
     "--state",
     "--since",
     "--limit",
@@ -92,7 +104,15 @@ const WITH_VALUE: [&str; 6] = [
     "--because",
     "--broker-id",
 ];
-const WITHOUT: [&str; 6] = ["--open", "--all", "--json", "--yes", "--help", "-h"];
+const WITHOUT: [&str; 7] = [
+    "--release",
+    "--open",
+    "--all",
+    "--json",
+    "--yes",
+    "--help",
+    "-h",
+];
 
 impl Given {
     fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
@@ -180,11 +200,13 @@ impl OrdersCommand {
         let command = given.text("a command of `orders`")?;
         let journal = match command.as_str() {
             "list" | "show" | "resolve" => given.word("a JOURNAL")?.into(),
+            "kill-switch" => given.word("a PATH")?.into(),
             other => return wrong(&format!("there is no command `orders {other}`")),
         };
         let command = match command.as_str() {
             "list" => Self::List(list(journal, &mut given)?),
             "show" => Self::Show(show(journal, &mut given)?),
+            "kill-switch" => Self::KillSwitch(kill_switch(journal, &mut given)?),
             _ => Self::Resolve(resolve(journal, &mut given)?),
         };
         given.end()?;
@@ -255,6 +277,20 @@ fn show(journal: PathBuf, given: &mut Given) -> Result<Show> {
         order,
         json,
     })
+}
+
+fn kill_switch(path: PathBuf, given: &mut Given) -> Result<KillSwitch> {
+    let engage = given.take("--engage")?;
+    let release = given.take("--release")?.is_some();
+    match &engage {
+        Some(_) if release => wrong("`--engage` and `--release` exclude each other"),
+        Some(reason) if reason.trim().is_empty() => wrong("`--engage` needs a reason"),
+        _ => Ok(KillSwitch {
+            path,
+            engage,
+            release,
+        }),
+    }
 }
 
 fn resolve(journal: PathBuf, given: &mut Given) -> Result<Resolve> {

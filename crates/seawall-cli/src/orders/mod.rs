@@ -2,6 +2,7 @@
 
 mod arguments;
 mod error;
+mod kill_switch;
 mod list;
 mod resolve;
 mod show;
@@ -26,6 +27,7 @@ pub(crate) fn carry_out(
         }
         OrdersCommand::List(list) => list::run(list, out),
         OrdersCommand::Show(show) => show::run(show, out),
+        OrdersCommand::KillSwitch(switch) => kill_switch::run(switch, out),
         OrdersCommand::Resolve(resolve) => resolve::run(resolve, out, errors, &mut ask),
     }
 }

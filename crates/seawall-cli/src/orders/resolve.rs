@@ -112,7 +112,7 @@ fn marks(resolve: &Resolve, entry: &Entry, at: SystemTime) -> Vec<Mark> {
 }
 
 /// Who settles it, as far as the environment says so.
-fn user() -> String {
+pub(crate) fn user() -> String {
     let of = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
     let user = of("USER")
         .or_else(|| of("LOGNAME"))
