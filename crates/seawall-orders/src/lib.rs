@@ -6,6 +6,7 @@
 struct Readme;
 
 pub mod broker;
+pub mod ids;
 pub mod journal;
 mod layer;
 pub mod protocol;

@@ -80,12 +80,21 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// settings. `None` where there is no such list.
     fn list(&self, query: Query, account: Option<&str>) -> Option<Request<Bytes>>;
 
-    /// What a response lists.
-    fn listed(&self, query: Query, response: &Response<Bytes>) -> Listed<FoundOrder>;
+    /// What a response lists; `account` is that of the request.
+    fn listed(
+        &self,
+        query: Query,
+        account: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<FoundOrder>;
 
     /// The request that lists positions.
     fn positions(&self, account: Option<&str>) -> Option<Request<Bytes>>;
 
-    /// What a response lists.
-    fn listed_positions(&self, response: &Response<Bytes>) -> Listed<BrokerPosition>;
+    /// What a response lists; `account` is that of the request.
+    fn listed_positions(
+        &self,
+        account: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<BrokerPosition>;
 }

@@ -1,7 +1,9 @@
 //! An order as its request has it.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::SystemTime;
 
 use crate::protocol::{Decimal, Operation, Side};
 
@@ -49,24 +51,31 @@ pub struct SavedOrder<'a> {
     pub id: &'a str,
     /// The broker's own id, where it is known.
     pub broker_id: Option<&'a str>,
-    /// What the request said.
+    /// What the request says.
     pub request: &'a OrderRequest,
+    /// When it was first written to the journal: lists need not reach further back.
+    pub since: SystemTime,
 }
 
 /// An order request that is not sent, since it breaks a rule.
 ///
-/// The field and what is accepted are words of the program, the value is the request's.
+/// The field and what is accepted are words of the program and of its settings, the value is the
+/// request's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOrder {
     field: &'static str,
     value: Box<str>,
-    accepted: &'static str,
+    accepted: Cow<'static, str>,
 }
 
 impl InvalidOrder {
     /// The `value` of `field` is not what is `accepted`.
-    pub fn new(field: &'static str, value: impl Into<Box<str>>, accepted: &'static str) -> Self {
-        let value = value.into();
+    pub fn new(
+        field: &'static str,
+        value: impl Into<Box<str>>,
+        accepted: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let (value, accepted) = (value.into(), accepted.into());
         Self {
             field,
             value,
@@ -91,15 +100,15 @@ impl InvalidOrder {
     }
 
     /// What is accepted.
-    pub const fn accepted(&self) -> &'static str {
-        self.accepted
+    pub fn accepted(&self) -> &str {
+        &self.accepted
     }
 }
 
 impl fmt::Display for InvalidOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (field, value) = (self.field, &self.value);
-        let accepted = self.accepted;
+        let accepted = &self.accepted;
         write!(f, "`{field}` is {value:?}, accepted is {accepted}")
     }
 }

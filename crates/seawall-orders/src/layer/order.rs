@@ -40,6 +40,8 @@ pub(super) struct Tracked {
     pub(super) restored: bool,
     /// Until when its caller waits.
     pub(super) deadline: Option<Duration>,
+    /// When its intent was written.
+    since: SystemTime,
     state: Mutex<State>,
     /// Something has changed that the task of the order waits for.
     changed: Notify,
@@ -111,9 +113,11 @@ impl Tracked {
         origin: Origin,
         (life, restored): (Lifecycle, bool),
         deadline: Option<Duration>,
+        since: SystemTime,
     ) -> Self {
         Self {
             id,
+            since,
             number: std::sync::atomic::AtomicU64::new(0),
             operation,
             request,
@@ -189,6 +193,7 @@ impl Tracked {
             id: &self.id,
             broker_id,
             request: &self.request,
+            since: self.since,
         }
     }
 

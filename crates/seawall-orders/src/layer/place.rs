@@ -226,6 +226,7 @@ impl<S, C> Placing<S, C> {
             origin,
             (life, false),
             Some(until),
+            at,
         );
         let it = Arc::new(it);
         it.set_admission(admission);

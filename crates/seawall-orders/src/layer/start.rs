@@ -129,6 +129,7 @@ impl Shared {
             origin,
             (life, restored),
             None,
+            intent.at(),
         );
         it.number
             .store(entry.seq(), std::sync::atomic::Ordering::Relaxed);

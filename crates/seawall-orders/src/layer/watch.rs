@@ -30,7 +30,7 @@ impl Shared {
             let response = send_to(self, origin, request).await;
             return response.is_ok_and(|response| {
                 !matches!(
-                    self.broker.listed(Query::Open, &response),
+                    self.broker.listed(Query::Open, account, &response),
                     crate::broker::Listed::Failed(_)
                 )
             });

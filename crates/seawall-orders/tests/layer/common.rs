@@ -319,7 +319,7 @@ impl Broker for TestBroker {
         None
     }
 
-    fn listed(&self, _: Query, _: &Response<Bytes>) -> Listed<FoundOrder> {
+    fn listed(&self, _: Query, _: Option<&str>, _: &Response<Bytes>) -> Listed<FoundOrder> {
         Listed::Failed("no lists")
     }
 
@@ -327,7 +327,7 @@ impl Broker for TestBroker {
         None
     }
 
-    fn listed_positions(&self, _: &Response<Bytes>) -> Listed<BrokerPosition> {
+    fn listed_positions(&self, _: Option<&str>, _: &Response<Bytes>) -> Listed<BrokerPosition> {
         Listed::Failed("no lists")
     }
 }
