@@ -6,6 +6,7 @@
 
 mod order;
 mod reply;
+mod table;
 
 use std::fmt;
 
@@ -16,6 +17,10 @@ use crate::protocol::{Operation, Query, Rules};
 
 pub use order::{InvalidOrder, OrderRequest, SavedOrder, Target};
 pub use reply::{BrokerPosition, FoundOrder, Listed, LookedUp, OrderReply};
+pub use table::{
+    BrokerTable, BrokerTableBuilder, ListRequest, Meaning, OrderFields, PositionFields, ReplyRule,
+    RequestFields,
+};
 
 /// What order safety has to know of a broker.
 ///

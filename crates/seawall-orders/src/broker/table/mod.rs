@@ -1,0 +1,421 @@
+//! A broker as a table of data.
+
+mod build;
+mod found;
+mod pick;
+mod request;
+mod route;
+mod rules;
+mod spec;
+mod template;
+mod value;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri};
+use seawall_core::InvalidConfig;
+
+use self::found::{ListReader, OrderReader, PositionReader, States};
+use self::pick::Paths;
+use self::request::RequestReader;
+use self::route::{Captures, Handling, Route};
+use self::rules::{Meanings, by_status, cause};
+use self::spec::Text;
+use self::template::{Known, Place, Template};
+use self::value::rfc3339;
+use super::{
+    Broker, BrokerPosition, FoundOrder, InvalidOrder, Listed, LookedUp, OrderReply, OrderRequest,
+    SavedOrder,
+};
+use crate::ids::OrderIds;
+use crate::protocol::{Decimal, Operation, OrderState, Query, Reply, Report, Rules};
+
+pub use build::BrokerTableBuilder;
+pub use spec::{ListRequest, Meaning, OrderFields, PositionFields, ReplyRule, RequestFields};
+
+/// A [`Broker`] that is nothing but data: its routes, where requests and responses have what, what
+/// responses mean, and the requests of look-ups.
+///
+/// Those of the catalogue are in the crate `seawall`; this makes another one:
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Request;
+/// use seawall_orders::broker::{
+///     Broker, BrokerTable, ListRequest, Meaning, OrderFields, ReplyRule, RequestFields,
+/// };
+/// use seawall_orders::ids::{IdRules, OrderIds};
+/// use seawall_orders::protocol::{Duplicates, Operation, OrderState, Query, Rules};
+///
+/// let rules = Rules::builder(Duplicates::RejectWhileOpen).build()?;
+/// let ids = OrderIds::text(IdRules::text(64)?.with_characters("-"), "desk1-")?;
+/// let broker = BrokerTable::builder("example", rules, ids)
+///     .route(Operation::Create, "POST /orders")
+///     .route(Operation::Cancel, "DELETE /orders/{order}")
+///     .request(Operation::Create, RequestFields::new().id("tag").symbol("symbol").quantity("qty"))
+///     .reply(OrderFields::new("order.id"))
+///     .order(OrderFields::new("id").id("tag").state("status").filled("filled"))
+///     .state("working", OrderState::Open)
+///     .state("done", OrderState::Filled)
+///     .rule(ReplyRule::new(Meaning::Duplicate).statuses([409]).at("error").contains(["tag"]))
+///     .query(Query::ById, ListRequest::new("GET /orders?tag={id}").at("orders"))
+///     .cancel("DELETE /orders/{broker_id}")
+///     .build()?;
+///
+/// let mut order = Request::post("/orders").body(Bytes::from(r#"{"symbol":"X","qty":"2"}"#))?;
+/// assert_eq!(broker.operation(order.method(), order.uri()), Some(Operation::Create));
+/// assert_eq!(broker.read(Operation::Create, &order)?.id, None);
+/// broker.write_id(&mut order, "desk1-1")?;
+/// assert_eq!(order.body(), &r#"{"tag":"desk1-1","symbol":"X","qty":"2"}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct BrokerTable {
+    name: Text,
+    routes: Vec<Route>,
+    requests: [RequestReader; 3],
+    replies: [ReplyReader; 3],
+    states: States,
+    queries: [Option<OrderListReader>; 4],
+    lists: [Option<OrderListReader>; 4],
+    cancels: Vec<Template>,
+    positions: Option<PositionReader>,
+    rules: [Option<Rules>; 3],
+    ids: OrderIds,
+    client_prefix: Option<Text>,
+    signatures: Vec<Text>,
+    account: Option<Text>,
+}
+
+/// Reads the responses to an operation.
+#[derive(Clone, Debug)]
+struct ReplyReader {
+    paths: Paths,
+    meanings: Meanings,
+    order: OrderReader,
+}
+
+/// A list of orders, with a reader of its own where its orders are unlike others.
+#[derive(Clone, Debug)]
+struct OrderListReader {
+    list: ListReader,
+    order: OrderReader,
+}
+
+const fn index(operation: Operation) -> usize {
+    match operation {
+        Operation::Create => 0,
+        Operation::Replace => 1,
+        Operation::Cancel => 2,
+    }
+}
+
+const fn place(query: Query) -> usize {
+    match query {
+        Query::ById => 0,
+        Query::Open => 1,
+        Query::Closed => 2,
+        Query::Fills => 3,
+    }
+}
+
+impl BrokerTable {
+    /// The same with ids of another prefix, so that each process has its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderIds::with_prefix`].
+    pub fn with_id_prefix(self, prefix: &str) -> Result<Self, InvalidConfig> {
+        let ids = self.ids.with_prefix(prefix)?;
+        Ok(Self { ids, ..self })
+    }
+
+    /// The same with an account, for lists that are asked for without one.
+    #[must_use]
+    pub fn with_account(self, account: impl Into<Cow<'static, str>>) -> Self {
+        let account = Some(account.into());
+        Self { account, ..self }
+    }
+
+    /// The ids that it makes.
+    pub const fn ids(&self) -> &OrderIds {
+        &self.ids
+    }
+
+    fn route<'a>(&self, method: &Method, uri: &'a Uri) -> Option<(&Route, Captures<'a>)> {
+        let mut routes = self.routes.iter();
+        routes.find_map(|route| Some((route, route.captures(method, uri)?)))
+    }
+
+    fn known<'a>(&'a self, order: &SavedOrder<'a>, since: &'a str) -> Known<'a> {
+        Known {
+            since: Some(since),
+            id: Some(order.id),
+            broker_id: order.broker_id,
+            symbol: order.request.symbol.as_deref(),
+            account: self.account(order.request.account.as_deref()),
+        }
+    }
+
+    /// For lists without an order.
+    fn of_all<'a>(&'a self, account: Option<&'a str>, since: &'a str) -> Known<'a> {
+        Known {
+            account: self.account(account),
+            since: Some(since),
+            ..Known::default()
+        }
+    }
+
+    fn account<'a>(&'a self, account: Option<&'a str>) -> Option<&'a str> {
+        account.or(self.account.as_deref())
+    }
+
+    /// The orders that a response lists, and the next page.
+    fn orders(
+        &self,
+        reader: &OrderListReader,
+        response: &Response<Bytes>,
+        known: &Known<'_>,
+    ) -> Result<(Vec<FoundOrder>, Option<Request<Bytes>>), &'static str> {
+        let page = reader.list.read(response, known, |key, picked, body| {
+            let order = reader.order.read(key, picked, &self.states, None, body);
+            order.ok_or("an order cannot be read")
+        })?;
+        let next = reader.list.next_page(&page, known)?;
+        Ok((page.items, next))
+    }
+}
+
+impl Broker for BrokerTable {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operation(&self, method: &Method, uri: &Uri) -> Option<Operation> {
+        let (route, _) = self.route(method, uri)?;
+        (route.handling != Handling::Passes).then_some(route.operation)
+    }
+
+    fn read(
+        &self,
+        operation: Operation,
+        request: &Request<Bytes>,
+    ) -> Result<OrderRequest, InvalidOrder> {
+        let (route, captures) = self.route(request.method(), request.uri()).unzip();
+        if let Some(route) = route.filter(|route| route.handling == Handling::Rejected) {
+            let accepted = "routes whose orders can be looked up: this one only if it is passed on \
+                purpose, without a journal";
+            return Err(InvalidOrder::new("route", &*route.text, accepted));
+        }
+        let prefix = self.client_prefix.as_deref();
+        let captures = captures.unwrap_or_default();
+        let reader = &self.requests[index(operation)];
+        reader.read(operation, captures, request, self.ids.rules(), prefix)
+    }
+
+    fn new_id(&self) -> String {
+        self.ids.next_id()
+    }
+
+    fn write_id(&self, request: &mut Request<Bytes>, id: &str) -> Result<(), InvalidOrder> {
+        self.ids.rules().check(id)?;
+        if let Some(name) = self
+            .signatures
+            .iter()
+            .find(|name| RequestReader::has(request, name))
+        {
+            let accepted = "none where there is no client order id: sign inside the stack, which \
+                writes the id, or set the id before";
+            return Err(InvalidOrder::new("signature", name.as_ref(), accepted));
+        }
+        let route = self.route(request.method(), request.uri());
+        let operation = route.map_or(Operation::Create, |(route, _)| route.operation);
+        self.requests[index(operation)].write_id(request, id)
+    }
+
+    fn rules(&self, operation: Operation) -> Option<&Rules> {
+        self.rules[index(operation)].as_ref()
+    }
+
+    fn reply(&self, operation: Operation, response: &Response<Bytes>) -> OrderReply {
+        let reader = &self.replies[index(operation)];
+        let (status, body) = (response.status(), response.body());
+        let picked = reader.paths.body(body);
+        let meaning = reader.meanings.of(status, picked.as_ref());
+        let meaning = meaning.or_else(|| by_status(status, is_page(body)));
+        let known = match (meaning, operation) {
+            (Some(Meaning::Accepted(state)), _) => Some(state),
+            (None, Operation::Cancel) => Some(OrderState::Cancelled),
+            (None, _) => None,
+            (Some(meaning), _) => return OrderReply::of(failed(meaning, status)),
+        };
+        let order = picked.as_ref().and_then(|picked| {
+            let key = Cow::Borrowed("");
+            let body = body.clone();
+            reader.order.read(&key, picked, &self.states, known, body)
+        });
+        let state = match (&order, known) {
+            (Some(order), _) => order.figures.state,
+            (None, Some(state)) => state,
+            (None, None) => return OrderReply::of(failed(Meaning::Unknown, status)),
+        };
+        let reply = OrderReply::of(Reply::Accepted(Report::of(state)));
+        order.into_iter().fold(reply, OrderReply::with_order)
+    }
+
+    fn query(&self, query: Query, order: &SavedOrder<'_>) -> Option<Request<Bytes>> {
+        let reader = self.queries[place(query)].as_ref()?;
+        let since = since(order.since);
+        reader.list.request.request(&self.known(order, &since))
+    }
+
+    fn looked_up(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> LookedUp {
+        let Some(reader) = &self.queries[place(query)] else {
+            return LookedUp::Failed("the broker has no such query");
+        };
+        let by_broker_id = !reader.order.has_id();
+        if by_broker_id && order.broker_id.is_none() {
+            return LookedUp::Failed(
+                "the list has no client order ids, and the broker's is not known",
+            );
+        }
+        let since = since(order.since);
+        let known = self.known(order, &since);
+        let (mut orders, next) = match self.orders(reader, response, &known) {
+            Ok(page) => page,
+            Err(reason) => return LookedUp::Failed(reason),
+        };
+        let listed = orders.len();
+        orders.retain(|found| {
+            if by_broker_id {
+                order.broker_id == Some(&*found.broker_id)
+            } else {
+                found.id.as_deref() == Some(order.id)
+            }
+        });
+        if listed > orders.len() && reader.list.request.has(Place::Id) {
+            return LookedUp::Failed("the broker answered with an order of another id");
+        }
+        let age = SystemTime::now().duration_since(order.since);
+        let is_out_of_reach = |reach| age.is_ok_and(|age| age > reach);
+        if orders.is_empty() && next.is_none() && reader.list.reach.is_some_and(is_out_of_reach) {
+            return LookedUp::Failed("the list does not reach back to the order");
+        }
+        if query == Query::Fills {
+            orders = merged(orders, order.request.quantity);
+        }
+        for found in &mut orders {
+            if found.figures.quantity == Decimal::ZERO {
+                found.figures.quantity = order.request.quantity.unwrap_or_default();
+            }
+        }
+        match next {
+            Some(next) => LookedUp::Page(orders, next),
+            None => LookedUp::Orders(orders),
+        }
+    }
+
+    fn cancel(&self, order: &SavedOrder<'_>) -> Option<Request<Bytes>> {
+        let since = since(order.since);
+        let known = self.known(order, &since);
+        self.cancels
+            .iter()
+            .find_map(|cancel| cancel.request(&known))
+    }
+
+    fn list(&self, query: Query, account: Option<&str>) -> Option<Request<Bytes>> {
+        let reader = self.lists[place(query)].as_ref()?;
+        let day = since_a_day();
+        reader.list.request.request(&self.of_all(account, &day))
+    }
+
+    fn listed(
+        &self,
+        query: Query,
+        account: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<FoundOrder> {
+        let Some(reader) = &self.lists[place(query)] else {
+            return Listed::Failed("the broker has no such list");
+        };
+        let day = since_a_day();
+        match self.orders(reader, response, &self.of_all(account, &day)) {
+            Ok((orders, Some(next))) => Listed::Page(orders, next),
+            Ok((orders, None)) => Listed::All(orders),
+            Err(reason) => Listed::Failed(reason),
+        }
+    }
+
+    fn positions(&self, account: Option<&str>) -> Option<Request<Bytes>> {
+        let list = &self.positions.as_ref()?.list;
+        list.request.request(&self.of_all(account, ""))
+    }
+
+    fn listed_positions(
+        &self,
+        account: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<BrokerPosition> {
+        match &self.positions {
+            Some(positions) => positions.read(response, &self.of_all(account, "")),
+            None => Listed::Failed("the broker has no list of positions"),
+        }
+    }
+}
+
+/// A time for lists: five minutes earlier, for clocks that differ.
+fn since(time: SystemTime) -> String {
+    let margin = Duration::from_secs(300);
+    rfc3339(time.checked_sub(margin).unwrap_or(time))
+}
+
+/// What lists without an order need not have is older than a day.
+fn since_a_day() -> String {
+    let now = SystemTime::now();
+    since(now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now))
+}
+
+/// Whether a body is a page for people, which a proxy wrote.
+fn is_page(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+}
+
+const fn failed(meaning: Meaning, status: StatusCode) -> Reply {
+    match meaning {
+        Meaning::Rejected | Meaning::NotFound => Reply::Rejected,
+        Meaning::Duplicate => Reply::Duplicate,
+        Meaning::Throttled => Reply::Throttled,
+        Meaning::Accepted(_) | Meaning::Unknown => Reply::Unknown(cause(status)),
+    }
+}
+
+/// One order for all fills of it.
+fn merged(fills: Vec<FoundOrder>, ordered: Option<Decimal>) -> Vec<FoundOrder> {
+    let mut orders: Vec<FoundOrder> = Vec::new();
+    for fill in fills {
+        match orders
+            .iter_mut()
+            .find(|order| order.broker_id == fill.broker_id)
+        {
+            Some(order) => order.figures.filled = order.figures.filled + fill.figures.filled,
+            None => orders.push(fill),
+        }
+    }
+    for order in &mut orders {
+        if ordered.is_some_and(|ordered| order.figures.filled < ordered) {
+            order.figures.state = OrderState::PartiallyFilled;
+        }
+    }
+    orders
+}
