@@ -146,10 +146,6 @@ pub mod guide {
 #[cfg(feature = "ai")]
 #[doc(inline)]
 pub use seawall_ai as ai;
-#[cfg(feature = "orders")]
-#[cfg_attr(docsrs, doc(cfg(feature = "orders")))]
-#[doc(no_inline)]
-pub use seawall_orders as orders;
 #[cfg(feature = "grpc")]
 #[doc(inline)]
 pub use seawall_grpc as grpc;
@@ -157,6 +153,10 @@ pub use seawall_grpc as grpc;
 #[cfg(feature = "http")]
 #[doc(inline)]
 pub use seawall_http as http_client;
+#[cfg(feature = "orders")]
+#[cfg_attr(docsrs, doc(cfg(feature = "orders")))]
+#[doc(no_inline)]
+pub use seawall_orders as orders;
 
 #[cfg(feature = "boxed")]
 pub use boxed::{BoxHttpBody, BoxHttpService, BoxHttpStack};

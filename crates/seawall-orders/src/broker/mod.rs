@@ -103,3 +103,79 @@ pub trait Broker: fmt::Debug + Send + Sync {
         response: &Response<Bytes>,
     ) -> Listed<BrokerPosition>;
 }
+
+impl<B: Broker + ?Sized> Broker for std::sync::Arc<B> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn operation(&self, method: &Method, uri: &Uri) -> Option<Operation> {
+        (**self).operation(method, uri)
+    }
+
+    fn read(
+        &self,
+        operation: Operation,
+        request: &Request<Bytes>,
+    ) -> Result<OrderRequest, InvalidOrder> {
+        (**self).read(operation, request)
+    }
+
+    fn new_id(&self) -> String {
+        (**self).new_id()
+    }
+
+    fn write_id(&self, request: &mut Request<Bytes>, id: &str) -> Result<(), InvalidOrder> {
+        (**self).write_id(request, id)
+    }
+
+    fn rules(&self, operation: Operation) -> Option<&Rules> {
+        (**self).rules(operation)
+    }
+
+    fn reply(&self, operation: Operation, response: &Response<Bytes>) -> OrderReply {
+        (**self).reply(operation, response)
+    }
+
+    fn query(&self, query: Query, order: &SavedOrder<'_>) -> Option<Request<Bytes>> {
+        (**self).query(query, order)
+    }
+
+    fn looked_up(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> LookedUp {
+        (**self).looked_up(query, order, response)
+    }
+
+    fn cancel(&self, order: &SavedOrder<'_>) -> Option<Request<Bytes>> {
+        (**self).cancel(order)
+    }
+
+    fn list(&self, query: Query, account: Option<&str>) -> Option<Request<Bytes>> {
+        (**self).list(query, account)
+    }
+
+    fn listed(
+        &self,
+        query: Query,
+        account: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<FoundOrder> {
+        (**self).listed(query, account, response)
+    }
+
+    fn positions(&self, account: Option<&str>) -> Option<Request<Bytes>> {
+        (**self).positions(account)
+    }
+
+    fn listed_positions(
+        &self,
+        account: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<BrokerPosition> {
+        (**self).listed_positions(account, response)
+    }
+}

@@ -62,7 +62,10 @@ impl Provider {
     /// # Errors
     ///
     /// [`InvalidConfig`] of a provider that takes no orders.
-    pub fn order_stack(&self, journal: impl Journal + 'static) -> Result<OrderStackBuilder, InvalidConfig> {
+    pub fn order_stack(
+        &self,
+        journal: impl Journal + 'static,
+    ) -> Result<OrderStackBuilder, InvalidConfig> {
         self.usual_tier()?.order_stack(journal)
     }
 }
@@ -73,7 +76,10 @@ impl Tier {
     /// # Errors
     ///
     /// [`InvalidConfig`] of a provider that takes no orders.
-    pub fn order_stack(&self, journal: impl Journal + 'static) -> Result<OrderStackBuilder, InvalidConfig> {
+    pub fn order_stack(
+        &self,
+        journal: impl Journal + 'static,
+    ) -> Result<OrderStackBuilder, InvalidConfig> {
         let broker: Arc<dyn Broker> = todo!();
         Ok(OrderStackBuilder {
             tier: self.clone(),
@@ -154,7 +160,9 @@ impl OrderStackBuilder {
     }
 
     fn adjusted(&self, stack: StackBuilder) -> StackBuilder {
-        self.adjust.iter().fold(stack, |stack, adjust| adjust(stack))
+        self.adjust
+            .iter()
+            .fold(stack, |stack, adjust| adjust(stack))
     }
 
     /// The stack and the lane.
@@ -198,7 +206,10 @@ impl OrderStackBuilder {
         let control = self
             .control
             .circuit_open(move || {
-                matches!(breaker.state(), CircuitState::Open | CircuitState::ForcedOpen)
+                matches!(
+                    breaker.state(),
+                    CircuitState::Open | CircuitState::ForcedOpen
+                )
             })
             .limits_spent(move || {
                 let wait = limits.time_to_next(&RequestMeta::default());
