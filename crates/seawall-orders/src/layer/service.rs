@@ -85,14 +85,14 @@ where
     /// Where there is a Tokio runtime, orders of an earlier process are looked up from now on;
     /// elsewhere from the first order on.
     fn layer(&self, inner: S) -> Self::Service {
-        self.layer_with_lane(inner.clone(), inner)
+        self.layer_with_reserved(inner.clone(), inner)
     }
 }
 
 impl<B, C: Clone> OrderLayer<B, C> {
     /// The layer around a stack, and around another one of the same type for cancels and for what the layer
     /// sends itself: with permits, limits and a circuit of its own, so that orders do not hold those up.
-    pub fn layer_with_lane<S, R>(&self, inner: S, lane: S) -> OrderService<S, C>
+    pub fn layer_with_reserved<S, R>(&self, inner: S, reserved: S) -> OrderService<S, C>
     where
         S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send>
             + Clone
@@ -101,12 +101,12 @@ impl<B, C: Clone> OrderLayer<B, C> {
         B: From<Bytes> + Send + 'static,
         R: Body<Data = Bytes> + Send + 'static,
     {
-        let below = || Box::new(Below::new(lane.clone())) as Box<_>;
+        let below = || Box::new(Below::new(reserved.clone())) as Box<_>;
         self.shared.below.get_or_init(below);
         self.shared.begin();
         OrderService {
             inner,
-            lane,
+            reserved,
             shared: Arc::clone(&self.shared),
             classifier: self.classifier.clone(),
         }
@@ -121,7 +121,7 @@ impl<B, C: Clone> OrderLayer<B, C> {
 pub struct OrderService<S, C = HttpClassifier> {
     inner: S,
     /// For cancels.
-    lane: S,
+    reserved: S,
     shared: Arc<Shared>,
     classifier: C,
 }
@@ -175,7 +175,7 @@ where
                 // What was polled ready is given up: an order waits before it leaves.
                 self.inner = self.inner.clone();
                 let way = match operation {
-                    Operation::Cancel => &self.lane,
+                    Operation::Cancel => &self.reserved,
                     _ => &self.inner,
                 };
                 let placing = Placing {

@@ -18,12 +18,12 @@ use super::stack::{OrderStack, TradeStack};
 use crate::StackBuilder;
 use crate::catalog::{Provider, ProviderStack, Tier};
 
-/// The share of the limits that the lane of cancels and look-ups has: the first one that leaves something
+/// The share of the limits that the reserved stack has: the first one that leaves something
 /// of every limit to both.
-const LANES: [f64; 4] = [0.1, 0.2, 0.35, 0.5];
+const SHARES: [f64; 4] = [0.1, 0.2, 0.35, 0.5];
 /// How many of them are sent at once, and wait.
-const LANE_PERMITS: u32 = 4;
-const LANE_WAITING: u32 = 64;
+const RESERVED_PERMITS: u32 = 4;
+const RESERVED_WAITING: u32 = 64;
 /// A limit is spent when an order would wait for it for longer.
 const SPENT: Duration = Duration::from_secs(10);
 
@@ -153,7 +153,7 @@ impl OrderStackBuilder {
         self
     }
 
-    /// Adjusts the settings of the stack, of the lane's as well: timeouts, circuit, queue.
+    /// Adjusts the settings of the stack and of the reserved one: timeouts, circuit, queue.
     pub fn adjust(mut self, adjust: impl Fn(StackBuilder) -> StackBuilder + 'static) -> Self {
         self.adjust.push(Box::new(adjust));
         self
@@ -165,32 +165,32 @@ impl OrderStackBuilder {
             .fold(stack, |stack, adjust| adjust(stack))
     }
 
-    /// The stack and the lane.
+    /// The stack and the reserved one.
     fn stacks(&self) -> Result<(ProviderStack, ProviderStack), InvalidConfig> {
         let share = self.tier.share()?.get();
         let mut first = None;
-        for lane in LANES {
-            match self.split(share, lane) {
+        for reserved in SHARES {
+            match self.split(share, reserved) {
                 Ok(stacks) => return Ok(stacks),
                 Err(error) => first.get_or_insert(error),
             };
         }
         // There was one for each share.
-        first.map_or_else(|| self.split(share, LANES[0]), Err)
+        first.map_or_else(|| self.split(share, SHARES[0]), Err)
     }
 
     fn split(
         &self,
         share: f64,
-        lane: f64,
+        reserved: f64,
     ) -> Result<(ProviderStack, ProviderStack), InvalidConfig> {
         let of = |share| Ok::<_, InvalidConfig>(self.tier.clone().utilization(Ratio::new(share)?));
-        let stack = of(share * (1.0 - lane))?;
+        let stack = of(share * (1.0 - reserved))?;
         let stack = stack.build_with(|stack| sent_once(self.adjusted(stack)))?;
-        let name = format!("{}.lane", stack.name());
-        let lane = of(share * lane)?.named(InstanceName::new(&name));
-        let lane = lane.build_with(|stack| narrow(sent_once(self.adjusted(stack))))?;
-        Ok((stack, lane))
+        let name = format!("{}.reserved", stack.name());
+        let reserved = of(share * reserved)?.named(InstanceName::new(&name));
+        let reserved = reserved.build_with(|stack| narrow(sent_once(self.adjusted(stack))))?;
+        Ok((stack, reserved))
     }
 
     /// The stack.
@@ -199,8 +199,8 @@ impl OrderStackBuilder {
     ///
     /// [`InvalidConfig`] of the first setting that is not accepted.
     pub fn build<B>(self) -> Result<OrderStack<B>, InvalidConfig> {
-        let (stack, lane) = self.stacks()?;
-        let (stack, lane) = (noting(stack), noting(lane));
+        let (stack, reserved) = self.stacks()?;
+        let (stack, reserved) = (noting(stack), noting(reserved));
         let handles = stack.handles();
         let (breaker, limits) = (handles.breaker.clone(), handles.rate_limit.clone());
         let control = self
@@ -228,7 +228,7 @@ impl OrderStackBuilder {
             tier: Some(self.tier),
             orders: orders.build(),
             stack,
-            lane,
+            reserved,
         })
     }
 }
@@ -247,11 +247,11 @@ fn sent_once(stack: StackBuilder) -> StackBuilder {
     }
 }
 
-/// The lane: few permits, and a queue of its own.
+/// The reserved stack: few permits, and a queue of its own.
 fn narrow(stack: StackBuilder) -> StackBuilder {
     let bulkhead = BulkheadConfig::builder()
-        .max_concurrent(LANE_PERMITS)
-        .max_waiting(LANE_WAITING)
+        .max_concurrent(RESERVED_PERMITS)
+        .max_waiting(RESERVED_WAITING)
         .max_wait(SPENT)
         .build();
     match bulkhead {

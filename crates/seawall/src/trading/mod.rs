@@ -12,7 +12,7 @@
 //!
 //! * Every order is written to a [journal](seawall_orders::journal) before it may leave, and leaves once.
 //! * Where its outcome is unknown it is looked up, by the rules of its broker.
-//! * Cancels and look-ups have a **lane** of their own: permits, a tenth of the limits, a circuit. Orders
+//! * Cancels and look-ups have a **reserved** stack: permits, a tenth of the limits, a circuit. Orders
 //!   that queue do not hold them up, nor does the circuit that orders have opened.
 //! * Reads are sent again as ever; an order that was certainly not sent is an error at once.
 //! * The trading mode follows the circuit, the limits, and what is in doubt.

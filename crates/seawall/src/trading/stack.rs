@@ -62,7 +62,7 @@ pub struct OrderStack<B> {
     pub(super) tier: Option<Tier>,
     pub(super) orders: OrderLayer<B>,
     pub(super) stack: TradeStack,
-    pub(super) lane: TradeStack,
+    pub(super) reserved: TradeStack,
 }
 
 impl<B> Clone for OrderStack<B> {
@@ -71,13 +71,13 @@ impl<B> Clone for OrderStack<B> {
             tier: self.tier.clone(),
             orders: self.orders.clone(),
             stack: self.stack.clone(),
-            lane: self.lane.clone(),
+            reserved: self.reserved.clone(),
         }
     }
 }
 
 impl<B> OrderStack<B> {
-    /// The name of the stack and of its layers; those of the lane are named `NAME.lane`.
+    /// The name of the stack and of its layers; those of the reserved one are named `NAME.reserved`.
     pub fn name(&self) -> InstanceName {
         self.stack.name()
     }
@@ -87,7 +87,7 @@ impl<B> OrderStack<B> {
         OrderHandles {
             orders: self.orders.handle(),
             stack: self.stack.handles(),
-            lane: self.lane.handles(),
+            reserved: self.reserved.handles(),
         }
     }
 
@@ -117,8 +117,8 @@ where
     type Service = OrderService<Below<S>>;
 
     fn layer(&self, client: S) -> Self::Service {
-        let lane = self.lane.layer(client.clone());
-        self.orders.layer_with_lane(self.stack.layer(client), lane)
+        let reserved = self.reserved.layer(client.clone());
+        self.orders.layer_with_reserved(self.stack.layer(client), reserved)
     }
 }
 
@@ -131,7 +131,7 @@ pub struct OrderHandles {
     /// The layers between orders and client.
     pub stack: TradeHandles,
     /// Those of cancels and look-ups.
-    pub lane: TradeHandles,
+    pub reserved: TradeHandles,
 }
 
 impl OrderHandles {
@@ -142,7 +142,7 @@ impl OrderHandles {
     /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before stays.
     pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
         self.stack.register(registry)?;
-        self.lane.register(registry)?;
+        self.reserved.register(registry)?;
         registry.register(self.orders.clone())
     }
 
@@ -150,7 +150,7 @@ impl OrderHandles {
     /// [`StackHandles::unregister`](crate::StackHandles::unregister).
     pub fn unregister(&self, registry: &Registry) {
         self.stack.unregister(registry);
-        self.lane.unregister(registry);
+        self.reserved.unregister(registry);
         remove(registry, &self.orders);
     }
 }
