@@ -48,6 +48,10 @@ pub trait WatchDeparture: Send + Sync {
     ///
     /// The attempt must not leave: it is the result of the attempt.
     fn departs(&self) -> Result<(), Rejection>;
+
+    /// The attempt that departed last has ended, and was certainly not sent: the connection was
+    /// refused, say. A stack of the facade reports that, by its [`Receive`](crate::Receive).
+    fn was_not_sent(&self) {}
 }
 
 /// The watchers of a call, in the extensions of its request; the innermost comes first.
@@ -64,6 +68,18 @@ impl Departures {
     pub fn watch(extensions: &mut Extensions, watcher: Arc<dyn WatchDeparture>) {
         let outer = extensions.remove::<Self>();
         extensions.insert(Self(Arc::new(Watched { watcher, outer })));
+    }
+}
+
+impl Departures {
+    /// The attempt of a request with these watchers was certainly not sent.
+    #[cold]
+    pub(crate) fn was_not_sent(&self) {
+        let mut next = Some(self);
+        while let Some(Self(this)) = next {
+            this.watcher.was_not_sent();
+            next = this.outer.as_ref();
+        }
     }
 }
 

@@ -10,11 +10,12 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use seawall_core::carry::{Classified, Described, GuardedResponse, Pooled, Storage};
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
-use seawall_core::{Classify, Error, SharedReadings};
+use seawall_core::{Classify, Error, FailureKind, Outcome, SharedReadings};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body_timeout::{BodyTimeoutLayer, HeadTimer, TimedBody};
+use crate::departure::Departures;
 use crate::inspect::{Extent, InspectLayer, InspectedBody, Inspector, Reading};
 
 /// Receives the responses of an HTTP client for the layers of a stack: inspects small bodies
@@ -110,6 +111,7 @@ where
         // What the client calls is no layer of this stack.
         SharedReadings::end();
         described.take_for(|described| ReceiveFuture {
+            departures: described.request.extensions().get().cloned(),
             step: Step::Called {
                 inner: self.client.call(described.request),
             },
@@ -134,6 +136,8 @@ pin_project! {
         #[pin]
         step: Step<F, B>,
         head: HeadTimer,
+        // Who wants to know of a request that was not sent: an order's.
+        departures: Option<Departures>,
         parts: Local<Parts<C, I>, ()>,
     }
 }
@@ -186,7 +190,8 @@ where
                     }
                     Poll::Ready(Err(error)) => {
                         this.step.set(Step::Done);
-                        return Poll::Ready(Err(parts.failed::<B, E>(error)));
+                        let failed = parts.failed::<B, E>(error, this.departures.as_ref());
+                        return Poll::Ready(Err(failed));
                     }
                     Poll::Pending => {}
                 },
@@ -212,12 +217,18 @@ where
 impl<C, I> Parts<C, I> {
     /// An error of the client, with what it means.
     #[cold]
-    fn failed<B, E>(&self, error: E) -> Classified<Error<E>>
+    fn failed<B, E>(&self, error: E, departures: Option<&Departures>) -> Classified<Error<E>>
     where
         C: Classify<Response<ReceivedBody<B>>, Error<E>>,
         B: Body,
     {
-        Classified::error(Error::Inner(error), &self.classifier)
+        let failed = Classified::error(Error::Inner(error), &self.classifier);
+        if failed.outcome() == Outcome::Failure(FailureKind::NotSent)
+            && let Some(departures) = departures
+        {
+            departures.was_not_sent();
+        }
+        failed
     }
 
     /// A response with what it means, in a box.

@@ -42,6 +42,7 @@
 //! | durable | let the call into the stack | - | - | - | - |
 //! | not durable | not sent: absent, or in doubt of earlier copies | - | - | - | - |
 //! | departing | send, once | withhold, alert | withhold, alert | withhold, alert | withhold |
+//! | not left | - | waiting | - | - | - |
 //! | accepted | confirmed | confirmed | confirmed | confirmed | alert if it contradicts |
 //! | rejected | - | rejected, if no other copy can exist; else in doubt | rejected, if only one copy was ever sent | same | - |
 //! | duplicate | - | in doubt, and known to exist | known to exist | known to exist | - |

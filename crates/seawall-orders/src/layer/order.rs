@@ -512,6 +512,10 @@ impl WatchDeparture for Order {
             Gate::Withhold => Err(self.shared.rejection(Reason::NotExecuted, WITHHELD)),
         }
     }
+
+    fn was_not_sent(&self) {
+        self.feed(Event::NotLeft);
+    }
 }
 
 /// Why a copy was not let out.

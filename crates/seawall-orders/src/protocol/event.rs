@@ -143,6 +143,9 @@ pub enum Event {
     NotDurable,
     /// A copy is about to leave for the client, below every wait. The actions say whether it may.
     Departing,
+    /// The copy that was let out was certainly not sent, and its call goes on: a layer below may try
+    /// again, and asks again then.
+    NotLeft,
     /// The call of the last copy ended.
     Reply(Reply),
     /// The caller dropped its future.

@@ -241,6 +241,7 @@ impl Lifecycle {
                 }
             }
             Event::Departing => self.depart(turn),
+            Event::NotLeft => self.not_left(),
             Event::Reply(reply) => self.reply(turn, reply),
             Event::Dropped => self.dropped(turn),
             Event::LookUp { number, found } => self.looked_up(turn, number, found),
@@ -275,6 +276,17 @@ impl Lifecycle {
             self.write(turn, MarkKind::Sent);
         }
         turn.act(Action::Send { copy: self.copies });
+    }
+
+    fn not_left(&mut self) {
+        if self.phase == Phase::Sent {
+            self.copies -= 1;
+            self.open -= 1;
+            self.phase = Phase::Waiting;
+            if self.copies == 0 {
+                self.first_sent = None;
+            }
+        }
     }
 
     fn reply(&mut self, turn: &mut Turn<'_>, reply: Reply) {

@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Break(usize, DoubtCause),
     /// The client could not send.
     NotSent(usize),
+    /// What was let out was not sent, and waits in the stack again.
+    NotLeft(usize),
     Drop(usize),
     Fill(usize),
     Answer(usize),
@@ -67,6 +69,9 @@ impl World {
             }
             if self.left.inner_repeats > 0 {
                 steps.push(Step::InnerRepeat(index));
+            }
+            if self.left.not_left > 0 && reply.is_none() && self.own_packet(index).is_some() {
+                steps.push(Step::NotLeft(index));
             }
             steps.push(Step::Break(index, DoubtCause::Timeout));
         }
@@ -194,6 +199,15 @@ impl Model for Setup {
             Step::NotSent(index) => {
                 world.processes[index].as_mut()?.in_stack = None;
                 world.feed(self, index, Event::Reply(Reply::NotSent));
+            }
+            Step::NotLeft(index) => {
+                world.left.not_left -= 1;
+                let packet = world.own_packet(index)?;
+                world.creates.remove(packet);
+                world.processes[index].as_mut()?.call = None;
+                world.feed(self, index, Event::NotLeft);
+                let until = world.now + self.stack_wait;
+                world.processes[index].as_mut()?.in_stack = Some(until);
             }
             Step::Drop(index) => {
                 world.left.drops -= 1;

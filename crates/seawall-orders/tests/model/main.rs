@@ -19,6 +19,7 @@ const NONE: Faults = Faults {
     evidence: 0,
     proxy_repeats: 0,
     inner_repeats: 0,
+    not_left: 0,
     drops: 0,
     disk_errors: 0,
 };
@@ -104,6 +105,7 @@ const EACH: [Faults; 5] = [
     Faults {
         proxy_repeats: 1,
         inner_repeats: 1,
+        not_left: 1,
         evidence: 1,
         ..NONE
     },

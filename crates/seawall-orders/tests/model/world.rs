@@ -50,6 +50,7 @@ pub(crate) struct Faults {
     pub(crate) evidence: u8,
     pub(crate) proxy_repeats: u8,
     pub(crate) inner_repeats: u8,
+    pub(crate) not_left: u8,
     pub(crate) drops: u8,
     pub(crate) disk_errors: u8,
 }
@@ -318,6 +319,12 @@ impl World {
                 until: None,
             });
         }
+    }
+
+    /// The request of the present call, while nobody has received it.
+    pub(crate) fn own_packet(&self, index: usize) -> Option<usize> {
+        let own = |p: &Packet| usize::from(p.owner) == index && p.until.is_none();
+        self.creates.iter().position(own)
     }
 
     pub(crate) fn end_call(&mut self, index: usize) {

@@ -12,7 +12,6 @@ use seawall_orders::journal::Journal;
 use seawall_orders::protocol::{Caps, Decimal, ModePolicy};
 use seawall_orders::safety::{TradingControl, TradingControlBuilder};
 use seawall_orders::{OrderConfig, OrderLayer};
-use seawall_retry::RetryConfigBuilder;
 
 use super::stack::{OrderStack, TradeStack};
 use crate::StackBuilder;
@@ -186,10 +185,10 @@ impl OrderStackBuilder {
     ) -> Result<(ProviderStack, ProviderStack), InvalidConfig> {
         let of = |share| Ok::<_, InvalidConfig>(self.tier.clone().utilization(Ratio::new(share)?));
         let stack = of(share * (1.0 - reserved))?;
-        let stack = stack.build_with(|stack| sent_once(self.adjusted(stack)))?;
+        let stack = stack.build_with(|stack| self.adjusted(stack))?;
         let name = format!("{}.reserved", stack.name());
         let reserved = of(share * reserved)?.named(InstanceName::new(&name));
-        let reserved = reserved.build_with(|stack| narrow(sent_once(self.adjusted(stack))))?;
+        let reserved = reserved.build_with(|stack| narrow(self.adjusted(stack)))?;
         Ok((stack, reserved))
     }
 
@@ -230,20 +229,6 @@ impl OrderStackBuilder {
             stack,
             reserved,
         })
-    }
-}
-
-/// An order that was certainly not sent is an error at once: the layer of orders counts departures, and
-/// takes a second one for a mistake.
-fn sent_once(stack: StackBuilder) -> StackBuilder {
-    let Ok(settings) = stack.settings() else {
-        // Its error comes back when it is built.
-        return stack;
-    };
-    let retry = RetryConfigBuilder::from(settings.retry.clone()).retry_if_not_sent(false);
-    match retry.build() {
-        Ok(retry) => stack.retry(retry),
-        Err(_) => stack,
     }
 }
 

@@ -14,7 +14,7 @@
 //! * Where its outcome is unknown it is looked up, by the rules of its broker.
 //! * Cancels and look-ups have a **reserved** stack: permits, a tenth of the limits, a circuit. Orders
 //!   that queue do not hold them up, nor does the circuit that orders have opened.
-//! * Reads are sent again as ever; an order that was certainly not sent is an error at once.
+//! * Reads are sent again as ever, and so is an order that was certainly not sent.
 //! * The trading mode follows the circuit, the limits, and what is in doubt.
 
 mod builder;

@@ -118,7 +118,8 @@ where
 
     fn layer(&self, client: S) -> Self::Service {
         let reserved = self.reserved.layer(client.clone());
-        self.orders.layer_with_reserved(self.stack.layer(client), reserved)
+        self.orders
+            .layer_with_reserved(self.stack.layer(client), reserved)
     }
 }
 
