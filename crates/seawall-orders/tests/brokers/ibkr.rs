@@ -20,7 +20,7 @@ fn ibkr() -> BrokerTable {
         .state("status")
         .quantity("totalSize")
         .filled("filledQuantity");
-    let fill = OrderFields::new("order_id")
+    let fill = OrderFields::default()
         .id("order_ref")
         .symbol("conid")
         .side("side")
@@ -144,7 +144,7 @@ fn a_question_places_no_order() {
 #[test]
 fn look_ups() {
     let broker = ibkr();
-    let mut saved = saved(&broker);
+    let saved = saved(&broker);
     let found = saved.found(&broker, Query::ById, 200, FOUND);
     assert_eq!(found[0].figures.state, OrderState::PartiallyFilled);
     assert_eq!(&*found[0].broker_id, "987654");
@@ -166,14 +166,13 @@ fn look_ups() {
     assert!(matches!(empty, LookedUp::Failed(_)));
     saved.check_unreadable(&broker, Query::ById, FOUND);
 
-    let trades = r#"[{"execution_id":"1","order_ref":"desk-1","order_id":987654,"side":"B","size":1.0},{"execution_id":"2","order_ref":"desk-1","order_id":987654,"side":"B","size":1.0}]"#;
+    let trades = r#"[{"execution_id":"1","order_ref":"desk-1","side":"B","size":1.0},{"execution_id":"2","order_ref":"desk-1","side":"B","size":1.0}]"#;
     let found = saved.found(&broker, Query::Fills, 200, trades);
     assert_eq!((found.len(), found[0].figures.filled), (1, decimal("2")));
     assert_eq!(found[0].figures.state, OrderState::Filled);
     assert!(saved.found(&broker, Query::Fills, 200, "[]").is_empty());
 
     // What is not in a list of the day may be older.
-    saved.broker_id = None;
     let mut order = saved.order();
     order.since = order
         .since

@@ -81,10 +81,13 @@ impl BrokerTableBuilder {
         self.add(operation, Handling::Rejected, route.into())
     }
 
-    /// Adds a route whose requests pass as they are, without a journal and without limits.
+    /// Adds a route whose requests pass as they are, without a journal and without limits. It counts
+    /// before all others.
     #[must_use]
-    pub fn unprotected_route(self, route: impl Into<Cow<'static, str>>) -> Self {
-        self.add(Operation::Create, Handling::Passes, route.into())
+    pub fn unprotected_route(mut self, route: impl Into<Cow<'static, str>>) -> Self {
+        let route = (Operation::Create, Handling::Passes, route.into());
+        self.routes.insert(0, route);
+        self
     }
 
     fn add(mut self, operation: Operation, handling: Handling, route: Text) -> Self {
@@ -308,8 +311,8 @@ impl BrokerTableBuilder {
 
     fn list_reader(&self, list: &ListRequest) -> Result<OrderListReader, InvalidConfig> {
         let fields = list.fields.as_ref().unwrap_or(&self.orders);
-        if fields.broker_id.is_none() {
-            let accepted = "where an order of a list has the broker's id";
+        if fields.broker_id.is_none() && fields.id.is_none() {
+            let accepted = "where an order of a list has the broker's id, or the client's";
             return Err(InvalidConfig::new("order.broker_id", "not set", accepted));
         }
         let mut items = Paths::default();

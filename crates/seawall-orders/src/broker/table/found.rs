@@ -77,8 +77,8 @@ impl OrderReader {
         self.id.is_some()
     }
 
-    /// The order; `None` without an id of the broker's, with a state that is not known, and with
-    /// numbers that are none.
+    /// The order; `None` without an id of the broker's where there should be one, with a state that is
+    /// not known, and with numbers that are none.
     pub(super) fn read(
         &self,
         key: &str,
@@ -87,7 +87,10 @@ impl OrderReader {
         known: Option<OrderState>,
         body: Bytes,
     ) -> Option<FoundOrder> {
-        let broker_id = self.broker_id.as_ref()?.text(key, picked)?;
+        let broker_id = match &self.broker_id {
+            Some(place) => place.text(key, picked)?,
+            None => Cow::Borrowed(""),
+        };
         let number = |field: &Field| match picked.text(field) {
             Some(text) => decimal(&text).map(Some),
             None => Some(None),

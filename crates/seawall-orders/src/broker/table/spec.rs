@@ -98,13 +98,12 @@ impl OrderFields {
     /// The broker's own id alone.
     #[must_use]
     pub fn new(broker_id: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            broker_id: Some(broker_id.into()),
-            ..Self::default()
-        }
+        Self::default().broker_id(broker_id)
     }
 
     paths! {
+        /// Sets where the broker's own id is. A list may be without: fills of some brokers are.
+        broker_id;
         /// Sets where the client order id is.
         id;
         /// Sets where the symbol is.
