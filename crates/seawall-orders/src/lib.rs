@@ -6,6 +6,8 @@
 struct Readme;
 
 pub mod broker;
+pub mod client;
+pub mod dead_man;
 pub mod ids;
 pub mod journal;
 mod layer;
