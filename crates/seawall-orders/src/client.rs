@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -46,15 +46,19 @@ impl OrderClient {
     /// Sends through clones of `service`.
     pub fn new<S, B>(service: S) -> Self
     where
-        S: Service<Request<Bytes>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S: Service<Request<Bytes>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        let service = Mutex::new(service);
         let send = move |request| -> Sending {
-            let mut service = service.clone();
+            let mut service = service
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             Box::pin(async move {
                 poll_fn(|cx| service.poll_ready(cx))
                     .await

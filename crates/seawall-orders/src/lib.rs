@@ -11,6 +11,7 @@ pub mod dead_man;
 pub mod ids;
 pub mod journal;
 mod layer;
+pub mod lists;
 pub mod protocol;
 pub mod safety;
 pub mod switch;

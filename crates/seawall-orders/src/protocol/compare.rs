@@ -8,6 +8,7 @@ use super::event::OrderState;
 /// The figures of an order.
 // Exhaustive: what both sides know of every order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OrderFigures {
     /// The state.
     pub state: OrderState,

@@ -1,0 +1,293 @@
+//! Reads the lists, and compares.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, getters, setters};
+use tokio::time::Instant;
+
+use super::difference::OwnedDifference;
+use super::own::{OwnEntry, OwnView};
+use super::read::{ListError, ListErrorKind, ListName, Orders, Reader};
+use crate::broker::{Broker, BrokerPosition, FoundOrder};
+use crate::client::OrderClient;
+use crate::protocol::{
+    BrokerOrder, Decimal, Difference, OrderState, OwnOrder, Position, Query, compare_orders,
+    compare_positions,
+};
+
+/// How lists are read and compared.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_orders::lists::ListsConfig;
+///
+/// let config = ListsConfig::builder().window(Duration::from_secs(20)).max_pages(50).build()?;
+/// assert_eq!(config.max_pages(), 50);
+/// assert!(ListsConfig::builder().max_pages(0).build().is_err());
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListsConfig {
+    window: Duration,
+    history: Duration,
+    page_timeout: Duration,
+    max_pages: u32,
+    closed: bool,
+}
+
+impl ListsConfig {
+    /// A builder with the defaults: a window of 15 s, lists of closed orders that cover 23 hours, 10 s and 100
+    /// pages for each list.
+    pub const fn builder() -> ListsConfigBuilder {
+        ListsConfigBuilder {
+            config: Self {
+                window: Duration::from_secs(15),
+                history: Duration::from_secs(23 * 3_600),
+                page_timeout: Duration::from_secs(10),
+                max_pages: 100,
+                closed: true,
+            },
+        }
+    }
+
+    getters! {
+        /// The time after which the broker shows what it has accepted.
+        pub const fn window -> Duration;
+        /// How old orders are that the list of closed ones has at least.
+        pub const fn history -> Duration;
+        /// How long one page may take.
+        pub const fn page_timeout -> Duration;
+        /// How many pages a list may have.
+        pub const fn max_pages -> u32;
+        /// Whether closed orders and fills are read.
+        pub const fn closed -> bool;
+    }
+}
+
+/// Makes a [`ListsConfig`].
+#[derive(Clone, Copy, Debug)]
+pub struct ListsConfigBuilder {
+    config: ListsConfig,
+}
+
+impl ListsConfigBuilder {
+    setters! { self.config:
+        /// Sets the time after which the broker shows what it has accepted: that of its
+        /// [`Rules`](crate::protocol::Rules).
+        pub const fn window(Duration);
+        /// Sets how old orders are that the list of closed ones has at least: from when they were made.
+        pub const fn history(Duration);
+        /// Sets how long one page may take.
+        pub const fn page_timeout(Duration);
+        /// Sets how many pages a list may have. A longer one is an error.
+        pub const fn max_pages(u32);
+        /// Sets whether closed orders and fills are read, where the broker has such lists.
+        pub const fn closed(bool);
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] for a page timeout or a number of pages that is zero.
+    pub fn build(self) -> Result<ListsConfig, InvalidConfig> {
+        NonZeroDuration::check("page_timeout", self.config.page_timeout)?;
+        NonZeroCount::check("max_pages", self.config.max_pages)?;
+        Ok(self.config)
+    }
+}
+
+/// One reading of the lists.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// When it began.
+    pub began: Instant,
+    /// When it ended.
+    pub ended: Instant,
+    /// What differs, by this reading alone: [`Confirmations`](super::Confirmations) says what to report.
+    pub differences: Vec<OwnedDifference>,
+    /// How many orders the lists had.
+    pub listed: usize,
+}
+
+impl Reading {
+    /// A reading between two moments that found these differences.
+    pub const fn new(began: Instant, ended: Instant, differences: Vec<OwnedDifference>) -> Self {
+        Self {
+            began,
+            ended,
+            differences,
+            listed: 0,
+        }
+    }
+}
+
+/// Reads the broker's lists to their ends, and compares them with our own view.
+///
+/// `own` is called after the lists were read: what was sent meanwhile is known then. `account` is what the
+/// broker has in the paths of an account. Dropping the future stops the reading.
+///
+/// # Errors
+///
+/// [`ListError`]: a list cannot be read to its end, or the broker has no list of open orders. Nothing is
+/// known of what differs then.
+pub async fn compare(
+    broker: &dyn Broker,
+    client: &OrderClient,
+    account: Option<&str>,
+    config: ListsConfig,
+    own: impl FnOnce() -> OwnView,
+) -> Result<Reading, ListError> {
+    let began = Instant::now();
+    let reader = Reader {
+        broker,
+        client,
+        account,
+        max_pages: config.max_pages,
+        timeout: config.page_timeout,
+    };
+    let mut orders = Orders::default();
+    let open = reader.orders(Query::Open).await?;
+    orders.replace(open.ok_or(ListError {
+        list: ListName::Open,
+        kind: ListErrorKind::Missing,
+    })?);
+    let (mut closed, mut fills) = (None, None);
+    if config.closed {
+        closed = reader.orders(Query::Closed).await?;
+        fills = reader.orders(Query::Fills).await?;
+    }
+    let positions = reader.positions().await?;
+    let own = own();
+    let ended = Instant::now();
+    let covered = Covered {
+        closed: closed.is_some(),
+        fills: fills.is_some(),
+        history: config.history,
+        settled: config.window.saturating_add(ended - began),
+    };
+    orders.replace(closed.unwrap_or_default());
+    // Fills say that there is an order, and not all of its figures.
+    let with_figures = orders.all.len();
+    orders.add(fills.unwrap_or_default());
+
+    let mut differences = of_orders(&own.orders, &orders.all, with_figures, &covered);
+    if let (Some(ours), Some(theirs)) = (&own.positions, &positions) {
+        differences.extend(of_positions(ours, theirs));
+    }
+    let listed = orders.all.len();
+    Ok(Reading {
+        began,
+        ended,
+        differences,
+        listed,
+    })
+}
+
+/// What the lists that were read must have.
+struct Covered {
+    closed: bool,
+    fills: bool,
+    history: Duration,
+    settled: Duration,
+}
+
+impl Covered {
+    /// Whether some list must have an order of ours.
+    fn expects(&self, own: &OwnEntry) -> bool {
+        let settled = own.confirmed_for.is_some_and(|of| of > self.settled);
+        let recent = own.age < self.history;
+        let has_fills = own.figures.filled > Decimal::ZERO;
+        settled
+            && match own.figures.state {
+                state if state.is_live() => true,
+                OrderState::Rejected => false,
+                _ => recent && (self.closed || self.fills && has_fills),
+            }
+    }
+
+    /// Whether there is a list of what became of an order that worked.
+    fn decides(&self, own: &OwnEntry) -> bool {
+        self.closed && own.age < self.history
+    }
+}
+
+fn of_orders(
+    own: &[OwnEntry],
+    found: &[FoundOrder],
+    with_figures: usize,
+    covered: &Covered,
+) -> Vec<OwnedDifference> {
+    let full = &found[..with_figures];
+    let listed: HashSet<&str> = full
+        .iter()
+        .filter_map(|found| found.id.as_deref())
+        .collect();
+    let places = found.iter().enumerate();
+    let places: HashMap<&str, usize> = places.map(|(place, of)| (&*of.broker_id, place)).collect();
+
+    let fills = &found[with_figures..];
+    let filled: HashSet<&str> = fills.iter().filter_map(|of| of.id.as_deref()).collect();
+    // Fills alone do not say what became of an order that works by our view.
+    let vanished = |own: &OwnEntry| {
+        let works = own.figures.state.is_live() && covered.expects(own);
+        let undecided = !covered.decides(own) || filled.contains(&*own.id);
+        works && undecided && !listed.contains(&*own.id)
+    };
+    let not_open = own.iter().filter(|own| vanished(own)).map(|own| {
+        let (id, ours) = (own.id.clone(), own.figures);
+        OwnedDifference::NotOpen { id, ours }
+    });
+    let mut differences: Vec<_> = not_open.collect();
+
+    let ours = own.iter().map(|own| OwnOrder {
+        id: &own.id,
+        figures: own.figures,
+        expected: covered.expects(own) && !vanished(own),
+    });
+    let ours: Vec<_> = ours.collect();
+    let brokers = found.iter().map(|found| BrokerOrder {
+        id: found.id.as_deref(),
+        order: &found.broker_id,
+        figures: found.figures,
+    });
+    let brokers: Vec<_> = brokers.collect();
+    let differ = compare_orders(&ours, &brokers).into_iter();
+    differences.extend(differ.filter_map(|difference| match difference {
+        Difference::UnknownToUs(of) => {
+            let found = &found[*places.get(of.order)?];
+            Some(OwnedDifference::UnknownToUs(found.into()))
+        }
+        Difference::UnknownToBroker(OwnOrder { id, figures, .. }) => {
+            let (id, ours) = (id.into(), figures);
+            Some(OwnedDifference::UnknownToBroker { id, ours })
+        }
+        Difference::Figures { ours, broker } => {
+            let (ours, broker) = (ours.figures, full.get(*places.get(broker.order)?)?);
+            let broker = broker.into();
+            Some(OwnedDifference::Figures { ours, broker })
+        }
+        Difference::Several { id, live } => {
+            let id = id.into();
+            Some(OwnedDifference::Several { id, live })
+        }
+    }));
+    differences
+}
+
+fn of_positions(ours: &[(Box<str>, Decimal)], theirs: &[BrokerPosition]) -> Vec<OwnedDifference> {
+    let position = |(symbol, quantity)| Position { symbol, quantity };
+    let ours = ours.iter().map(|(symbol, quantity)| (&**symbol, *quantity));
+    let theirs = theirs.iter().map(|of| (&*of.symbol, of.quantity));
+    let ours: Vec<_> = ours.map(position).collect();
+    let theirs: Vec<_> = theirs.map(position).collect();
+    let different = compare_positions(&ours, &theirs).into_iter();
+    let different = different.map(|of| OwnedDifference::Position {
+        symbol: of.symbol.into(),
+        ours: of.ours,
+        broker: of.broker,
+    });
+    different.collect()
+}

@@ -1,0 +1,67 @@
+//! Our own view.
+
+use std::time::Duration;
+
+use crate::protocol::{Decimal, OrderFigures};
+
+/// An order as we know it.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnEntry {
+    /// The client order id.
+    pub id: Box<str>,
+    /// The figures as they were last learned.
+    pub figures: OrderFigures,
+    /// How long it is confirmed that the broker has it; `None` while it is in doubt, or was not executed:
+    /// then it is known by its id and not compared.
+    pub confirmed_for: Option<Duration>,
+    /// How long ago it was made.
+    pub age: Duration,
+}
+
+impl OwnEntry {
+    /// An order that is in doubt, made so long ago.
+    pub fn new(id: impl Into<Box<str>>, figures: OrderFigures, age: Duration) -> Self {
+        let id = id.into();
+        Self {
+            id,
+            figures,
+            confirmed_for: None,
+            age,
+        }
+    }
+
+    /// Confirmed for so long.
+    #[must_use]
+    pub const fn confirmed_for(mut self, confirmed_for: Duration) -> Self {
+        self.confirmed_for = Some(confirmed_for);
+        self
+    }
+}
+
+/// All that we know at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnView {
+    /// Our orders, those in doubt and those that ended included: what is not here is unknown to us.
+    pub orders: Vec<OwnEntry>,
+    /// Our positions, by symbol; `None` if we do not keep them.
+    pub positions: Option<Vec<(Box<str>, Decimal)>>,
+}
+
+impl OwnView {
+    /// A view of these orders, without positions.
+    pub const fn of(orders: Vec<OwnEntry>) -> Self {
+        Self {
+            orders,
+            positions: None,
+        }
+    }
+
+    /// With these positions, by symbol.
+    #[must_use]
+    pub fn with_positions(mut self, positions: Vec<(Box<str>, Decimal)>) -> Self {
+        self.positions = Some(positions);
+        self
+    }
+}

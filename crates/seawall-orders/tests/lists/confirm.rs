@@ -1,0 +1,137 @@
+//! Which differences are reported.
+
+use std::time::Duration;
+
+use seawall_orders::lists::{
+    Confirmations, ListsConfig, OwnEntry, OwnView, OwnedDifference, Reading, compare,
+};
+use seawall_orders::protocol::{Decimal, OrderState};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::broker::{Fake, figures};
+
+const WINDOW: Duration = Duration::from_secs(15);
+const LONG: Duration = Duration::from_secs(600);
+
+/// Open orders with these ids, of which so much is filled, and a position.
+async fn read(fake: &Fake, own: &[(&str, u32)], position: u32) -> Reading {
+    let entry = |(id, filled): &(&str, u32)| {
+        OwnEntry::new(*id, figures(OrderState::Open, 10, *filled), LONG).confirmed_for(LONG)
+    };
+    let positions = vec![("AAPL".into(), Decimal::from(position))];
+    let view = OwnView::of(own.iter().map(entry).collect()).with_positions(positions);
+    let config = ListsConfig::builder().window(WINDOW).build().unwrap();
+    let client = fake.client();
+    compare(fake, &client, None, config, || view).await.unwrap()
+}
+
+fn fake() -> Fake {
+    Fake {
+        has_closed: true,
+        has_positions: true,
+        ..Fake::default()
+    }
+}
+
+fn kinds(differences: &[OwnedDifference]) -> Vec<&'static str> {
+    differences.iter().map(OwnedDifference::as_str).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_is_reported_once_when_a_later_reading_still_has_it() {
+    let fake = fake();
+    fake.place(None, figures(OrderState::Open, 1, 0));
+    let mut confirmations = Confirmations::new(WINDOW);
+    let confirmed = confirmations.take(read(&fake, &[("lost", 0)], 0).await);
+    assert_eq!(confirmed.differences, []);
+    let first = Instant::now();
+    assert_eq!(confirmations.read_again_at(), Some(first + WINDOW));
+
+    // Too early: what was accepted then may not be shown yet.
+    sleep(WINDOW / 2).await;
+    let confirmed = confirmations.take(read(&fake, &[("lost", 0)], 0).await);
+    assert_eq!(confirmed.differences, []);
+    assert_eq!(confirmations.read_again_at(), Some(first + WINDOW));
+
+    sleep_until(first + WINDOW).await;
+    let confirmed = confirmations.take(read(&fake, &[("lost", 0)], 0).await);
+    assert_eq!(
+        kinds(&confirmed.differences),
+        ["unknown_to_broker", "unknown_to_us"]
+    );
+    assert_eq!(confirmations.read_again_at(), None);
+    assert_eq!(confirmations.open().count(), 2);
+
+    sleep(WINDOW).await;
+    let confirmed = confirmations.take(read(&fake, &[("lost", 0)], 0).await);
+    assert_eq!((confirmed.differences, confirmed.gone), (vec![], vec![]));
+    fake.place("lost", figures(OrderState::Open, 10, 0));
+    let confirmed = confirmations.take(read(&fake, &[("lost", 0)], 0).await);
+    assert_eq!(kinds(&confirmed.gone), ["unknown_to_broker"]);
+    assert_eq!(confirmations.open().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_without_it_begins_again() {
+    let fake = fake();
+    let mut confirmations = Confirmations::new(WINDOW);
+    confirmations.take(read(&fake, &[("slow", 0)], 0).await);
+    fake.place("slow", figures(OrderState::Open, 10, 0));
+    sleep(WINDOW).await;
+    let confirmed = confirmations.take(read(&fake, &[("slow", 0)], 0).await);
+    assert_eq!((confirmed.differences, confirmed.gone), (vec![], vec![]));
+    fake.state.lock().unwrap().orders.clear();
+    sleep(WINDOW).await;
+    let confirmed = confirmations.take(read(&fake, &[("slow", 0)], 0).await);
+    assert_eq!(confirmed.differences, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_that_follows_is_not_wrong_and_one_that_stays_behind_is() {
+    for (follows, reported) in [(true, 0), (false, 1)] {
+        let fake = fake();
+        let mut confirmations = Confirmations::new(WINDOW);
+        let mut all = 0;
+        for filled in 1..6 {
+            fake.state.lock().unwrap().orders.clear();
+            fake.place("x", figures(OrderState::PartiallyFilled, 10, filled));
+            // Our view is one fill behind, or stands still.
+            let known = if follows { filled - 1 } else { 0 };
+            let confirmed = confirmations.take(read(&fake, &[("x", known)], 0).await);
+            all += confirmed.differences.len();
+            sleep(WINDOW).await;
+        }
+        assert_eq!(all, reported, "{follows}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_is_wrong_by_the_same_amount() {
+    let fake = fake();
+    let mut confirmations = Confirmations::new(WINDOW);
+    let mut reported = Vec::new();
+    // The broker is ahead by one fill each time, and then by seven that do not come.
+    for (ours, theirs) in [(0, 10), (10, 13), (13, 20), (20, 27), (30, 37)] {
+        fake.state.lock().unwrap().positions = vec![("AAPL", theirs)];
+        let confirmed = confirmations.take(read(&fake, &[], ours).await);
+        reported.extend(confirmed.differences.iter().map(ToString::to_string));
+        sleep(WINDOW).await;
+    }
+    assert_eq!(reported, ["AAPL: we have 20, the broker has 27"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_orders_of_one_id_are_an_alarm_at_once() {
+    let fake = fake();
+    for _ in 0..2 {
+        fake.place("twice", figures(OrderState::Open, 10, 0));
+    }
+    let mut confirmations = Confirmations::new(WINDOW);
+    let confirmed = confirmations.take(read(&fake, &[("twice", 0)], 0).await);
+    assert_eq!(kinds(&confirmed.differences), ["several"]);
+    let confirmed = confirmations.take(read(&fake, &[("twice", 0)], 0).await);
+    assert_eq!(confirmed.differences, []);
+    fake.state.lock().unwrap().orders.pop();
+    let confirmed = confirmations.take(read(&fake, &[("twice", 0)], 0).await);
+    assert_eq!(kinds(&confirmed.gone), ["several"]);
+}
