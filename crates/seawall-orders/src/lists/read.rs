@@ -92,7 +92,7 @@ impl Reader<'_> {
         let Some(request) = self.broker.list(query, self.account) else {
             return Ok(None);
         };
-        let read = |response: &Response<Bytes>| self.broker.listed(query, response);
+        let read = |response: &Response<Bytes>| self.broker.listed(query, self.account, response);
         self.pages(list, request, read).await.map(Some)
     }
 
@@ -100,7 +100,8 @@ impl Reader<'_> {
         let Some(request) = self.broker.positions(self.account) else {
             return Ok(None);
         };
-        let read = |response: &Response<Bytes>| self.broker.listed_positions(response);
+        let read =
+            |response: &Response<Bytes>| self.broker.listed_positions(self.account, response);
         let positions = self.pages(ListName::Positions, request, read).await;
         positions.map(Some)
     }

@@ -259,7 +259,7 @@ impl Broker for Fake {
         has.then(|| get(path))
     }
 
-    fn listed(&self, _: Query, response: &Response<Bytes>) -> Listed<FoundOrder> {
+    fn listed(&self, _: Query, _: Option<&str>, response: &Response<Bytes>) -> Listed<FoundOrder> {
         lines(response, |words| {
             let [id, broker_id, state, quantity, filled] = words else {
                 panic!("a line of {words:?}");
@@ -290,7 +290,11 @@ impl Broker for Fake {
         self.has_positions.then(|| get("/positions"))
     }
 
-    fn listed_positions(&self, response: &Response<Bytes>) -> Listed<BrokerPosition> {
+    fn listed_positions(
+        &self,
+        _: Option<&str>,
+        response: &Response<Bytes>,
+    ) -> Listed<BrokerPosition> {
         lines(response, |words| {
             BrokerPosition::new(words[0], words[1].parse().unwrap())
         })
