@@ -69,6 +69,18 @@ impl BaseUrl {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Gives a URL of a path alone, as a layer of the stack makes it, the host of the base.
+    pub(super) fn complete(&self, url: &mut Uri) {
+        if url.authority().is_some() {
+            return;
+        }
+        let mut parts = std::mem::take(url).into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        // Of a path without a slash at its beginning there is none: the transport refuses it.
+        *url = Uri::from_parts(parts).unwrap_or_default();
+    }
+
     /// The URL of the path and the query of `url`.
     #[cfg(all(feature = "ai", feature = "catalog"))]
     pub(crate) fn rebase(&self, url: &Uri) -> Option<Uri> {

@@ -392,11 +392,12 @@ impl<L, Y> ClientBuilder<L, Y> {
         headers
             .entry(USER_AGENT)
             .or_insert(HeaderValue::from_static(AGENT));
+        let departing = Departing::new(base.clone(), headers, self.auth);
         let defaults = Defaults {
             base,
             max_body: self.max_body,
         };
-        let departing = DepartureLayer::new(Departing::new(headers, self.auth))
+        let departing = DepartureLayer::new(departing)
             .layer(Sending::new(self.around_transport.layer(transport)));
         let service = self.stack.layer(departing);
         Ok(Client {

@@ -8,27 +8,35 @@ use http::Request;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use seawall_core::PrepareDeparture;
 
+use super::base_url::BaseUrl;
 use super::body::RequestBody;
 use super::sending::{AuthError, SendError};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) type Hook = dyn Fn(&mut Request<RequestBody>) -> Result<(), BoxError> + Send + Sync;
 
-/// Prepares each attempt of a client at its departure: sets the headers that every request gets, and
-/// calls the [auth hook](super::ClientBuilder::auth).
+/// Prepares each attempt of a client at its departure: sends what a layer made with a path alone to the
+/// host of the base URL, sets the headers that every request gets, and calls the
+/// [auth hook](super::ClientBuilder::auth).
 ///
 /// Below the stack, since retry keeps a copy of a request: one without headers is copied without an
 /// allocation.
 #[derive(Clone)]
 pub struct Departing {
-    headers: Arc<HeaderMap>,
+    every: Arc<EveryRequest>,
     auth: Option<Arc<Hook>>,
 }
 
+/// What every request gets.
+struct EveryRequest {
+    base: BaseUrl,
+    headers: HeaderMap,
+}
+
 impl Departing {
-    pub(super) fn new(headers: HeaderMap, auth: Option<Arc<Hook>>) -> Self {
+    pub(super) fn new(base: BaseUrl, headers: HeaderMap, auth: Option<Arc<Hook>>) -> Self {
         Self {
-            headers: Arc::new(headers),
+            every: Arc::new(EveryRequest { base, headers }),
             auth,
         }
     }
@@ -43,10 +51,11 @@ pub(super) fn auth_hook<E: Into<BoxError>>(
 
 impl PrepareDeparture<Request<RequestBody>, SendError> for Departing {
     fn prepare_departure(&self, request: &mut Request<RequestBody>) -> Result<(), SendError> {
+        self.every.base.complete(request.uri_mut());
         if request.headers().is_empty() {
-            request.headers_mut().clone_from(&self.headers);
+            request.headers_mut().clone_from(&self.every.headers);
         } else {
-            for (name, value) in &*self.headers {
+            for (name, value) in &self.every.headers {
                 let of_request = request.headers_mut().entry(name);
                 of_request.or_insert_with(|| value.clone());
             }
@@ -81,7 +90,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), BoxError> {
 impl fmt::Debug for Departing {
     /// Without the values of headers, which have credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.keys().collect();
+        let headers: Vec<_> = self.every.headers.keys().collect();
         f.debug_struct("Departing")
             .field("headers", &headers)
             .field("has_auth", &self.auth.is_some())
