@@ -188,6 +188,7 @@ impl<X, I, O> HttpStack<X, I, O> {
         self
     }
 
+    /// The same stack with other layers.
     pub(crate) fn map_slots<O2>(
         self,
         change: impl FnOnce(InstanceName, O) -> O2,

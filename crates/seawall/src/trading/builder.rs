@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_breaker::CircuitState;
-use seawall_bulkhead::BulkheadConfig;
-use seawall_core::{InstanceName, InvalidConfig, Ratio, RequestMeta};
+use seawall_breaker::{BreakerLayer, CircuitState};
+use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
+use seawall_core::{InstanceName, InvalidConfig, RequestMeta};
 use seawall_http::NoteDeparture;
 use seawall_orders::broker::{Broker, OrderRequest};
 use seawall_orders::journal::Journal;
@@ -13,16 +13,13 @@ use seawall_orders::protocol::{Caps, Decimal, ModePolicy};
 use seawall_orders::safety::{TradingControl, TradingControlBuilder};
 use seawall_orders::{OrderConfig, OrderLayer};
 
-use super::stack::{OrderStack, TradeStack};
+use super::stack::OrderStack;
 use crate::StackBuilder;
 use crate::catalog::{Provider, ProviderStack, Tier};
 
-/// The share of the limits that the reserved stack has: the first one that leaves something
-/// of every limit to both.
-const SHARES: [f64; 4] = [0.1, 0.2, 0.35, 0.5];
-/// How many of them are sent at once, and wait.
-const RESERVED_PERMITS: u32 = 4;
-const RESERVED_WAITING: u32 = 64;
+/// How many cancels and look-ups are sent at once, and wait.
+const PERMITS: u32 = 4;
+const WAITING: u32 = 64;
 /// A limit is spent when an order would wait for it for longer.
 const SPENT: Duration = Duration::from_secs(10);
 
@@ -46,13 +43,13 @@ const SPENT: Duration = Duration::from_secs(10);
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct OrderStackBuilder {
-    tier: Tier,
+    tier: Option<Tier>,
+    stack: ProviderStack,
     broker: Arc<dyn Broker>,
     journal: Arc<dyn Journal>,
     config: OrderConfig,
     account: Option<Arc<str>>,
     control: TradingControlBuilder,
-    adjust: Vec<Box<dyn Fn(StackBuilder) -> StackBuilder>>,
 }
 
 impl Provider {
@@ -74,25 +71,76 @@ impl Tier {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] of a provider that takes no orders.
+    /// As [`build`](Self::build), and [`InvalidConfig`] of a provider that takes no orders.
     pub fn order_stack(
         &self,
         journal: impl Journal + 'static,
     ) -> Result<OrderStackBuilder, InvalidConfig> {
-        let broker: Arc<dyn Broker> = todo!();
-        Ok(OrderStackBuilder {
-            tier: self.clone(),
+        self.order_stack_with(journal, |stack| stack)
+    }
+
+    /// The same with settings of your own, as [`build_with`](Self::build_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`build_with`](Self::build_with), and [`InvalidConfig`] of a provider that takes no orders.
+    pub fn order_stack_with(
+        &self,
+        journal: impl Journal + 'static,
+        adjust: impl FnOnce(StackBuilder) -> StackBuilder,
+    ) -> Result<OrderStackBuilder, InvalidConfig> {
+        let broker = todo_broker();
+        let builder = OrderStackBuilder::new(self.build_with(adjust)?, broker, journal);
+        Ok(builder.of_tier(self.clone()))
+    }
+}
+
+#[cfg(feature = "config")]
+impl crate::config::ServiceConfig {
+    /// A builder of a stack for the orders of this service, which writes them to `journal`. Its limits and
+    /// timeouts are those of the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and [`InvalidConfig`] of a service whose provider takes no orders, or that
+    /// has none: make an [`OrderStackBuilder::new`] of its stack and a broker then.
+    pub fn order_stack(
+        &self,
+        journal: impl Journal + 'static,
+    ) -> Result<OrderStackBuilder, InvalidConfig> {
+        let Some(tier) = self.tier_of_provider() else {
+            let accepted = "a provider of the catalogue that takes orders";
+            return Err(InvalidConfig::new("provider", "not set", accepted));
+        };
+        let broker = todo_broker();
+        let builder = OrderStackBuilder::new(self.build()?, broker, journal);
+        Ok(builder.of_tier(tier.clone()))
+    }
+}
+
+impl OrderStackBuilder {
+    /// A builder around the stack of a broker.
+    pub fn new(
+        stack: ProviderStack,
+        broker: impl Broker + 'static,
+        journal: impl Journal + 'static,
+    ) -> Self {
+        Self {
+            tier: None,
+            stack,
             broker: Arc::new(broker),
             journal: Arc::new(journal),
             config: OrderConfig::default(),
             account: None,
             control: TradingControl::builder(),
-            adjust: Vec::new(),
-        })
+        }
     }
-}
 
-impl OrderStackBuilder {
+    fn of_tier(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+
     /// Knows the broker by `broker` in place of the catalogue.
     pub fn broker(mut self, broker: impl Broker + 'static) -> Self {
         self.broker = Arc::new(broker);
@@ -140,7 +188,7 @@ impl OrderStackBuilder {
         self.control(|control| control.kill_switch(is_engaged))
     }
 
-    pub(super) fn tier(&self) -> Tier {
+    pub(super) fn tier(&self) -> Option<Tier> {
         self.tier.clone()
     }
 
@@ -152,54 +200,15 @@ impl OrderStackBuilder {
         self
     }
 
-    /// Adjusts the settings of the stack and of the reserved one: timeouts, circuit, queue.
-    pub fn adjust(mut self, adjust: impl Fn(StackBuilder) -> StackBuilder + 'static) -> Self {
-        self.adjust.push(Box::new(adjust));
-        self
-    }
-
-    fn adjusted(&self, stack: StackBuilder) -> StackBuilder {
-        self.adjust
-            .iter()
-            .fold(stack, |stack, adjust| adjust(stack))
-    }
-
-    /// The stack and the reserved one.
-    fn stacks(&self) -> Result<(ProviderStack, ProviderStack), InvalidConfig> {
-        let share = self.tier.share()?.get();
-        let mut first = None;
-        for reserved in SHARES {
-            match self.split(share, reserved) {
-                Ok(stacks) => return Ok(stacks),
-                Err(error) => first.get_or_insert(error),
-            };
-        }
-        // There was one for each share.
-        first.map_or_else(|| self.split(share, SHARES[0]), Err)
-    }
-
-    fn split(
-        &self,
-        share: f64,
-        reserved: f64,
-    ) -> Result<(ProviderStack, ProviderStack), InvalidConfig> {
-        let of = |share| Ok::<_, InvalidConfig>(self.tier.clone().utilization(Ratio::new(share)?));
-        let stack = of(share * (1.0 - reserved))?;
-        let stack = stack.build_with(|stack| self.adjusted(stack))?;
-        let name = format!("{}.reserved", stack.name());
-        let reserved = of(share * reserved)?.named(InstanceName::new(&name));
-        let reserved = reserved.build_with(|stack| narrow(self.adjusted(stack)))?;
-        Ok((stack, reserved))
-    }
-
     /// The stack.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] of the first setting that is not accepted.
+    /// None at present.
     pub fn build<B>(self) -> Result<OrderStack<B>, InvalidConfig> {
-        let (stack, reserved) = self.stacks()?;
-        let (stack, reserved) = (noting(stack), noting(reserved));
+        let reserved = reserved(&self.stack)?;
+        let stack = self.stack.on_departure(NoteDeparture);
+        let reserved = reserved.on_departure(NoteDeparture);
         let handles = stack.handles();
         let (breaker, limits) = (handles.breaker.clone(), handles.rate_limit.clone());
         let control = self
@@ -224,7 +233,6 @@ impl OrderStackBuilder {
             orders = orders.account(account);
         }
         Ok(OrderStack {
-            tier: Some(self.tier),
             orders: orders.build(),
             stack,
             reserved,
@@ -232,21 +240,25 @@ impl OrderStackBuilder {
     }
 }
 
-/// The reserved stack: few permits, and a queue of its own.
-fn narrow(stack: StackBuilder) -> StackBuilder {
+/// The same stack with permits and a circuit of its own. Limits are shared, since the broker counts all
+/// calls: cancels go first in their queue.
+fn reserved(stack: &ProviderStack) -> Result<ProviderStack, InvalidConfig> {
+    let settings = stack.handles().settings();
+    let name = InstanceName::new(&format!("{}.reserved", stack.name()));
     let bulkhead = BulkheadConfig::builder()
-        .max_concurrent(RESERVED_PERMITS)
-        .max_waiting(RESERVED_WAITING)
-        .max_wait(SPENT)
-        .build();
-    match bulkhead {
-        Ok(bulkhead) => stack.bulkhead(bulkhead),
-        Err(_) => stack,
-    }
+        .max_concurrent(PERMITS)
+        .max_waiting(WAITING)
+        .max_wait(settings.bulkhead.max_wait())
+        .build()?;
+    Ok(stack.clone().map_slots(|_, slots| {
+        slots
+            .with_bulkhead(|_| BulkheadLayer::new(name, bulkhead))
+            .with_breaker(|_| BreakerLayer::new(name, settings.breaker))
+    }))
 }
 
-fn noting(stack: ProviderStack) -> TradeStack {
-    stack.on_departure(NoteDeparture)
-}
+seawall_core::impl_debug!(OrderStackBuilder: |this| name = this.stack.name(), broker = this.broker);
 
-seawall_core::impl_debug!(OrderStackBuilder: |this| tier = this.tier.name(), broker = this.broker);
+fn todo_broker() -> seawall_orders::broker::BrokerTable {
+    todo!()
+}

@@ -42,6 +42,9 @@ impl OrderStackBuilder {
     pub fn client(self) -> Result<OrderClientBuilder, InvalidConfig> {
         let tier = self.tier();
         let stack = self.build()?;
-        Ok(ClientBuilder::of_tier(stack, &tier))
+        Ok(match tier {
+            Some(tier) => ClientBuilder::of_tier(stack, &tier),
+            None => ClientBuilder::new(stack),
+        })
     }
 }

@@ -5,15 +5,17 @@
 //! layer of [`seawall_orders`] around it:
 //!
 //! ```text
-//!            +-> deadline -> retry -> ... -> attempt timeout -> departure -+
-//! orders  -->|                                                             +-> client
-//!            +-> the same, with a tenth of the limits: cancels, look-ups --+
+//!            +-> deadline -> retry -> gate -> bulkhead ---+                +-> breaker -> ... -+
+//! orders  -->|                                            +-> rate limit --|                   +-> client
+//!            +-> deadline -> retry -> gate -> bulkhead ---+                +-> breaker -> ... -+
+//!                cancels and look-ups
 //! ```
 //!
 //! * Every order is written to a [journal](seawall_orders::journal) before it may leave, and leaves once.
 //! * Where its outcome is unknown it is looked up, by the rules of its broker.
-//! * Cancels and look-ups have a **reserved** stack: permits, a tenth of the limits, a circuit. Orders
-//!   that queue do not hold them up, nor does the circuit that orders have opened.
+//! * Cancels and look-ups have **reserved** permits and a circuit of their own: orders that queue do not hold
+//!   them up, nor does the circuit that orders have opened. Limits are shared, since the broker counts all
+//!   calls; cancels go first in their queue.
 //! * Reads are sent again as ever, and so is an order that was certainly not sent.
 //! * The trading mode follows the circuit, the limits, and what is in doubt.
 

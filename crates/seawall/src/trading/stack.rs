@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use seawall_breaker::BreakerLayer;
-use seawall_bulkhead::BulkheadLayer;
+use seawall_breaker::{BreakerHandle, BreakerLayer};
+use seawall_bulkhead::{BulkheadHandle, BulkheadLayer};
 use seawall_core::{AlreadyRegistered, DepartureLayer, InstanceName, Registry};
 use seawall_http::NoteDeparture;
 use seawall_http::inspect::BodyRules;
@@ -15,7 +15,6 @@ use seawall_timeout::AttemptTimeoutLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::catalog::Tier;
 use crate::stack::remove;
 use crate::{HttpHandles, HttpPolicy, HttpStack, NoLayer, Slots, StackHandles};
 
@@ -59,7 +58,6 @@ pub type TradeHandles = StackHandles<TradeSlots, HttpHandles>;
 /// `B` is the body of requests.
 #[derive(Debug)]
 pub struct OrderStack<B> {
-    pub(super) tier: Option<Tier>,
     pub(super) orders: OrderLayer<B>,
     pub(super) stack: TradeStack,
     pub(super) reserved: TradeStack,
@@ -68,7 +66,6 @@ pub struct OrderStack<B> {
 impl<B> Clone for OrderStack<B> {
     fn clone(&self) -> Self {
         Self {
-            tier: self.tier.clone(),
             orders: self.orders.clone(),
             stack: self.stack.clone(),
             reserved: self.reserved.clone(),
@@ -77,17 +74,19 @@ impl<B> Clone for OrderStack<B> {
 }
 
 impl<B> OrderStack<B> {
-    /// The name of the stack and of its layers; those of the reserved one are named `NAME.reserved`.
+    /// The name of the stack and of its layers; the reserved permits and circuit are named `NAME.reserved`.
     pub fn name(&self) -> InstanceName {
         self.stack.name()
     }
 
     /// Handles of every layer, to read and to control them.
     pub fn handles(&self) -> OrderHandles {
+        let reserved = self.reserved.handles();
         OrderHandles {
             orders: self.orders.handle(),
             stack: self.stack.handles(),
-            reserved: self.reserved.handles(),
+            reserved_permits: reserved.bulkhead,
+            reserved_circuit: reserved.breaker,
         }
     }
 
@@ -131,8 +130,10 @@ pub struct OrderHandles {
     pub orders: OrderHandle,
     /// The layers between orders and client.
     pub stack: TradeHandles,
-    /// Those of cancels and look-ups.
-    pub reserved: TradeHandles,
+    /// The permits of cancels and look-ups.
+    pub reserved_permits: BulkheadHandle,
+    /// The circuit of cancels and look-ups.
+    pub reserved_circuit: BreakerHandle,
 }
 
 impl OrderHandles {
@@ -143,7 +144,8 @@ impl OrderHandles {
     /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before stays.
     pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
         self.stack.register(registry)?;
-        self.reserved.register(registry)?;
+        registry.register(self.reserved_permits.clone())?;
+        registry.register(self.reserved_circuit.clone())?;
         registry.register(self.orders.clone())
     }
 
@@ -151,7 +153,8 @@ impl OrderHandles {
     /// [`StackHandles::unregister`](crate::StackHandles::unregister).
     pub fn unregister(&self, registry: &Registry) {
         self.stack.unregister(registry);
-        self.reserved.unregister(registry);
+        remove(registry, &self.reserved_permits);
+        remove(registry, &self.reserved_circuit);
         remove(registry, &self.orders);
     }
 }
