@@ -17,6 +17,8 @@ use seawall_sim::incident::{Incidents, ProviderKind};
 use tokio::time::Instant;
 use tower::Service;
 
+use crate::recorder::OrderResult;
+
 pub(crate) type Body = Full<Bytes>;
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -40,6 +42,12 @@ pub(crate) trait Caller: Clone + Send + Sync + 'static {
         provider: ProviderKind,
         request: Request<Body>,
     ) -> impl Future<Output = CallResult> + Send;
+
+    /// What became of an order in doubt, where the client finds that out.
+    fn settle(&self, id: &str) -> impl Future<Output = Option<OrderResult>> + Send {
+        let _ = id;
+        std::future::ready(None)
+    }
 }
 
 /// Counts what is sent.

@@ -172,7 +172,14 @@ impl<C: Caller> Desk<C> {
         );
         let Timed { result, took } = self.call(ProviderKind::Broker, request).await;
         let status = CallStatus::of(&result, |body| body["id"].is_string());
-        self.recorder.order(id, OrderResult::of(&result, &status));
+        let order_result = match OrderResult::of(&result, &status) {
+            OrderResult::InDoubt => {
+                let settled = self.caller.settle(&id).await;
+                settled.unwrap_or(OrderResult::InDoubt)
+            }
+            known => known,
+        };
+        self.recorder.order(id, order_result);
         self.recorder.call(Kind::Orders, status, took);
     }
 }

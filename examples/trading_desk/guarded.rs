@@ -1,24 +1,35 @@
 //! The same client behind Seawall's stacks: those of the catalogue, with numbers for a run of seconds.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use seawall::catalog::{ProviderService, ProviderStack};
+use seawall::orders::journal::MemoryJournal;
+use seawall::orders::protocol::{Duplicates, IntentState, Rules, Settlement};
+use seawall::orders::{OrderConfig, OrderHandle};
+use seawall::trading::{OrderStack, OrderStackBuilder};
 use seawall::config::Config;
 use seawall::http_client::inspect::{BodyRule, BodyRules};
 use seawall::http_client::quota::RateLimitHeaders;
 use seawall::{Error, Outcome, Reason, Rejection, Scope, Sent};
 use seawall_sim::incident::ProviderKind;
-use tower::{Layer, ServiceExt};
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt};
 
-use crate::client::{Body, CallResult, Caller, CountingClient, Meter, result_of};
+use crate::client::{Body, BoxError, CallResult, Caller, CountingClient, Meter, result_of};
+use crate::recorder::OrderResult;
 
 type Client = ProviderService<CountingClient>;
+type BrokerClient = <OrderStack<Body> as Layer<CountingClient>>::Service;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
-    broker: Client,
+    broker: BrokerClient,
+    orders: OrderHandle,
     market_data: Client,
     ai_api: Client,
 }
@@ -36,12 +47,34 @@ impl Guarded {
             Ok(stack.rate_limit_headers(RateLimitHeaders::new()))
         };
         let market_data = stack("market-data")?.inspect(hidden_throttle());
+        let broker = order_stack(stack("broker")?)?;
         Ok(Self {
-            broker: stack("broker")?.layer(CountingClient::new(ProviderKind::Broker, meter)),
+            orders: broker.handles().orders,
+            broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
             market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
             ai_api: stack("ai")?.layer(CountingClient::new(ProviderKind::AiApi, meter)),
         })
     }
+}
+
+/// Orders are sent once, and looked up. A day is a run of seconds here, so what is lost is looked for after
+/// fractions of one, and what was sent is executed within four seconds, or never. Nothing is sent again
+/// after a crash, so the journal may be lost with the process.
+fn order_stack(stack: ProviderStack) -> Result<OrderStack<Body>, Box<dyn std::error::Error>> {
+    let rules = Rules::builder(Duplicates::RejectWhileOpen)
+        .window(Duration::from_secs(4))
+        .first_look_up(Duration::from_millis(200))
+        .backoff(Duration::from_millis(300))
+        .max_backoff(Duration::from_secs(2))
+        .look_up_timeout(Duration::from_secs(3))
+        .look_ups(30)
+        .build()?;
+    let broker = seawall::provider("alpaca")?.broker_table()?.with_rules(rules);
+    let config = OrderConfig::builder()
+        .deadline(Duration::from_secs(12))
+        .build()?;
+    let stack = OrderStackBuilder::new(stack, broker, MemoryJournal::default()).config(config);
+    Ok(stack.build()?)
 }
 
 /// This vendor's throttle may come as a 200.
@@ -56,27 +89,54 @@ fn hidden_throttle() -> BodyRules {
 
 impl Caller for Guarded {
     async fn call(&self, provider: ProviderKind, request: Request<Body>) -> CallResult {
-        let client = match provider {
-            ProviderKind::Broker => &self.broker,
-            ProviderKind::MarketData => &self.market_data,
-            _ => &self.ai_api,
-        };
-        match client.clone().oneshot(request).await {
-            Ok(response) => {
-                let (head, body) = response.into_parts();
-                match body.collect().await {
-                    Ok(body) => CallResult::Response(head.status, body.to_bytes()),
-                    Err(Error::Rejected(rejection)) => rejected(&rejection),
-                    Err(Error::Inner(never)) => match never {},
+        match provider {
+            ProviderKind::Broker => call(&self.broker, request).await,
+            ProviderKind::MarketData => call(&self.market_data, request).await,
+            _ => call(&self.ai_api, request).await,
+        }
+    }
+
+    /// What is in doubt is looked up in the background: waits until it is settled.
+    async fn settle(&self, id: &str) -> Option<OrderResult> {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let order = self.orders.order(id).await.ok()?;
+            match order.settlement {
+                Some(Settlement::Confirmed(..)) => return Some(OrderResult::Placed),
+                Some(Settlement::Rejected(_)) => return Some(OrderResult::Rejected),
+                Some(Settlement::Absent(_)) => return Some(OrderResult::NotSent),
+                _ if order.state == IntentState::Exhausted || Instant::now() > until => {
+                    return None;
                 }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
-            Err(Error::Inner(error)) => result_of(&error),
-            Err(Error::Rejected(rejection)) => rejected(&rejection),
         }
     }
 }
 
+async fn call<S, R>(client: &S, request: Request<Body>) -> CallResult
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = Error<BoxError>> + Clone,
+    R: http_body::Body<Data = Bytes, Error = Error<Infallible>>,
+{
+    match client.clone().oneshot(request).await {
+        Ok(response) => {
+            let (head, body) = response.into_parts();
+            match body.collect().await {
+                Ok(body) => CallResult::Response(head.status, body.to_bytes()),
+                Err(Error::Rejected(rejection)) => rejected(&rejection),
+                Err(Error::Inner(never)) => match never {},
+            }
+        }
+        Err(Error::Inner(error)) => result_of(&error),
+        Err(Error::Rejected(rejection)) => rejected(&rejection),
+    }
+}
+
 fn rejected(rejection: &Rejection) -> CallResult {
+    if rejection.reason() == Reason::NotExecuted {
+        return CallResult::Rejected("orders: not executed");
+    }
     if rejection.sent() == Sent::Maybe {
         return CallResult::Unknown(match rejection.reason() {
             Reason::AttemptTimeout => "timeout",
@@ -91,6 +151,7 @@ fn rejected(rejection: &Rejection) -> CallResult {
         Reason::QueueTimeout => "bulkhead: queue timeout",
         Reason::DeadlineExceeded => "deadline: passed unsent",
         Reason::BudgetExhausted => "retry: budget used up",
+        Reason::TradingMode => "orders: trading mode",
         reason => reason.as_str(),
     })
 }

@@ -143,6 +143,13 @@ impl BrokerTable {
         Self { account, ..self }
     }
 
+    /// The same with other rules for orders: another window, or other times of look-ups.
+    #[must_use]
+    pub const fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules[index(Operation::Create)] = Some(rules);
+        self
+    }
+
     /// The ids that it makes.
     pub const fn ids(&self) -> &OrderIds {
         &self.ids
