@@ -47,7 +47,8 @@ impl<B> OrderLayer<B> {
 }
 
 impl OrderLayerBuilder {
-    /// Writes intents to `journal`; into memory unless set, where they are lost with the process.
+    /// Writes intents to `journal`; into memory unless set, where they are lost with the process. One layer
+    /// for each account of a journal: it takes every open order of the account for its own.
     pub fn journal(mut self, journal: impl Journal + 'static) -> Self {
         self.parts.journal = Arc::new(journal);
         self
@@ -85,6 +86,10 @@ impl OrderLayerBuilder {
     /// the moment at which it is handed to the stack.
     ///
     /// Until the hook has run once, an order whose call does not end well counts as sent.
+    ///
+    /// With it, a layer below may repeat requests: the second departure of an order is withheld, with an
+    /// alert, unless the first was certainly not sent. Without it nothing below may, since the layer does
+    /// not see it.
     pub const fn departures_noted(mut self) -> Self {
         self.parts.notes_departures = true;
         self

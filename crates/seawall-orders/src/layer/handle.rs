@@ -9,8 +9,9 @@ use seawall_core::{InstanceHandle, InstanceName, Samples};
 use super::config::OrderConfig;
 use super::counts::OrderCounts;
 use super::notices::OrderNotices;
-use super::order::{Order, Tracked};
+use super::order::Order;
 use super::shared::{Shared, Start};
+use super::tracked::Tracked;
 use crate::broker::FoundOrder;
 use crate::journal::JournalError;
 use crate::protocol::{
@@ -208,8 +209,9 @@ impl OrderHandle {
         }
         let entry = self.shared.journal.entry(id).await;
         let entry = entry.map_err(OrderError::Journal)?;
-        let entry = entry.ok_or(OrderError::UnknownOrder)?;
-        match self.shared.take_over(&entry, false) {
+        let ours = entry.filter(|entry| self.shared.is_ours(entry));
+        let entry = ours.ok_or(OrderError::UnknownOrder)?;
+        match self.shared.take_over(&entry) {
             Some(order) => Ok(order),
             // Somebody else has taken it over meanwhile.
             None => self.shared.find(id).map(of).ok_or(OrderError::UnknownOrder),

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 
 use super::client::NoResponse;
-use super::order::{Order, Origin, report_of};
+use super::order::Order;
 use super::shared::Shared;
+use super::tracked::{Origin, report_of};
 use crate::broker::{FoundOrder, LookedUp};
-use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
+use crate::protocol::{CancelReply, LookUp, Operation, Query, Reply};
 
 /// Makes one query of a look-up, with all its pages, which counts for the trading mode.
 pub(super) async fn look_up(order: &Order, query: Query) -> LookUp {
@@ -125,21 +126,18 @@ impl Order {
     }
 
     /// Sends a cancel to the broker.
-    pub(super) async fn send_cancel(self) {
+    pub(super) async fn send_cancel(&self) -> CancelReply {
         let known = self.it.found();
         let saved = self.it.saved(known.as_ref().map(|found| &*found.broker_id));
-        let reply = match self.shared.broker.cancel(&saved) {
+        let Some(request) = self.shared.broker.cancel(&saved) else {
             // Its id is known once it was found.
-            None => CancelReply::UnknownOrder,
-            Some(request) => {
-                let limit = self.it.rules.look_up_timeout();
-                match tokio::time::timeout(limit, self.send(request)).await {
-                    Ok(Ok(response)) => self.cancel_reply(&response),
-                    _ => CancelReply::Unknown,
-                }
-            }
+            return CancelReply::UnknownOrder;
         };
-        self.feed(Event::CancelReply(reply));
+        let limit = self.it.rules.look_up_timeout();
+        match tokio::time::timeout(limit, self.send(request)).await {
+            Ok(Ok(response)) => self.cancel_reply(&response),
+            _ => CancelReply::Unknown,
+        }
     }
 
     /// What the response to a cancel means.

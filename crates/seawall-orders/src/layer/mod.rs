@@ -11,9 +11,12 @@ mod marks;
 mod notices;
 mod order;
 mod place;
+mod response;
 mod service;
 mod shared;
 mod start;
+mod template;
+mod tracked;
 mod watch;
 
 pub use body::OrderBody;

@@ -7,9 +7,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-};
+use http::{Request, Response};
 use http_body::Body;
 use seawall_core::{Classify, FailureKind, Outcome, Reason, Rejectable, Rejection, Sent};
 use seawall_http::Departures;
@@ -17,18 +15,16 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::body::{OrderBody, Unread, read};
-use super::marks::{IntendedAgain, Reconciled, ReconciledHow};
-use super::order::{CancelTurn, Gate, Mail, Order, Origin, Step, Tracked, WITHHELD};
+use super::order::{CancelTurn, Cancelling, Gate, Order, WITHHELD};
 use super::shared::{Shared, Start};
+use super::template::Template;
+use super::tracked::{Mail, Step, Tracked};
 use crate::broker::{InvalidOrder, OrderReply, OrderRequest};
-use crate::journal::{self, JournalError, SavedRequest};
+use crate::journal::{self, JournalError};
 use crate::protocol::{
-    Answer, CancelReply, CancelStep, DoubtCause, Event, IntentState, Lifecycle, NotExecuted,
-    Operation, OrderState, Reply, Rules, Settlement, Via,
+    Answer, CancelReply, CancelStep, DoubtCause, Event, NotExecuted, Operation, OrderState, Reply,
+    Rules, Settlement, Via,
 };
-
-/// A layer's own header in a response that was not the broker's to this request.
-const RECONCILED: &str = "x-seawall-reconciled";
 
 /// What a call needs beside its request.
 pub(super) struct Placing<S, C> {
@@ -37,93 +33,61 @@ pub(super) struct Placing<S, C> {
     pub(super) classifier: C,
 }
 
-/// A request of which every copy is made.
-struct Template {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    headers: HeaderMap,
-    extensions: Extensions,
-    body: Bytes,
-}
-
-impl Template {
-    fn new(request: Request<Bytes>) -> Self {
-        let (head, body) = request.into_parts();
-        Self {
-            method: head.method,
-            uri: head.uri,
-            version: head.version,
-            headers: head.headers,
-            extensions: head.extensions,
-            body,
-        }
-    }
-
-    fn copy(&self) -> Request<Bytes> {
-        let mut request = Request::new(self.body.clone());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.clone();
-        *request.extensions_mut() = self.extensions.clone();
-        request
-    }
-
-    fn saved(&self) -> SavedRequest {
-        let headers = self.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        SavedRequest::new(
-            Bytes::copy_from_slice(self.method.as_str().as_bytes()),
-            self.uri.to_string(),
-        )
-        .with_headers(headers)
-        .body(self.body.clone())
-    }
-
-    fn origin(&self) -> Origin {
-        let mut credentials = HeaderMap::new();
-        for (name, value) in &self.headers {
-            if SavedRequest::is_credential(name.as_str()) {
-                credentials.append(name, value.clone());
-            }
-        }
-        Origin {
-            scheme: self.uri.scheme().cloned(),
-            authority: self.uri.authority().cloned(),
-            credentials,
-        }
-    }
-}
-
 /// The caller of an order. Dropped before it has its answer, nothing is lost: the order goes on
 /// without it.
 struct Caller {
     order: Order,
+    /// What the journal has not answered yet.
+    written: Option<journal::Answer<u64>>,
     answered: bool,
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        if self.answered {
-            return;
+        let order = self.order.clone();
+        if !self.answered {
+            order.feed(Event::Dropped);
         }
-        self.order.assume_departed();
-        self.order.feed(Event::Dropped);
+        if let Some(written) = self.written.take() {
+            let shared = Arc::clone(&order.shared);
+            shared.spawn(async move {
+                // An entry that is another order's is not this one's to be found by.
+                if order.written(written.await).is_err() {
+                    order.shared.forget(&order.it);
+                }
+            });
+        }
     }
 }
 
-/// A caller's cancel that is on its way.
-struct Cancelling {
-    order: Order,
-    replied: bool,
-}
-
-impl Drop for Cancelling {
-    fn drop(&mut self) {
-        if !self.replied {
-            self.order.feed(Event::CancelReply(CancelReply::Unknown));
+impl Caller {
+    /// Waits until the journal has the intent, or for what makes that needless.
+    ///
+    /// # Errors
+    ///
+    /// Those that are about the request: the journal has no entry of this order.
+    async fn written(&mut self, order: &Order) -> Result<Mail, JournalError> {
+        let first = poll_fn(|cx| {
+            let answered = match &mut self.written {
+                Some(written) => Pin::new(written).poll(cx),
+                None => Poll::Pending,
+            };
+            match answered {
+                Poll::Ready(written) => Poll::Ready(Ok(written)),
+                Poll::Pending => order.it.poll_mail(cx).map(Err),
+            }
+        });
+        let written = match order.in_time(first).await {
+            Ok(written) => written,
+            Err(mail) => return Ok(mail),
+        };
+        self.written = None;
+        match order.written(written) {
+            Ok(()) => order.feed(Event::Durable),
+            Err(error) if is_of_the_request(&error) => return Err(error),
+            Err(_) => order.feed(Event::NotDurable),
         }
+        Ok(order.mail().await)
     }
 }
 
@@ -167,8 +131,11 @@ impl<S, C> Placing<S, C> {
         let mut request = Request::from_parts(head, body);
         let invalid = |error: InvalidOrder| shared.not_admitted(shared.invalid(&error));
         let order = shared.broker.read(operation, &request).map_err(invalid)?;
-        let Some(rules) = shared.broker.rules(operation).copied() else {
-            return self.repeatable(order, request).await;
+        let rules = match (shared.broker.rules(operation), operation) {
+            (Some(rules), _) => *rules,
+            (None, Operation::Create) => Rules::strictest(),
+            (None, Operation::Cancel) => return self.cancel(order, request).await,
+            (None, Operation::Replace) => return self.pass(request).await,
         };
         let id = match (&order.id, operation) {
             (Some(id), _) => Arc::from(&**id),
@@ -206,78 +173,19 @@ impl<S, C> Placing<S, C> {
         let begun = Instant::now();
         let deadline = shared.config.deadline();
         shared.start_over(begun + deadline).await?;
-        let intended_again = http.extensions().get::<IntendedAgain>().is_some();
-        let admission = shared.admit(&request, operation, intended_again)?;
-        let at = SystemTime::now();
         let template = Template::new(http);
-        let intent = journal::Intent::new(Arc::clone(&id), operation, at)
-            .account(Arc::clone(&shared.account))
-            .run(Arc::clone(&shared.run))
-            .request(template.saved());
-        let waited = Instant::now().saturating_duration_since(begun);
-        let until = shared.now() + deadline.saturating_sub(waited);
-        let mut actions = Vec::new();
-        let life = Lifecycle::new(Some(until), &mut actions);
-        let origin = template.origin();
-        let it = Tracked::new(
-            id,
-            (operation, rules),
-            request,
-            origin,
-            (life, false),
-            Some(until),
-            at,
-        );
-        let it = Arc::new(it);
-        it.set_admission(admission);
-        if !shared.add(&it) {
-            let order = Order {
-                shared: Arc::clone(&shared),
-                it,
-            };
-            order.take_back();
-            return Err(shared
-                .not_admitted(shared.rejection(Reason::InvalidRequest, USED_ID))
-                .into());
-        }
-        // From here on the order goes on, whatever becomes of its caller.
-        let mut caller = Caller {
-            order: Order {
-                shared: Arc::clone(&shared),
-                it,
-            },
-            answered: false,
-        };
+        let mut caller = shared.begin_order(id, (operation, rules), request, &template, begun)?;
         let order = caller.order.clone();
-        let mut written = shared.journal.append(intent);
         let mut kept = None;
-        let first = poll_fn(|cx| match Pin::new(&mut written).poll(cx) {
-            Poll::Ready(written) => Poll::Ready(Ok(written)),
-            Poll::Pending => order.it.poll_mail(cx).map(Err),
-        });
-        let mut mail = match order.in_time(first).await {
-            Ok(Ok(number)) => {
-                order
-                    .it
-                    .number
-                    .store(number, std::sync::atomic::Ordering::Relaxed);
-                shared.counters.intended.add();
-                order.feed(Event::Durable);
-                order.mail().await
-            }
-            Ok(Err(error)) if is_of_the_request(&error) => {
+        let mut mail = match caller.written(&order).await {
+            Ok(mail) => mail,
+            Err(error) => {
                 // The entry is another order's: nothing may be written to it.
                 caller.answered = true;
-                shared.forget(&order.it.id);
+                shared.forget(&order.it);
                 order.take_back();
                 return Err(shared.not_admitted(shared.not_appended(&error)).into());
             }
-            Ok(Err(error)) => {
-                shared.wrote::<()>(&Err(error));
-                order.feed(Event::NotDurable);
-                order.mail().await
-            }
-            Err(mail) => mail,
         };
         loop {
             match mail {
@@ -323,18 +231,18 @@ impl<S, C> Placing<S, C> {
             request.extensions_mut().insert(super::marks::Resend(copy));
         }
         if let Err(error) = poll_fn(|cx| self.service.poll_ready(cx)).await {
-            return self.failed(error);
+            return self.failed(order, error);
         }
         if shared.notes_departures {
             Departures::watch(request.extensions_mut(), Arc::new(order.clone()));
         } else if order.departs() == Gate::Withhold {
             let withheld = shared.rejection(Reason::NotExecuted, WITHHELD);
-            return self.failed(withheld.into());
+            return self.failed(order, withheld.into());
         }
         let max_body = shared.config.max_body();
         let response = match self.service.call(request.map(B::from)).await {
             Ok(response) => response,
-            Err(error) => return self.failed(error),
+            Err(error) => return self.failed(order, error),
         };
         let (head, body) = response.into_parts();
         match read(body, max_body).await {
@@ -354,12 +262,16 @@ impl<S, C> Placing<S, C> {
     }
 
     /// What an error says of the copy that met it.
-    fn failed<E>(&self, error: E) -> Ended<E>
+    fn failed<E>(&self, order: &Order, error: E) -> Ended<E>
     where
         E: Rejectable,
         C: Classify<Response<Bytes>, E>,
     {
         let reply = match error.rejection() {
+            // It may be about a repetition by a layer below, and not about the copy that has left.
+            Some(_) if self.shared.notes_departures && order.it.has_left() => {
+                Reply::Unknown(DoubtCause::Timeout)
+            }
             Some(rejection) if rejection.sent() == Sent::No => Reply::NotSent,
             Some(_) => Reply::Unknown(DoubtCause::Timeout),
             None => match self.classifier.classify(Err(&error)) {
@@ -408,9 +320,20 @@ impl<S, C> Placing<S, C> {
         }
     }
 
-    /// A request whose repetition is safe passes. A cancel is an event of its order, which is not sent
-    /// again then.
-    async fn repeatable<B, R>(
+    /// Lets a request pass that may be repeated.
+    async fn pass<B, R>(&mut self, http: Request<Bytes>) -> Result<Response<OrderBody<R>>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        B: From<Bytes>,
+        R: Body<Data = Bytes>,
+    {
+        poll_fn(|cx| self.service.poll_ready(cx)).await?;
+        let response = self.service.call(http.map(B::from)).await?;
+        Ok(response.map(OrderBody::passed))
+    }
+
+    /// A cancel is an event of its order, which is not sent again then.
+    async fn cancel<B, R>(
         &mut self,
         request: OrderRequest,
         http: Request<Bytes>,
@@ -420,39 +343,27 @@ impl<S, C> Placing<S, C> {
         B: From<Bytes>,
         R: Body<Data = Bytes>,
     {
-        let it = request
-            .target
-            .and_then(|target| self.shared.find_target(&target));
-        let Some(it) = it else {
-            poll_fn(|cx| self.service.poll_ready(cx)).await?;
-            let response = self.service.call(http.map(B::from)).await?;
-            return Ok(response.map(OrderBody::passed));
+        let target = request.target.as_ref();
+        let Some(it) = target.and_then(|target| self.shared.find_target(target)) else {
+            return self.pass(http).await;
         };
         let shared = Arc::clone(&self.shared);
         let order = Order { shared, it };
         if let CancelTurn::Over(step) = order.cancel_by_caller() {
             return Ok(order.cancelled(step));
         }
-        let mut cancelling = Cancelling {
-            order,
-            replied: false,
-        };
+        let mut cancelling = Cancelling::new(order);
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
         let response = self.service.call(http.map(B::from)).await?;
         let (head, body) = response.into_parts();
-        let read = read(body, self.shared.config.max_body()).await;
-        let complete = read.is_ok();
-        let response = Response::from_parts(head, read.unwrap_or_default());
-        let reply = match complete {
-            true => cancelling.order.cancel_reply(&response),
-            false => CancelReply::Unknown,
-        };
-        cancelling.replied = true;
-        cancelling.order.feed(Event::CancelReply(reply));
-        if !complete {
+        let Ok(body) = read(body, self.shared.config.max_body()).await else {
+            cancelling.replied(CancelReply::Unknown);
             // What became of it is looked up; the response has no body to give.
             return Ok(cancelling.order.cancelled(CancelStep::Send));
-        }
+        };
+        let response = Response::from_parts(head, body);
+        let reply = cancelling.order.cancel_reply(&response);
+        cancelling.replied(reply);
         Ok(response.map(OrderBody::read))
     }
 }
@@ -507,6 +418,50 @@ impl Shared {
         }
     }
 
+    /// Admits an order, and hands its intent to the journal.
+    fn begin_order(
+        self: &Arc<Self>,
+        id: Arc<str>,
+        (operation, rules): (Operation, Rules),
+        request: OrderRequest,
+        template: &Template,
+        begun: Instant,
+    ) -> Result<Caller, Rejection> {
+        let admission = self.admit(&request, operation, template.is_intended_again())?;
+        let at = SystemTime::now();
+        let intent = journal::Intent::new(Arc::clone(&id), operation, at)
+            .account(Arc::clone(&self.account))
+            .run(Arc::clone(&self.run))
+            .request(template.saved());
+        let waited = Instant::now().saturating_duration_since(begun);
+        let until = self.now() + self.config.deadline().saturating_sub(waited);
+        let order = Order {
+            shared: Arc::clone(self),
+            it: Arc::new(Tracked::new(
+                id,
+                (operation, rules),
+                request,
+                template.origin(),
+                Some(admission),
+                Some(until),
+                at,
+            )),
+        };
+        if !self.add(&order.it) {
+            order.take_back();
+            let used = self.rejection(Reason::InvalidRequest, USED_ID);
+            return Err(self.not_admitted(used));
+        }
+        // From here on the order goes on, whatever becomes of its caller.
+        let mut caller = Caller {
+            order,
+            written: None,
+            answered: false,
+        };
+        caller.written = Some(self.journal.append(intent));
+        Ok(caller)
+    }
+
     fn admit(
         &self,
         request: &OrderRequest,
@@ -541,11 +496,7 @@ impl Shared {
 impl Order {
     /// Waits for what the caller has to do, and looks after the deadline meanwhile.
     async fn mail(&self) -> Mail {
-        let mail = poll_fn(|cx| self.it.poll_mail(cx).map(Some));
-        match self.in_time(mail).await {
-            Some(mail) => mail,
-            None => poll_fn(|cx| self.it.poll_mail(cx)).await,
-        }
+        self.in_time(poll_fn(|cx| self.it.poll_mail(cx))).await
     }
 
     async fn first<E>(&self, mut ended: Pin<&mut impl Future<Output = Ended<E>>>) -> First<E> {
@@ -573,9 +524,6 @@ impl Order {
 
     /// A copy has ended.
     fn ended(&self, reply: OrderReply) {
-        if !matches!(reply.reply, Reply::NotSent) {
-            self.assume_departed();
-        }
         let mut end = reply.reply;
         if let Some(found) = reply.order {
             let report = self.it.learn(found);
@@ -586,70 +534,10 @@ impl Order {
         self.feed(Event::Reply(end));
     }
 
-    /// A stack that was to ask before a request leaves, and never has, may have sent all the same.
-    fn assume_departed(&self) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let trusted = !self.shared.notes_departures || self.shared.asked.load(Relaxed);
-        if !trusted && self.it.intent_state() == IntentState::Waiting && self.it.passed() {
-            self.departs();
-        }
-    }
-
     /// Takes back what was counted for an order that goes no further.
-    fn take_back(&self) {
+    pub(super) fn take_back(&self) {
         if let Some(admission) = self.it.take_admission() {
             self.shared.control.give_back(admission);
         }
-    }
-
-    /// The broker's order as the response of its call.
-    fn response<R>(&self, via: Via, state: OrderState) -> Response<OrderBody<R>> {
-        let found = self.it.found();
-        let body = found.map(|found| found.body).unwrap_or_default();
-        let body = if body.is_empty() {
-            let id = &*self.it.id;
-            serde_json::json!({ "client_order_id": id, "status": state.as_str() })
-                .to_string()
-                .into()
-        } else {
-            body
-        };
-        let how = ReconciledHow::Order(via, state);
-        self.reconciled(StatusCode::OK, how, via.as_str(), body)
-    }
-
-    /// The response of a cancel that was not sent.
-    fn cancelled<R>(&self, step: CancelStep) -> Response<OrderBody<R>> {
-        let (status, word) = match step {
-            CancelStep::NotSent => (StatusCode::OK, "not_sent"),
-            CancelStep::Over => (StatusCode::OK, "not_open"),
-            _ => (StatusCode::ACCEPTED, "unconfirmed"),
-        };
-        let id = &*self.it.id;
-        let body = serde_json::json!({ "client_order_id": id, "status": word }).to_string();
-        self.reconciled(status, ReconciledHow::Cancel(step), word, body.into())
-    }
-
-    fn reconciled<R>(
-        &self,
-        status: StatusCode,
-        how: ReconciledHow,
-        word: &'static str,
-        body: Bytes,
-    ) -> Response<OrderBody<R>> {
-        let mut response = Response::new(OrderBody::read(body));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(RECONCILED, HeaderValue::from_static(word));
-        headers.insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        response.extensions_mut().insert(Reconciled {
-            id: Arc::clone(&self.it.id),
-            number: self.it.number(),
-            how,
-        });
-        response
     }
 }

@@ -173,7 +173,7 @@ where
             Some(operation) => {
                 self.shared.enter();
                 // What was polled ready is given up: an order waits before it leaves.
-                self.inner = self.inner.clone();
+                self.inner = self.inner.clone(); // clone: gives the reservation up
                 let way = match operation {
                     Operation::Cancel => &self.reserved,
                     _ => &self.inner,
@@ -199,6 +199,10 @@ pin_project! {
     ///
     /// Dropped before its first poll, an order is not sent. Dropped later, it goes on: what may have left
     /// is looked up in the background, and what has not left does not leave.
+    ///
+    /// Not polled any more, it is as good as dropped for its order: that is looked up once the deadline has
+    /// passed. Its call stays in the stack below, with the permits that it has there, until the future is
+    /// polled or dropped; polled, it does not go on with the call.
     ///
     /// # Panics
     ///

@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::Ordering::AcqRel;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,9 +17,10 @@ use super::client::{NoResponse, SendRequest};
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::OrderNotice;
-use super::order::{Order, Tracked, is_store_error};
+use super::order::{Order, is_store_error};
+use super::tracked::Tracked;
 use crate::broker::{Broker, Target};
-use crate::journal::{Answer, Journal, JournalError};
+use crate::journal::{Journal, JournalError};
 use crate::protocol::{Alert, IntentState, Notice, Settlement};
 use crate::safety::TradingControl;
 
@@ -72,11 +72,13 @@ pub(super) enum Start {
 #[derive(Default)]
 struct Book {
     orders: HashMap<Arc<str>, Arc<Tracked>>,
-    by_broker_id: HashMap<Box<str>, Arc<str>>,
-    settled: VecDeque<Arc<str>>,
-    in_doubt: u32,
-    exhausted: u32,
-    starting: u32,
+    by_broker_id: HashMap<Box<str>, Arc<Tracked>>,
+    /// The last ones that were settled, and the broker's ids that they are found by.
+    settled: VecDeque<(Arc<str>, Option<Box<str>>)>,
+    // Two threads count what they did to one order in either order, so these may be below zero.
+    in_doubt: i64,
+    exhausted: i64,
+    starting: i64,
 }
 
 /// What of an order counts for the trading mode.
@@ -89,12 +91,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) const fn of(state: IntentState, restored: bool) -> Self {
-        let in_doubt = matches!(state, IntentState::InDoubt);
+    pub(super) const fn of(state: IntentState, starting: bool) -> Self {
         Self {
-            in_doubt,
+            in_doubt: matches!(state, IntentState::InDoubt),
             exhausted: matches!(state, IntentState::Exhausted),
-            starting: in_doubt && restored,
+            starting,
         }
     }
 }
@@ -142,8 +143,10 @@ impl Shared {
     }
 
     pub(super) fn instant(&self, at: Duration) -> Instant {
-        // Times of the protocol are bounded by settings: they cannot overflow.
-        self.zero.checked_add(at).unwrap_or(self.zero)
+        // What is too far away to be a moment is looked at again in a day.
+        let day = Duration::from_secs(24 * 3_600);
+        let at = self.zero.checked_add(at);
+        at.unwrap_or_else(|| Instant::now() + day)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -171,12 +174,13 @@ impl Shared {
         }
     }
 
-    /// Runs a task. Without a runtime the order stays open in the journal, and is looked up at the
-    /// next start.
+    /// Runs a task, in the runtime where it is called if there is one, else in the first that was seen.
+    /// Without a runtime the order stays open in the journal, and is looked up at the next start.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.enter();
-        if let Some(runtime) = self.runtime.get() {
-            drop(runtime.spawn(task));
+        match (Handle::try_current(), self.runtime.get()) {
+            (Ok(runtime), _) => drop(runtime.spawn(task)),
+            (Err(_), Some(runtime)) => drop(runtime.spawn(task)),
+            (Err(_), None) => {}
         }
     }
 
@@ -206,8 +210,15 @@ impl Shared {
     }
 
     /// Forgets an order that was not written to the journal.
-    pub(super) fn forget(&self, id: &str) {
-        self.book().orders.remove(id);
+    pub(super) fn forget(&self, it: &Arc<Tracked>) {
+        let mut book = self.book();
+        if book
+            .orders
+            .get(&it.id)
+            .is_some_and(|known| Arc::ptr_eq(known, it))
+        {
+            book.orders.remove(&it.id);
+        }
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<Tracked>> {
@@ -216,11 +227,20 @@ impl Shared {
 
     pub(super) fn find_target(&self, target: &Target) -> Option<Arc<Tracked>> {
         let book = self.book();
-        let id = match target {
-            Target::Client(id) => id,
-            Target::Broker(id) => book.by_broker_id.get(id).map(|id| &**id)?,
-        };
-        book.orders.get(id).cloned()
+        match target {
+            Target::Client(id) => book.orders.get(&**id).cloned(),
+            Target::Broker(id) => book.by_broker_id.get(id).cloned(),
+        }
+    }
+
+    /// The orders whose time is over, and of which nobody has noted it: their callers do not poll them.
+    pub(super) fn overdue(&self) -> Vec<Arc<Tracked>> {
+        let (book, now) = (self.book(), self.now());
+        if book.orders.len() <= book.settled.len() {
+            return Vec::new();
+        }
+        let overdue = book.orders.values().filter(|it| it.is_overdue(now));
+        overdue.cloned().collect()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Tracked>> {
@@ -236,7 +256,12 @@ impl Shared {
     /// The orders in doubt, exhausted, and those of an earlier process that are in doubt.
     pub(super) fn standing(&self) -> (u32, u32, u32) {
         let book = self.book();
-        (book.in_doubt, book.exhausted, book.starting)
+        let count = |count: i64| u32::try_from(count).unwrap_or(0);
+        (
+            count(book.in_doubt),
+            count(book.exhausted),
+            count(book.starting),
+        )
     }
 
     /// An order has changed.
@@ -250,10 +275,8 @@ impl Shared {
             return;
         }
         let mut book = self.book();
-        let count = |counter: &mut u32, before: bool, now: bool| match (before, now) {
-            (false, true) => *counter += 1,
-            (true, false) => *counter = counter.saturating_sub(1),
-            _ => {}
+        let count = |counter: &mut i64, before: bool, now: bool| {
+            *counter += i64::from(now) - i64::from(before);
         };
         count(&mut book.in_doubt, before.in_doubt, now.in_doubt);
         count(&mut book.exhausted, before.exhausted, now.exhausted);
@@ -261,19 +284,28 @@ impl Shared {
         if settled_now {
             book.settle(&order.it, self.config.remembered() as usize);
         }
-        let starting = book.starting;
         drop(book);
         if before != now {
             self.give_standing();
         }
+        if before.starting != now.starting {
+            self.note_start(|start| matches!(start, Start::LookingUp(_)));
+        }
+        self.standing_changed.notify_one();
+    }
+
+    /// Notes how far the start is. Counted under the lock of what is noted: of two threads, the last one
+    /// to note has the last count.
+    pub(super) fn note_start(&self, notes: impl FnOnce(Start) -> bool) {
         self.started.send_if_modified(|start| {
-            let changed = matches!(*start, Start::LookingUp(before) if before != starting);
+            let (_, _, starting) = self.standing();
+            let now = Start::LookingUp(starting);
+            let changed = notes(*start) && *start != now;
             if changed {
-                *start = Start::LookingUp(starting);
+                *start = now;
             }
             changed
         });
-        self.standing_changed.notify_one();
     }
 
     /// Gives the numbers of orders to the control. Two threads may do so at once, in either order, so each
@@ -304,33 +336,12 @@ impl Shared {
         }
     }
 
-    /// The same for an answer that nobody waits for. One that is not there yet is not looked at: the
-    /// next order that is to be written meets the same store.
-    pub(super) fn wrote_soon<T>(self: &Arc<Self>, answer: Answer<T>) {
-        let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(written) = pin!(answer).poll(&mut context) {
-            self.wrote(&written);
-        }
-    }
-
     fn journal_failed(self: &Arc<Self>) {
-        use std::sync::atomic::Ordering::AcqRel;
         self.control.set_journal_failed(true);
         if self.probing.swap(true, AcqRel) {
             return;
         }
-        let shared = Arc::clone(self);
-        self.spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                // A write that removes nothing.
-                if shared.journal.prune(UNIX_EPOCH).await.is_ok() {
-                    break;
-                }
-            }
-            shared.probing.swap(false, AcqRel);
-            shared.control.set_journal_failed(false);
-        });
+        self.spawn(Probe(Arc::downgrade(self)).run());
     }
 
     pub(super) fn count(&self, notice: Notice) {
@@ -348,30 +359,58 @@ impl Shared {
         counter.add();
     }
 
-    pub(super) fn tell(&self, notice: OrderNotice) {
+    pub(super) fn publish(&self, notice: OrderNotice) {
         // An error means that nobody is subscribed.
         let _ = self.notices.send(notice);
+    }
+}
+
+/// Tries whether the journal can be written again, as long as the layer is there.
+struct Probe(Weak<Shared>);
+
+impl Probe {
+    async fn run(self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Some(shared) = self.0.upgrade() else {
+                return;
+            };
+            // A write that removes nothing.
+            if shared.journal.prune(UNIX_EPOCH).await.is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.probing.swap(false, AcqRel);
+            // Also where the runtime ends: the next order finds out.
+            shared.control.set_journal_failed(false);
+        }
     }
 }
 
 impl Book {
     /// Keeps a settled order among the last ones.
     fn settle(&mut self, it: &Arc<Tracked>, most: usize) {
-        if let Some(found) = it.found() {
-            let id = Arc::clone(&it.id);
-            self.by_broker_id.insert(found.broker_id, id);
+        let broker_id = it.broker_id();
+        if let Some(id) = &broker_id {
+            self.by_broker_id.insert(id.clone(), Arc::clone(it));
         }
-        self.settled.push_back(Arc::clone(&it.id));
+        self.settled.push_back((Arc::clone(&it.id), broker_id));
         while self.settled.len() > most {
-            let Some(oldest) = self.settled.pop_front() else {
+            let Some((oldest, broker_id)) = self.settled.pop_front() else {
                 break;
             };
             let ended = |it: &Arc<Tracked>| it.settlement().is_some();
-            if self.orders.get(&oldest).is_some_and(ended)
-                && let Some(it) = self.orders.remove(&oldest)
-                && let Some(found) = it.found()
-            {
-                self.by_broker_id.remove(&found.broker_id);
+            if self.orders.get(&oldest).is_some_and(ended) {
+                self.orders.remove(&oldest);
+            }
+            if let Some(id) = broker_id {
+                self.by_broker_id.remove(&id);
             }
         }
     }

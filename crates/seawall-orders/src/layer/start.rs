@@ -1,25 +1,30 @@
 //! The start: orders of an earlier process are looked up before new ones pass.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::uri::Uri;
 use http::{Method, Request};
 
-use super::order::{Order, Origin, Tracked};
+use super::order::Order;
 use super::shared::{Shared, Start};
+use super::tracked::{Origin, Tracked};
 use crate::broker::OrderRequest;
-use crate::journal::{Entry, Filter, JournalError, SavedRequest, State};
-use crate::protocol::{Lifecycle, MarkKind, Rules};
+use crate::journal::{Entry, Filter, SavedRequest, State};
+use crate::protocol::{MarkKind, Rules};
 
 /// Orders that are younger count for caps again.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// How many entries are read at once.
+const PAGE: usize = 10_000;
 
 impl Shared {
     /// Reads the journal, once, and looks up what is open. Without a runtime, the first call begins.
     pub(super) fn begin(self: &Arc<Self>) {
-        if *self.started.borrow() != Start::Before || !self.enter() {
+        // Without a service there is nothing to look up with: the first one begins.
+        let waits = *self.started.borrow() != Start::Before || self.below.get().is_none();
+        if waits || !self.enter() {
             return;
         }
         let begins = self.started.send_if_modified(|start| {
@@ -30,66 +35,27 @@ impl Shared {
             before
         });
         if begins {
-            let shared = Arc::clone(self);
-            self.spawn(async move { shared.read_journal().await });
+            self.spawn(Reads::of(self).run());
         }
     }
 
-    async fn read_journal(self: Arc<Self>) {
-        while let Err(error) = self.restore_all().await {
-            self.wrote::<()>(&Err(error));
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        let (_, _, starting) = self.standing();
-        self.started.send_replace(Start::LookingUp(starting));
-        // One may have ended between the count and its note.
-        let (_, _, starting) = self.standing();
-        self.started.send_replace(Start::LookingUp(starting));
-        self.watch();
-    }
-
-    async fn restore_all(self: &Arc<Self>) -> Result<(), JournalError> {
-        let day_ago = SystemTime::now()
-            .checked_sub(DAY)
-            .unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut recent = Filter::all().from(day_ago).limit(10_000);
-        loop {
-            let page = self.journal.list(&recent).await?;
-            for entry in page.entries.iter().filter(|entry| self.is_ours(entry)) {
-                let not_executed = matches!(
-                    entry.state(),
-                    State::Absent | State::Rejected | State::Abandoned
-                );
-                // Those that are open are counted when they are taken over.
-                if not_executed || entry.state().is_open() {
-                    continue;
-                }
-                if let Some(request) = self.request_of(entry) {
-                    let (operation, at) = (entry.intent().kind(), entry.intent().at());
-                    let wall = SystemTime::now();
-                    self.control
-                        .restore(self.now(), wall, &request, operation, at);
-                }
+    /// Counts the orders of the last day that may have been executed. Those that are open are counted
+    /// when they are taken over.
+    fn count_recent(&self, entries: &[Entry]) {
+        for entry in entries.iter().filter(|entry| self.is_ours(entry)) {
+            if entry.state() != State::Confirmed {
+                continue;
             }
-            match page.next {
-                Some(next) => recent = recent.after(next),
-                None => break,
-            }
-        }
-        let mut open = Filter::open().limit(10_000);
-        loop {
-            let page = self.journal.list(&open).await?;
-            for entry in page.entries.iter().filter(|entry| self.is_ours(entry)) {
-                self.take_over(entry, true);
-            }
-            match page.next {
-                Some(next) => open = open.after(next),
-                None => return Ok(()),
+            if let Some(request) = self.request_of(entry) {
+                let (operation, at) = (entry.intent().kind(), entry.intent().at());
+                let wall = SystemTime::now();
+                self.control
+                    .restore(self.now(), wall, &request, operation, at);
             }
         }
     }
 
-    fn is_ours(&self, entry: &Entry) -> bool {
+    pub(super) fn is_ours(&self, entry: &Entry) -> bool {
         entry.intent().account_name() == &*self.account
     }
 
@@ -99,8 +65,8 @@ impl Shared {
     }
 
     /// Takes over what the journal has of an order; `None` if it is in memory already.
-    pub(super) fn take_over(self: &Arc<Self>, entry: &Entry, restored: bool) -> Option<Order> {
-        let intent = entry.intent();
+    pub(super) fn take_over(self: &Arc<Self>, entry: &Entry) -> Option<Order> {
+        let (intent, state) = (entry.intent(), entry.state());
         let operation = intent.kind();
         // One whose request cannot be read is looked up by its id alone.
         let request = self.request_of(entry).unwrap_or_default();
@@ -115,36 +81,109 @@ impl Shared {
         };
         let rules = self.broker.rules(operation).copied();
         let rules = rules.unwrap_or_else(Rules::strictest);
-        let life = Lifecycle::new(None, &mut Vec::new());
-        let id = Arc::from(intent.id());
-        let counts = restored.then(|| {
+        let starting = state.is_open() && *self.started.borrow() != Start::Over;
+        let admission = starting.then(|| {
             let wall = SystemTime::now();
             self.control
                 .restore(self.now(), wall, &request, operation, intent.at())
         });
+        let id = Arc::from(intent.id());
         let it = Tracked::new(
             id,
             (operation, rules),
             request,
             origin,
-            (life, restored),
+            admission,
             None,
             intent.at(),
         );
-        it.number
-            .store(entry.seq(), std::sync::atomic::Ordering::Relaxed);
+        let it = Arc::new(it.restored(entry, mark_of(state), self.now(), starting));
         let order = Order {
             shared: Arc::clone(self),
-            it: Arc::new(it),
+            it,
         };
         if !self.add(&order.it) {
+            order.take_back();
             return None;
         }
-        if let Some(admission) = counts {
-            order.it.set_admission(admission);
-        }
-        order.restore(mark_of(entry.state()), entry.attempts());
+        order.begin();
         Some(order)
+    }
+}
+
+/// Reads the journal, page by page, as long as the layer is there. Where it ends early, with its runtime,
+/// the next order begins again.
+struct Reads {
+    shared: Weak<Shared>,
+    over: bool,
+}
+
+impl Reads {
+    fn of(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::downgrade(shared),
+            over: false,
+        }
+    }
+
+    async fn run(mut self) {
+        let day_ago = SystemTime::now()
+            .checked_sub(DAY)
+            .unwrap_or(SystemTime::UNIX_EPOCH);
+        let recent = Filter::all().from(day_ago).limit(PAGE);
+        let count = |shared: &Arc<Shared>, entries: &[Entry]| shared.count_recent(entries);
+        let take_over = |shared: &Arc<Shared>, entries: &[Entry]| {
+            for entry in entries.iter().filter(|entry| shared.is_ours(entry)) {
+                // One that is there already may have lost its task with an earlier runtime.
+                if shared.take_over(entry).is_none()
+                    && let Some(it) = shared.find(entry.intent().id())
+                {
+                    let shared = Arc::clone(shared);
+                    Order { shared, it }.begin();
+                }
+            }
+        };
+        if self.each(recent, count).await.is_none() {
+            return;
+        }
+        let open = Filter::open().limit(PAGE);
+        if self.each(open, take_over).await.is_none() {
+            return;
+        }
+        if let Some(shared) = self.shared.upgrade() {
+            shared.note_start(|start| start == Start::Reading);
+            shared.watch();
+            self.over = true;
+        }
+    }
+
+    /// Gives every page to `each`; `None` when the layer is gone. One that cannot be read is tried again.
+    async fn each(&self, mut filter: Filter, each: impl Fn(&Arc<Shared>, &[Entry])) -> Option<()> {
+        loop {
+            let shared = self.shared.upgrade()?;
+            match shared.journal.list(&filter).await {
+                Ok(page) => {
+                    each(&shared, &page.entries);
+                    let Some(next) = page.next else {
+                        return Some(());
+                    };
+                    filter = filter.after(next);
+                }
+                Err(error) => {
+                    shared.wrote::<()>(&Err(error));
+                    drop(shared);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        if let (false, Some(shared)) = (self.over, self.shared.upgrade()) {
+            shared.started.send_replace(Start::Before);
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::look_up::send_to;
-use super::order::{Order, Origin};
+use super::order::Order;
 use super::shared::{Shared, Start};
-use crate::protocol::{LookUp, ModeCause, Query};
+use super::tracked::Origin;
+use crate::protocol::{Event, LookUp, ModeCause, Query};
 
 /// How often the conditions of the mode are looked at, at least.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -44,6 +45,14 @@ impl Shared {
         super::look_up::ask(&Order { shared, it }, query).await != LookUp::Failed
     }
 
+    /// Notes that the time of orders is over whose callers have stopped to poll them.
+    fn look_at_deadlines(self: &Arc<Self>) {
+        for it in self.overdue() {
+            let shared = Arc::clone(self);
+            Order { shared, it }.feed(Event::Tick);
+        }
+    }
+
     /// The start is over when the mode does not wait for it any more.
     fn look_at_start(&self) {
         let waits = self.control.snapshot(self.now()).cause == ModeCause::Starting;
@@ -64,6 +73,7 @@ async fn watch(layer: Weak<Shared>) {
         };
         shared.control.refresh();
         shared.look_at_start();
+        shared.look_at_deadlines();
         let pause = if shared.control.is_validating() {
             let clean = shared.validate().await;
             shared.control.queried(clean);

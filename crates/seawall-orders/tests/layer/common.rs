@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     NotSent,
     /// The answer says that the id is known; the order is there.
     Duplicate,
+    /// Executed; what reads the answer has a bug.
+    Panic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,10 @@ pub(crate) struct World {
     pub(crate) queries: usize,
     pub(crate) failing_queries: usize,
     pub(crate) cancels: usize,
+    /// How many responses to cancels cannot be read without a panic.
+    pub(crate) bad_cancels: usize,
+    /// Requests that are no order, no cancel and no query.
+    pub(crate) others: usize,
     /// How long until an order is shown.
     pub(crate) delay: Duration,
     /// What new orders become.
@@ -138,6 +144,10 @@ impl Client {
             Some(Fault::Reject) => Ok(respond(422, &json!({ "message": "no funds" }))),
             Some(Fault::Throttle) => Ok(respond(429, &json!({ "message": "slow down" }))),
             Some(Fault::NotSent) => Err(Error::Inner(Down::NotSent)),
+            Some(Fault::Panic) => {
+                self.execute(&id);
+                Ok(respond(418, &json!("a teapot")))
+            }
             Some(Fault::Duplicate) => {
                 self.execute(&id);
                 Ok(respond(409, &json!({ "message": "duplicate" })))
@@ -165,6 +175,10 @@ impl Client {
     fn cancel(&self, broker_id: &str) -> Response<Body> {
         let mut world = self.world();
         world.cancels += 1;
+        if world.bad_cancels > 0 {
+            world.bad_cancels -= 1;
+            return respond(418, &json!("a teapot"));
+        }
         let open = |order: &&mut Placed| order.broker_id == broker_id && order.state == "open";
         match world.orders.iter_mut().find(open) {
             Some(order) => {
@@ -207,6 +221,10 @@ impl Service<Request<Body>> for Client {
             match head.method {
                 Method::POST => client.create(body.to_bytes()).await,
                 Method::DELETE => Ok(client.cancel(&last)),
+                Method::PUT => {
+                    client.world().others += 1;
+                    Ok(respond(200, &json!("replaced")))
+                }
                 _ if head.uri.path() == "/quotes" => Ok(respond(200, &json!("quote"))),
                 _ => Ok(client.query(&last)),
             }
@@ -227,6 +245,7 @@ impl Broker for TestBroker {
         match (method, uri.path()) {
             (&Method::POST, "/orders") => Some(Operation::Create),
             (&Method::DELETE, _) => Some(Operation::Cancel),
+            (&Method::PUT, _) => Some(Operation::Replace),
             _ => None,
         }
     }
@@ -237,7 +256,7 @@ impl Broker for TestBroker {
         request: &Request<Bytes>,
     ) -> Result<OrderRequest, InvalidOrder> {
         let mut order = OrderRequest::default();
-        if operation == Operation::Cancel {
+        if operation != Operation::Create {
             let id = request.uri().path().rsplit('/').next().unwrap();
             order.target = Some(Target::Broker(id.into()));
             return Ok(order);
@@ -272,10 +291,11 @@ impl Broker for TestBroker {
     }
 
     fn rules(&self, operation: Operation) -> Option<&Rules> {
-        (operation != Operation::Cancel).then_some(&self.0)
+        (operation == Operation::Create).then_some(&self.0)
     }
 
     fn reply(&self, operation: Operation, response: &Response<Bytes>) -> OrderReply {
+        assert_ne!(response.status(), 418, "a bug of the implementation");
         if operation == Operation::Cancel {
             return OrderReply::of(match response.status().as_u16() {
                 204 => Reply::Accepted(Report::of(OrderState::Cancelled)),

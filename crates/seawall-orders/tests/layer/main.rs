@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod admission;
+mod any_faults;
 mod cancels;
 mod common;
 mod doubts;
 mod dropped;
+mod journals;
 mod outcomes;
 mod restarts;
+mod stacks;

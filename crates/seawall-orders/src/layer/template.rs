@@ -1,0 +1,71 @@
+//! A request of which every copy is made.
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
+
+use super::marks::IntendedAgain;
+use super::tracked::Origin;
+use crate::journal::SavedRequest;
+
+/// A request of which every copy is made.
+pub(super) struct Template {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+}
+
+impl Template {
+    pub(super) fn new(request: Request<Bytes>) -> Self {
+        let (head, body) = request.into_parts();
+        Self {
+            method: head.method,
+            uri: head.uri,
+            version: head.version,
+            headers: head.headers,
+            extensions: head.extensions,
+            body,
+        }
+    }
+
+    pub(super) fn copy(&self) -> Request<Bytes> {
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
+        request
+    }
+
+    pub(super) fn is_intended_again(&self) -> bool {
+        self.extensions.get::<IntendedAgain>().is_some()
+    }
+
+    pub(super) fn saved(&self) -> SavedRequest {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        SavedRequest::new(
+            Bytes::copy_from_slice(self.method.as_str().as_bytes()),
+            self.uri.to_string(),
+        )
+        .with_headers(headers)
+        .body(self.body.clone())
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        let mut credentials = HeaderMap::new();
+        for (name, value) in &self.headers {
+            if SavedRequest::is_credential(name.as_str()) {
+                credentials.append(name, value.clone());
+            }
+        }
+        Origin {
+            scheme: self.uri.scheme().cloned(),
+            authority: self.uri.authority().cloned(),
+            credentials,
+        }
+    }
+}

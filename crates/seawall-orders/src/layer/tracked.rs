@@ -1,0 +1,367 @@
+//! What is known of one order, and what its caller waits for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::uri::{Authority, Scheme};
+use tokio::sync::Notify;
+
+use super::shared::Standing;
+use crate::broker::{FoundOrder, OrderRequest, SavedOrder};
+use crate::journal::{self, Entry};
+use crate::protocol::{
+    Action, Answer, CancelStep, IntentState, Lifecycle, MarkKind, Operation, Report, Rules,
+    Settlement,
+};
+use crate::safety::Admission;
+
+/// What is known of an order.
+pub(super) struct Tracked {
+    pub(super) id: Arc<str>,
+    /// Its place in the journal; zero until it is known.
+    number: AtomicU64,
+    pub(super) operation: Operation,
+    pub(super) request: OrderRequest,
+    pub(super) rules: Rules,
+    pub(super) origin: Origin,
+    /// Until when its caller waits.
+    pub(super) deadline: Option<Duration>,
+    /// When its intent was written.
+    since: SystemTime,
+    state: Mutex<State>,
+    /// Something has changed that the task of the order waits for.
+    pub(super) changed: Notify,
+    /// A cancel has ended.
+    pub(super) cancelled: Notify,
+}
+
+/// Where an order went, for the requests that are about it.
+#[derive(Default)]
+pub(super) struct Origin {
+    pub(super) scheme: Option<Scheme>,
+    pub(super) authority: Option<Authority>,
+    /// Headers of credentials; never written anywhere.
+    pub(super) credentials: HeaderMap,
+}
+
+pub(super) struct State {
+    pub(super) life: Lifecycle,
+    /// Of an order that was taken over, what is to be done first; else empty, and used again.
+    pub(super) actions: Vec<Action>,
+    pub(super) written: Written,
+    /// Marks that wait for the answer to the intent.
+    pub(super) held: Vec<MarkKind>,
+    /// How many marks there are of copies that leave.
+    pub(super) attempts: u32,
+    /// What the layer has counted of it.
+    pub(super) counted: Standing,
+    /// Whether it is of an earlier process, and was in doubt ever since.
+    pub(super) starting: bool,
+    /// Whether it is among those that are settled.
+    pub(super) kept: bool,
+    /// The broker's own view of it, the last one.
+    pub(super) found: Option<FoundOrder>,
+    /// What the caller has to do; the last word counts.
+    pub(super) step: Option<Step>,
+    pub(super) answer: Option<Answer>,
+    pub(super) caller: Option<Waker>,
+    /// Whether a task looks after the times of the order.
+    pub(super) has_task: bool,
+    /// Who sends the next cancel.
+    pub(super) cancel_by: CancelBy,
+    pub(super) cancel_over: Option<CancelStep>,
+    pub(super) admission: Option<Admission>,
+    /// What was last met with, for the mark of an exhausted one.
+    pub(super) met: &'static str,
+}
+
+impl State {
+    /// Whether a task has to look after its times. While its call runs, its caller does.
+    pub(super) fn needs_task(&self, rules: &Rules) -> bool {
+        let runs = matches!(
+            self.life.state(),
+            IntentState::Intended | IntentState::Waiting | IntentState::Sent
+        );
+        !self.has_task && !runs && self.life.wake(rules).is_some()
+    }
+
+    /// What was counted of it, and what is from now on.
+    pub(super) fn recount(&mut self) -> (Standing, Standing) {
+        let state = self.life.state();
+        // Looked up once more later, it does not hold new orders back.
+        self.starting &= state == IntentState::InDoubt;
+        let now = Standing::of(state, self.starting);
+        (std::mem::replace(&mut self.counted, now), now)
+    }
+
+    /// A mark for the journal; `None` for the one that is no mark.
+    pub(super) fn mark(&mut self, mark: MarkKind) -> Option<journal::Mark> {
+        let at = SystemTime::now();
+        let found = self.found.as_ref();
+        let figures = || found.map(|found| found.body.clone()).unwrap_or_default();
+        Some(match mark {
+            // Appended before the protocol begins.
+            MarkKind::Intended => return None,
+            MarkKind::Sent | MarkKind::Resent => {
+                self.attempts += 1;
+                journal::Mark::sent(at, self.attempts)
+            }
+            MarkKind::Exhausted => journal::Mark::exhausted(at, self.met),
+            MarkKind::Confirmed => {
+                let broker_id = found.map_or_else(String::new, |found| found.broker_id.to_string());
+                journal::Mark::confirmed(at, broker_id, figures())
+            }
+            MarkKind::Rejected => journal::Mark::rejected(at, figures()),
+            MarkKind::Absent => journal::Mark::absent(at),
+            MarkKind::Abandoned => journal::Mark::abandoned(at, self.reason()),
+        })
+    }
+
+    fn reason(&self) -> &'static str {
+        match self.life.settlement() {
+            Some(Settlement::Absent(why)) => why.as_str(),
+            _ => "by a person",
+        }
+    }
+
+    /// Keeps the memory of a list of actions for the next ones.
+    pub(super) fn put_back(&mut self, actions: Vec<Action>) {
+        if self.actions.capacity() == 0 {
+            self.actions = actions;
+        }
+    }
+}
+
+/// Whether the journal has the intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It has not answered. The entry of the id may be another order's, so nothing is marked.
+    Unknown,
+    Yes,
+    /// It has not, or has another one of the id: nothing may be written to that.
+    No,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CancelBy {
+    /// The layer, by a request of its own.
+    Layer,
+    /// A caller, whose request is about to pass.
+    Caller,
+    /// That caller sends it.
+    CallerSends,
+}
+
+/// What the caller of an order has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Let this copy into the stack.
+    Pass(u32),
+    /// Take the call out of the stack.
+    Withdraw,
+}
+
+/// What the caller of an order waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mail {
+    Step(Step),
+    Answer(Answer),
+}
+
+impl Tracked {
+    pub(super) fn new(
+        id: Arc<str>,
+        (operation, rules): (Operation, Rules),
+        request: OrderRequest,
+        origin: Origin,
+        admission: Option<Admission>,
+        deadline: Option<Duration>,
+        since: SystemTime,
+    ) -> Self {
+        let mut actions = Vec::with_capacity(4);
+        let life = Lifecycle::new(deadline, &mut actions);
+        // The intent, which is appended by other means than a mark.
+        actions.clear();
+        Self {
+            id,
+            number: AtomicU64::new(0),
+            operation,
+            request,
+            rules,
+            origin,
+            deadline,
+            since,
+            state: Mutex::new(State {
+                life,
+                actions,
+                written: Written::Unknown,
+                held: Vec::new(),
+                attempts: 0,
+                counted: Standing::default(),
+                starting: false,
+                kept: false,
+                found: None,
+                step: None,
+                answer: None,
+                caller: None,
+                has_task: false,
+                cancel_by: CancelBy::Layer,
+                cancel_over: None,
+                admission,
+                met: "",
+            }),
+            changed: Notify::new(),
+            cancelled: Notify::new(),
+        }
+    }
+
+    /// Makes it what the journal has of it, with what follows from that as its first actions.
+    pub(super) fn restored(
+        self,
+        entry: &Entry,
+        mark: MarkKind,
+        now: Duration,
+        starting: bool,
+    ) -> Self {
+        self.number.store(entry.seq(), Ordering::Relaxed);
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let (attempts, out) = (entry.attempts(), &mut state.actions);
+            state.life = Lifecycle::restore(&self.rules, mark, attempts, now, out);
+            state.attempts = attempts;
+            state.written = Written::Yes;
+            state.starting = starting;
+        }
+        self
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn intent_state(&self) -> IntentState {
+        self.lock().life.state()
+    }
+
+    pub(super) fn settlement(&self) -> Option<Settlement> {
+        self.lock().life.settlement()
+    }
+
+    pub(super) fn copies(&self) -> u32 {
+        self.lock().life.copies()
+    }
+
+    /// The broker's id of it, where it is known.
+    pub(super) fn broker_id(&self) -> Option<Box<str>> {
+        let state = self.lock();
+        let id = &state.found.as_ref()?.broker_id;
+        (!id.is_empty()).then(|| id.clone())
+    }
+
+    /// Whether a copy has left whose call runs.
+    pub(super) fn has_left(&self) -> bool {
+        self.intent_state() == IntentState::Sent
+    }
+
+    pub(super) fn found(&self) -> Option<FoundOrder> {
+        self.lock().found.clone()
+    }
+
+    pub(super) fn take_admission(&self) -> Option<Admission> {
+        self.lock().admission.take()
+    }
+
+    pub(super) fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// The journal has not taken the intent.
+    pub(super) fn set_unwritten(&self) {
+        let mut state = self.lock();
+        state.written = Written::No;
+        state.held.clear();
+    }
+
+    /// Whether its time is over, and neither its caller nor a task has looked.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        let Some(deadline) = self.deadline else {
+            return false;
+        };
+        if now < deadline {
+            return false;
+        }
+        let state = self.lock();
+        !state.has_task && state.life.wake(&self.rules).is_some_and(|wake| wake <= now)
+    }
+
+    /// Keeps the broker's own view of the order, and gives its report for the protocol.
+    pub(super) fn learn(&self, found: FoundOrder) -> Report {
+        let report = report_of(&found);
+        self.lock().found = Some(found);
+        report
+    }
+
+    pub(super) fn saved<'a>(&'a self, broker_id: Option<&'a str>) -> SavedOrder<'a> {
+        SavedOrder {
+            operation: self.operation,
+            id: &self.id,
+            broker_id,
+            request: &self.request,
+            since: self.since,
+        }
+    }
+
+    /// Waits for what the caller has to do.
+    pub(super) fn poll_mail(&self, cx: &mut Context<'_>) -> Poll<Mail> {
+        let mut state = self.lock();
+        if let Some(answer) = state.answer.take() {
+            return Poll::Ready(Mail::Answer(answer));
+        }
+        if let Some(step) = state.step.take() {
+            return Poll::Ready(Mail::Step(step));
+        }
+        match &mut state.caller {
+            Some(waker) => waker.clone_from(cx.waker()),
+            caller => *caller = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// When a tick is due.
+    pub(super) fn wake(&self) -> Option<Duration> {
+        self.lock().life.wake(&self.rules)
+    }
+
+    /// How a cancel has ended, once it has.
+    pub(super) async fn cancel_end(&self) -> CancelStep {
+        loop {
+            let cancelled = self.cancelled.notified();
+            let mut cancelled = std::pin::pin!(cancelled);
+            cancelled.as_mut().enable();
+            let over = self.lock().cancel_over;
+            if let Some(step) = over {
+                return step;
+            }
+            cancelled.await;
+        }
+    }
+}
+
+/// The report of an order for the protocol; its number is a hash of the broker's id (FNV-1a).
+pub(super) fn report_of(found: &FoundOrder) -> Report {
+    let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let bytes = found.broker_id.as_bytes();
+    let number = bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash);
+    Report {
+        order: (!bytes.is_empty()).then_some(number),
+        state: found.figures.state,
+    }
+}
