@@ -311,8 +311,10 @@ impl BrokerTableBuilder {
 
     fn list_reader(&self, list: &ListRequest) -> Result<OrderListReader, InvalidConfig> {
         let fields = list.fields.as_ref().unwrap_or(&self.orders);
-        if fields.broker_id.is_none() && fields.id.is_none() {
-            let accepted = "where an order of a list has the broker's id, or the client's";
+        let is_fill = fields.id.is_some() && fields.filled.is_some();
+        if fields.broker_id.is_none() && !is_fill {
+            let accepted = "where an order of a list has the broker's id, or a fill has the client's \
+                and its quantity";
             return Err(InvalidConfig::new("order.broker_id", "not set", accepted));
         }
         let mut items = Paths::default();

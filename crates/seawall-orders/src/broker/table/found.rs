@@ -89,7 +89,8 @@ impl OrderReader {
     ) -> Option<FoundOrder> {
         let broker_id = match &self.broker_id {
             Some(place) => place.text(key, picked)?,
-            None => Cow::Borrowed(""),
+            // What has no id at all must at least be a fill.
+            None => picked.text(&self.filled).map(|_| Cow::Borrowed(""))?,
         };
         let number = |field: &Field| match picked.text(field) {
             Some(text) => decimal(&text).map(Some),
