@@ -101,11 +101,3 @@ impl seawall_http::reqwest_0_12::IntoReqwestBody for RequestBody {
         self.data.into()
     }
 }
-
-/// So that a router names the model that each of its deployments has.
-#[cfg(feature = "ai")]
-impl seawall_ai::route::ReplaceData for RequestBody {
-    fn replace_data(&mut self, data: Bytes) {
-        self.data = data;
-    }
-}
