@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use seawall::catalog::{ProviderService, ProviderStack};
+use seawall::config::Config;
+use seawall::http_client::inspect::{BodyRule, BodyRules};
+use seawall::http_client::quota::RateLimitHeaders;
 use seawall::orders::journal::MemoryJournal;
 use seawall::orders::protocol::{Duplicates, IntentState, Rules, Settlement};
 use seawall::orders::{OrderConfig, OrderHandle};
 use seawall::trading::{OrderStack, OrderStackBuilder};
-use seawall::config::Config;
-use seawall::http_client::inspect::{BodyRule, BodyRules};
-use seawall::http_client::quota::RateLimitHeaders;
 use seawall::{Error, Outcome, Reason, Rejection, Scope, Sent};
 use seawall_sim::incident::ProviderKind;
 use tokio::time::Instant;
@@ -69,7 +69,9 @@ fn order_stack(stack: ProviderStack) -> Result<OrderStack<Body>, Box<dyn std::er
         .look_up_timeout(Duration::from_secs(3))
         .look_ups(30)
         .build()?;
-    let broker = seawall::provider("alpaca")?.broker_table()?.with_rules(rules);
+    let broker = seawall::provider("alpaca")?
+        .broker_table()?
+        .with_rules(rules);
     let config = OrderConfig::builder()
         .deadline(Duration::from_secs(12))
         .build()?;

@@ -318,7 +318,7 @@ pub(super) const fn unit(unit: UnitName) -> Unit {
     }
 }
 
-fn routes(data: &ProviderData) -> Result<Routes, InvalidConfig> {
+pub(super) fn routes(data: &ProviderData) -> Result<Routes, InvalidConfig> {
     let add = |routes: Routes, route: &RouteData| {
         let meta = meta(route);
         match &route.method {

@@ -1,55 +1,12 @@
 //! What the file of a provider contains, as it is written.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
-/// A length of time: `"1m 30s"`, `"500ms"`, `"24h"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Time(pub(super) Duration);
-
-/// What a length of time looks like.
-pub(crate) const TIME: &str = "a length of time such as \"1m 30s\", \"500ms\" or \"24h\"";
-
-pub(crate) fn parse_time(text: &str) -> Option<Duration> {
-    let parsed: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(parsed).ok()
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let time = parse_time(&text).map(Self);
-        time.ok_or_else(|| D::Error::custom(format!("`{text}` is not {TIME}")))
-    }
-}
-
-/// How far a figure or a statement can be relied on.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mark {
-    /// Read in the provider's own documentation or code.
-    Verified,
-    /// Read in somebody else's code or writing.
-    ThirdParty,
-    /// Nobody has published it: a choice of this library.
-    Suggestion,
-}
-
-impl Mark {
-    /// The mark in one or two words.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::ThirdParty => "third party",
-            Self::Suggestion => "suggestion",
-        }
-    }
-}
+use super::figure::{Time, sourced};
+use super::orders::OrdersData;
 
 /// What kind of service a provider offers.
 #[non_exhaustive]
@@ -210,21 +167,6 @@ pub(super) enum ScopeName {
     Endpoint,
 }
 
-/// A struct of the file. Each says where its figures come from.
-macro_rules! sourced {
-    ($($(#[$doc:meta])* $Name:ident { $($(#[$attr:meta])* $field:ident: $Type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(super) struct $Name {
-            $($(#[$attr])* pub(super) $field: $Type,)*
-            /// A key of the file's `sources`.
-            pub(super) source: Spanned<String>,
-            pub(super) mark: Mark,
-        }
-    )*};
-}
-
 sourced! {
     BaseUrlData {
         name: String,
@@ -288,6 +230,9 @@ sourced! {
         cost: Option<u32>,
         priority: Option<PriorityName>,
         class: Option<String>,
+        /// No: its requests have no place for a client order id, so that their orders cannot be looked
+        /// up.
+        look_up: Option<bool>,
     }
     LimitHeadersData {
         unit: UnitName,
@@ -321,14 +266,6 @@ sourced! {
         /// The names of its models, or what they begin with.
         models: Vec<String>,
     }
-    OrdersData {
-        /// The field of an order that carries the client's own id.
-        id_field: String,
-        max_length: Option<u32>,
-        duplicates: Duplicates,
-        /// How an order is looked up by that id.
-        look_up: Option<String>,
-    }
 }
 
 /// What the body of a response must be like.
@@ -341,33 +278,6 @@ pub(super) struct BodyData {
     pub(super) contains: Vec<String>,
     pub(super) begins_with: Vec<String>,
     pub(super) wait_in_words: bool,
-}
-
-/// What a provider does with a second order of the same client order id.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Duplicates {
-    /// Returns the first order: the same request may be sent again.
-    ReturnFirst,
-    /// Rejects it for at least a day, also after the first one was filled.
-    RejectForADay,
-    /// Rejects it while the first one is open: afterwards a second order is executed.
-    RejectWhileOpen,
-    /// Accepts it: the id is a label.
-    Accept,
-}
-
-impl Duplicates {
-    /// What happens, in words.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReturnFirst => "the first one is returned",
-            Self::RejectForADay => "is rejected for a day",
-            Self::RejectWhileOpen => "is rejected while the first one is open",
-            Self::Accept => "is accepted",
-        }
-    }
 }
 
 /// The figures that a provider has for all tiers, and a tier where it differs.

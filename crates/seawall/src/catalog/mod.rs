@@ -17,7 +17,9 @@
 mod build;
 mod data;
 mod error;
+mod figure;
 mod models;
+mod orders;
 mod page;
 mod provider;
 mod read;
@@ -33,12 +35,13 @@ use std::sync::{Arc, LazyLock};
 pub use crate::mistake::{Mistake, Place};
 #[cfg(feature = "config")]
 pub(crate) use build::UTILIZATION;
-pub use data::{Duplicates, Kind, LimitScope, Mark, Operation};
-#[cfg(feature = "config")]
-pub(crate) use data::{TIME, parse_time};
+pub use data::{Kind, LimitScope, Operation};
 pub use error::{CatalogError, UnknownName};
+pub use figure::Mark;
+#[cfg(feature = "config")]
+pub(crate) use figure::{TIME, parse_time};
 pub use provider::{
-    OrderIds, Provider, ProviderHandles, ProviderLimit, ProviderService, ProviderStack, Route, Tier,
+    Provider, ProviderHandles, ProviderLimit, ProviderService, ProviderStack, Route, Tier,
 };
 pub use typed::*;
 

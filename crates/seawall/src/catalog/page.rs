@@ -6,9 +6,9 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::build::Counted;
-use super::data::{
-    BodyData, LimitData, Mark, Meaning, ProviderData, RouteData, SignalData, TierData,
-};
+use super::data::{BodyData, LimitData, Meaning, ProviderData, RouteData, SignalData, TierData};
+use super::figure::Mark;
+use super::orders::Style;
 use super::{Catalog, Provider};
 
 const HEAD: &str = "# Providers
@@ -85,17 +85,8 @@ fn provider(page: &mut String, data: &ProviderData) -> fmt::Result {
     headers(page, data)?;
     signals(page, data)?;
     if let Some(orders) = &data.orders {
-        let look_up = orders
-            .look_up
-            .as_deref()
-            .unwrap_or("nothing that is documented");
-        writeln!(
-            page,
-            "\nOrders carry `{}`; a second order of the same id: {}. Looked up by `{look_up}` ({}).",
-            orders.id_field,
-            orders.duplicates.as_str(),
-            from(&orders.source, orders.mark)
-        )?;
+        let style = Style { source: from, time };
+        super::orders::orders(page, orders, style)?;
     }
     writeln!(page, "\nSources:\n")?;
     for (key, text) in &data.sources {
@@ -235,8 +226,13 @@ fn routes(page: &mut String, data: &ProviderData) -> fmt::Result {
             cost,
             source,
             mark,
+            look_up,
             ..
         } = route;
+        let without_id = match look_up {
+            Some(false) => ", without a client order id",
+            _ => "",
+        };
         let twice = if super::build::meta(route).replay.is_safe() {
             "yes"
         } else {
@@ -244,7 +240,7 @@ fn routes(page: &mut String, data: &ProviderData) -> fmt::Result {
         };
         writeln!(
             page,
-            "| `{} {path}` | {name} | {twice} | {} | {} | {} |",
+            "| `{} {path}` | {name}{without_id} | {twice} | {} | {} | {} |",
             method.as_deref().unwrap_or("*"),
             cost.unwrap_or(1),
             class.as_deref().unwrap_or(""),

@@ -6,15 +6,15 @@ use std::time::Duration;
 use seawall_bulkhead::BulkheadLayer;
 use seawall_core::{InstanceName, InvalidConfig, PartitionKey, Ratio, RequestMeta, Unit};
 use seawall_http::inspect::BodyRules;
+#[cfg(feature = "orders")]
+use seawall_orders::broker::{BrokerTable, BrokerTableBuilder};
 use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig};
 use seawall_retry::RetryLayer;
 
 use super::build::{self, UTILIZATION};
-use super::data::{
-    Duplicates, Kind, LimitData, LimitScope, Mark, Operation, OrdersData, ProviderData, RouteData,
-    TierData,
-};
+use super::data::{Kind, LimitData, LimitScope, Operation, ProviderData, RouteData, TierData};
 use super::error::UnknownName;
+use super::figure::Mark;
 use super::models;
 use crate::settings::Settings;
 use crate::stack::{NoLayer, of_keys};
@@ -156,9 +156,54 @@ impl Provider {
         self.usual_tier()?.builder()
     }
 
-    /// How the provider identifies orders, if it takes some.
-    pub fn orders(&self) -> Option<OrderIds<'_>> {
-        self.data.orders.as_ref().map(OrderIds)
+    /// Whether it takes orders.
+    pub fn takes_orders(&self) -> bool {
+        self.data.orders.is_some()
+    }
+
+    /// The table of the broker, by which its orders are sent once and looked up.
+    ///
+    /// Requests that place orders which cannot be looked up are rejected:
+    /// [`broker_table_builder`](Self::broker_table_builder) can let them pass.
+    ///
+    /// ```
+    /// use seawall::orders::broker::Broker;
+    ///
+    /// let alpaca = seawall::alpaca()?.broker_table()?.with_id_prefix("desk1-")?;
+    /// assert!(alpaca.new_id().starts_with("desk1-"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of `orders` for a provider that takes none.
+    #[cfg(feature = "orders")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "orders")))]
+    pub fn broker_table(&self) -> Result<BrokerTable, InvalidConfig> {
+        self.broker_table_builder()?.build()
+    }
+
+    /// A builder of that table, to change it.
+    ///
+    /// ```
+    /// use http::{Method, Uri};
+    /// use seawall::orders::broker::Broker;
+    ///
+    /// // Positions are closed by a person, who looks whether they are.
+    /// let alpaca = seawall::alpaca()?.broker_table_builder()?;
+    /// let alpaca = alpaca.unprotected_route("DELETE /v2/positions/**").build()?;
+    /// let close = Uri::from_static("/v2/positions/AAPL");
+    /// assert_eq!(alpaca.operation(&Method::DELETE, &close), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`broker_table`](Self::broker_table).
+    #[cfg(feature = "orders")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "orders")))]
+    pub fn broker_table_builder(&self) -> Result<BrokerTableBuilder, InvalidConfig> {
+        super::orders::builder(&self.data)
     }
 
     /// Where what is known was read, by short names.
@@ -474,31 +519,5 @@ impl<'a> ProviderLimit<'a> {
     /// The short name of where it was read: a key of [`Provider::sources`].
     pub fn source(&self) -> &'a str {
         self.0.source.get_ref()
-    }
-}
-
-/// How a provider identifies orders.
-#[derive(Clone, Copy, Debug)]
-pub struct OrderIds<'a>(&'a OrdersData);
-
-impl<'a> OrderIds<'a> {
-    /// The field of an order with the client's own id.
-    pub fn field(&self) -> &'a str {
-        &self.0.id_field
-    }
-
-    /// The most characters that an id may have.
-    pub fn max_length(&self) -> Option<u32> {
-        self.0.max_length
-    }
-
-    /// What happens to a second order of the same id.
-    pub fn duplicates(&self) -> Duplicates {
-        self.0.duplicates
-    }
-
-    /// How an order is looked up by its id: `"GET /v2/orders:by_client_order_id"`.
-    pub fn look_up(&self) -> Option<&'a str> {
-        self.0.look_up.as_deref()
     }
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::build;
 use super::data::{LimitScope, ProviderData, TierData};
 use super::error::CatalogError;
+use super::orders::{self, OrdersData};
 use crate::mistake::{Lines, Mistake};
 
 /// Reads the file of a provider and checks it: every figure has a source, every name that is used
@@ -49,6 +50,9 @@ impl Check<'_> {
         self.names(data);
         self.classes(data);
         self.model_groups(data);
+        for (at, problem) in orders::mistakes(data) {
+            self.complain(at, problem);
+        }
         for tier in &data.tiers {
             if let Err(problem) = check_tier(data, tier) {
                 let problem = format!("tier `{}`: {problem}", tier.name.get_ref());
@@ -229,7 +233,7 @@ impl ProviderData {
         used.extend(self.used_headers.iter().map(|item| &item.source));
         used.extend(self.signals.iter().map(|item| &item.source));
         used.extend(self.model_groups.iter().map(|item| &item.source));
-        used.extend(self.orders.iter().map(|item| &item.source));
+        used.extend(self.orders.iter().flat_map(OrdersData::sources));
         for tier in &self.tiers {
             used.extend(tier.limits.iter().map(|item| &item.source));
             used.extend(tier.timing.iter().map(|item| &item.source));

@@ -242,6 +242,59 @@ fn groups_without_effect_are_an_error() {
 }
 
 #[test]
+fn orders_that_cannot_be_looked_up_are_a_mistake() {
+    let text = text_of("alpaca");
+    let lists = text.find("[[orders.lists]]").expect("there are lists");
+    let after = text.find("[[orders.cancels]]").expect("there is a cancel");
+    assert_mistake(
+        &text[lists..after],
+        "",
+        "`orders.lists` is empty, accepted is at least one request by which an order is looked up",
+    );
+    assert_mistake(
+        "request = \"GET /v2/orders:by_client_order_id?client_order_id={id}\"",
+        "request = \"POST /v2/orders\"",
+        "`request` is `POST /v2/orders`, whose route may not be sent twice",
+    );
+    assert_mistake(
+        "coverage = \"by-id\"",
+        "coverage = \"by-name\"",
+        "unknown variant `by-name`",
+    );
+}
+
+/// What only the table of the broker knows.
+#[cfg(feature = "orders")]
+#[test]
+fn a_table_that_cannot_be_made_is_a_mistake() {
+    assert_mistake(
+        "coverage = \"by-id\"",
+        "coverage = \"id-then-fills\"",
+        "`query.fills` is not set, accepted is a request, since `coverage` is `id_then_fills`",
+    );
+    assert_mistake(
+        "path = \"/v2/orders/{order}\"",
+        "path = \"/v2/orders/{id}\"",
+        "`route` is PATCH /v2/orders/{id}",
+    );
+    assert_mistake(
+        "at = \"code\"",
+        "at = \"code[\"",
+        "`rule.at` is code[, accepted is a path",
+    );
+    assert_mistake(
+        "means = \"duplicate\"",
+        "means = \"accepted\"",
+        "`replies.state` is not set",
+    );
+    assert_mistake(
+        "window = \"15s\"",
+        "window = \"0s\"",
+        "`window` is 0s, accepted is a time above 0s",
+    );
+}
+
+#[test]
 fn unknown_names_come_with_the_nearest() {
     let error = provider("Alpacca").expect_err("misspelled");
     assert!(

@@ -89,7 +89,7 @@ impl Tier {
         journal: impl Journal + 'static,
         adjust: impl FnOnce(StackBuilder) -> StackBuilder,
     ) -> Result<OrderStackBuilder, InvalidConfig> {
-        let broker = todo_broker();
+        let broker = self.provider().broker_table()?;
         let builder = OrderStackBuilder::new(self.build_with(adjust)?, broker, journal);
         Ok(builder.of_tier(self.clone()))
     }
@@ -112,7 +112,7 @@ impl crate::config::ServiceConfig {
             let accepted = "a provider of the catalogue that takes orders";
             return Err(InvalidConfig::new("provider", "not set", accepted));
         };
-        let broker = todo_broker();
+        let broker = tier.provider().broker_table()?;
         let builder = OrderStackBuilder::new(self.build()?, broker, journal);
         Ok(builder.of_tier(tier.clone()))
     }
@@ -258,7 +258,3 @@ fn reserved(stack: &ProviderStack) -> Result<ProviderStack, InvalidConfig> {
 }
 
 seawall_core::impl_debug!(OrderStackBuilder: |this| name = this.stack.name(), broker = this.broker);
-
-fn todo_broker() -> seawall_orders::broker::BrokerTable {
-    todo!()
-}
