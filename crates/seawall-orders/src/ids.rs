@@ -262,20 +262,17 @@ impl OrderIds {
         &self.rules
     }
 
-    /// The same rules and form with another prefix.
+    /// The same rules with texts of this prefix, also where ids were UUIDs.
     ///
     /// # Errors
     ///
-    /// As [`text`](Self::text); [`InvalidConfig`] of `prefix` where ids are UUIDs.
+    /// As [`text`](Self::text); [`InvalidConfig`] of `prefix` where the rules allow UUIDs alone.
     pub fn with_prefix(self, prefix: &str) -> Result<Self, InvalidConfig> {
-        match self.form {
-            Form::Text { .. } => Self::text(self.rules, prefix),
-            Form::Uuid(_) => Err(InvalidConfig::new(
-                "prefix",
-                prefix,
-                "none where ids are UUIDs",
-            )),
+        if self.rules.text.is_none() {
+            let accepted = "none where the broker accepts UUIDs alone";
+            return Err(InvalidConfig::new("prefix", prefix, accepted));
         }
+        Self::text(self.rules, prefix)
     }
 
     /// A new id.

@@ -1,7 +1,7 @@
 //! What order safety has to know of a broker: how its requests name orders, what its responses mean,
 //! and how an order is looked up.
 //!
-//! [`Broker`] is the trait. Implementations do no I/O: they read requests and responses, and make the
+//! [`Broker`] is the trait, and [`BrokerTable`] is one that is made of data. Implementations do no I/O: they read requests and responses, and make the
 //! requests of look-ups and cancels, which the layer sends through the stack below it.
 
 mod order;

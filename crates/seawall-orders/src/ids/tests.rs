@@ -112,6 +112,17 @@ fn what_breaks_the_rules_is_an_error() {
     assert!(IdRules::uuid().check("desk1").is_err());
 }
 
+#[test]
+fn a_prefix_makes_texts_where_they_are_accepted() {
+    let kraken = IdRules::text(18).unwrap().with_characters("-").or_uuid();
+    let ids = OrderIds::uuid_v4(kraken).unwrap();
+    assert_eq!(ids.next_id().len(), 36);
+    let ids = ids.with_prefix("desk1-").unwrap();
+    let id = ids.next_id();
+    assert_eq!((id.len(), id.starts_with("desk1-")), (18, true));
+    assert_eq!(ids.with_prefix("desk-1-").unwrap_err().field(), "prefix");
+}
+
 proptest! {
     #[test]
     fn every_id_fits_its_rules_and_is_new(
