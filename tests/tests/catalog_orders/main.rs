@@ -114,7 +114,7 @@ fn means(
     (reply.reply, reply.order.map(|order| order.broker_id.into()))
 }
 
-fn is_meant(seen: &(Reply, Option<String>), expected: Means) -> bool {
+fn fits_reply(seen: &(Reply, Option<String>), expected: Means) -> bool {
     match (&seen.0, expected) {
         (Reply::Accepted(report), Taken(id, state)) => {
             report.state == state && seen.1.as_deref() == Some(id)
@@ -128,7 +128,7 @@ fn is_meant(seen: &(Reply, Option<String>), expected: Means) -> bool {
     }
 }
 
-fn fits(seen: &LookedUp, expected: Says) -> bool {
+fn fits_query(seen: &LookedUp, expected: Says) -> bool {
     match (seen, expected) {
         (LookedUp::Orders(orders), Found(id, state)) => {
             orders.len() == 1 && *orders[0].broker_id == *id && orders[0].figures.state == state
@@ -146,7 +146,7 @@ fn mistaken(broker: &BrokerTable, shown: &Shown) -> Vec<String> {
     let mut mistaken = Vec::new();
     for (operation, status, body, expected) in shown.replies {
         let seen = means(broker, *operation, *status, body);
-        if !is_meant(&seen, *expected) {
+        if !fits_reply(&seen, *expected) {
             mistaken.push(format!("{operation:?} {status} {body}: {seen:?}"));
         }
     }
@@ -161,7 +161,7 @@ fn mistaken(broker: &BrokerTable, shown: &Shown) -> Vec<String> {
         }
         for (status, body, says) in *responses {
             let seen = broker.looked_up(*query, &saved, &response(*status, body));
-            if !fits(&seen, *says) {
+            if !fits_query(&seen, *says) {
                 mistaken.push(format!("{query:?} {status} {body}: {seen:?}"));
             }
         }
@@ -292,6 +292,37 @@ fn a_response_that_says_nothing_is_a_failed_query() {
                     matches!(seen, LookedUp::Failed(_)),
                     "{name} {status} {body}: {seen:?}"
                 );
+            }
+        }
+    }
+}
+
+/// A response that broke off proves nothing, wherever it did.
+#[test]
+fn a_part_of_a_response_says_nothing() {
+    for shown in &SHOWN {
+        let broker = table(shown.broker);
+        let order = broker
+            .read(Create, &request(shown.create))
+            .expect("it can be read");
+        let name = shown.broker;
+        for (query, _, responses) in shown.queries {
+            let saved = saved(shown, &order, None);
+            for (_, body, _) in *responses {
+                for end in 0..body.len() {
+                    let part = response(200, &body[..end]);
+                    let seen = broker.looked_up(*query, &saved, &part);
+                    let part = part.body();
+                    assert!(matches!(seen, LookedUp::Failed(_)), "{name} {part:?}");
+                }
+            }
+        }
+        let creates = shown.replies.iter().filter(|reply| reply.0 == Create);
+        for (_, status, body, _) in creates.filter(|reply| reply.1 < 300) {
+            for end in 0..body.len() {
+                let part = &body[..end];
+                let seen = means(&broker, Create, *status, part);
+                assert!(fits_reply(&seen, Unknown), "{name} {part}: {seen:?}");
             }
         }
     }
