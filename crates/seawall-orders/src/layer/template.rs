@@ -45,14 +45,16 @@ impl Template {
     }
 
     pub(super) fn saved(&self) -> SavedRequest {
+        let method = match self.method {
+            Method::POST => Bytes::from_static(b"POST"),
+            _ => Bytes::copy_from_slice(self.method.as_str().as_bytes()),
+        };
+        let saved = SavedRequest::new(method, self.uri.to_string()).body(self.body.clone());
+        if self.headers.is_empty() {
+            return saved;
+        }
         let headers = self.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        SavedRequest::new(
-            Bytes::copy_from_slice(self.method.as_str().as_bytes()),
-            self.uri.to_string(),
-        )
-        .with_headers(headers)
-        .body(self.body.clone())
+        saved.with_headers(headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 
     pub(super) fn origin(&self) -> Origin {

@@ -1,13 +1,19 @@
 //! What a caller gets.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use http::Request;
 use seawall_core::{Error, Reason, Sent};
 use seawall_orders::journal::{Journal, State};
 use seawall_orders::protocol::{Duplicates, OrderState, Via};
 use seawall_orders::{Reconciled, ReconciledHow};
+use seawall_testkit::alloc;
 use serde_json::json;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
-use crate::common::{Desk, Down, Fault, order, rejection, text};
+use crate::common::{Body, Desk, Down, Fault, order, rejection, text};
 
 const CLASSES: [Duplicates; 4] = [
     Duplicates::ReturnFirst,
@@ -169,4 +175,23 @@ async fn an_outcome_that_stays_unknown_is_settled_later() {
     }
     assert!(desk.handle.in_doubt().is_empty());
     assert_eq!(desk.client.executed("a"), 1);
+}
+
+#[tokio::test]
+async fn what_is_about_no_order_allocates_nothing_more() {
+    fn allocated(service: &mut impl Service<Request<Body>>) -> u64 {
+        let request = Request::get("http://broker/quotes").body(Body::default());
+        let request = request.unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let counted = alloc::count(|| {
+            assert!(service.poll_ready(&mut cx).is_ready());
+            let mut called = pin!(service.call(request));
+            assert!(called.as_mut().poll(&mut cx).is_ready());
+        });
+        counted.allocations
+    }
+    let mut desk = Desk::new(Duplicates::Accept);
+    let (mut client, service) = (desk.client.clone(), &mut desk.service);
+    let _ = allocated(&mut client);
+    assert_eq!(allocated(service), allocated(&mut client));
 }
