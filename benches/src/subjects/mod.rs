@@ -7,6 +7,7 @@ mod governor;
 mod http;
 mod http_parts;
 mod loopback;
+mod orders;
 mod raw;
 mod recloser;
 mod routes;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all.extend(http::subjects());
     all.extend(http_parts::subjects());
     all.extend(ai::subjects());
+    all.extend(orders::subjects());
     all.extend(routes::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
