@@ -188,6 +188,7 @@ impl OrderStackBuilder {
         self.control(|control| control.kill_switch(is_engaged))
     }
 
+    #[cfg(feature = "client")]
     pub(super) fn tier(&self) -> Option<Tier> {
         self.tier.clone()
     }
