@@ -157,9 +157,6 @@ impl<'a> Table<'a> {
         self.row("in doubt: result unknown to the desk", |score| {
             score.orders.in_doubt
         });
-        self.row("  of these executed", |score| {
-            score.orders.in_doubt_executed
-        });
         self.row("reported as placed", |score| score.orders.placed);
         self.row("reported as rejected by the broker", |score| {
             score.orders.rejected

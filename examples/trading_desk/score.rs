@@ -34,8 +34,7 @@ pub(crate) struct Orders {
     pub(crate) not_sent: usize,
     /// Result unknown to the desk.
     pub(crate) in_doubt: usize,
-    /// Those in doubt that were executed.
-    pub(crate) in_doubt_executed: usize,
+
     /// Executed at least once.
     pub(crate) executed: usize,
     /// Executed more than once.
@@ -136,7 +135,6 @@ fn reconcile(
             }
             OrderResult::InDoubt => {
                 orders.in_doubt += 1;
-                orders.in_doubt_executed += executed;
             }
         }
     }
@@ -194,7 +192,6 @@ mod tests {
             rejected: 1,
             not_sent: 1,
             in_doubt: 2,
-            in_doubt_executed: 1,
             executed: 4,
             duplicates: 1,
             lost: 1,

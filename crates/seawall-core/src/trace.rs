@@ -94,6 +94,9 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         } => {
             tracing::info!(target: "seawall", pattern, name, number, copy, state, reason, "order");
         }
+        EventKind::OrdersDiffer { what, is_gone } => {
+            tracing::warn!(target: "seawall", pattern, name, what, is_gone, "orders differ");
+        }
         // What reloads logs it with the mistakes.
         EventKind::Reloaded { .. } | EventKind::ReloadRejected { .. } => {}
     }

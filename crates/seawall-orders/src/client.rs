@@ -72,6 +72,13 @@ impl OrderClient {
                 Ok(Response::from_parts(head, body.to_bytes()))
             })
         };
+        Self::from_fn(send)
+    }
+
+    /// Sends by `send`.
+    pub(crate) fn from_fn(
+        send: impl Fn(Request<Bytes>) -> Sending + Send + Sync + 'static,
+    ) -> Self {
         Self {
             send: Arc::new(send),
         }

@@ -17,8 +17,9 @@ pub mod safety;
 pub mod switch;
 
 pub use layer::{
-    Cancelled, IntendedAgain, OrderBody, OrderConfig, OrderConfigBuilder, OrderCounts, OrderError,
-    OrderFuture, OrderHandle, OrderLayer, OrderLayerBuilder, OrderNotice, OrderNotices,
-    OrderService, OrderSnapshot, OrdersSnapshot, ReceivedNotice, Reconciled, ReconciledHow, Resend,
+    Cancelled, ComparedSnapshot, DifferenceNotice, IntendedAgain, OrderBody, OrderConfig,
+    OrderConfigBuilder, OrderCounts, OrderError, OrderFuture, OrderHandle, OrderLayer,
+    OrderLayerBuilder, OrderNotice, OrderNotices, OrderService, OrderSnapshot, OrdersSnapshot,
+    ReceivedNotice, Reconciled, ReconciledHow, Resend,
 };
 pub use protocol::Operation;

@@ -115,6 +115,15 @@ pub enum EventKind {
         /// Why, or from where it is known; of an alert, what a person has to look at.
         reason: &'static str,
     },
+    /// Our own orders and the lists of their broker differ, or agree again. The figures of both sides are in
+    /// the notices of the handle.
+    OrdersDiffer {
+        /// What differs: `"unknown_to_us"`, `"unknown_to_broker"`, `"not_open"`, `"figures"`, `"several"`,
+        /// `"position"`.
+        what: &'static str,
+        /// Whether it was reported before, and is gone.
+        is_gone: bool,
+    },
     /// A configuration is in force that was read again, or one that was rejected before is right again
     /// as it was.
     Reloaded {

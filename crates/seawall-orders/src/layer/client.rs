@@ -17,6 +17,14 @@ use super::body::read;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoResponse(pub(super) &'static str);
 
+impl fmt::Display for NoResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NoResponse {}
+
 type Sending = Pin<Box<dyn Future<Output = Result<Response<Bytes>, NoResponse>> + Send>>;
 
 /// Sends requests that the layer makes itself.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use seawall_core::{InvalidConfig, getters, setters};
 
+use crate::lists::ListsConfig;
+
 /// How long orders are waited for, and how much is spent on finding out what became of them.
 ///
 /// ```
@@ -30,10 +32,12 @@ pub struct OrderConfig {
     max_pages: u32,
     max_body: u32,
     remembered: u32,
+    compare_every: Option<Duration>,
+    lists: ListsConfig,
 }
 
 impl Default for OrderConfig {
-    /// 60 s, 4 look-ups, 20 pages, 1 MiB, 4,096 orders.
+    /// 60 s, 4 look-ups, 20 pages, 1 MiB, 4,096 orders; lists are compared at start and every five minutes.
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(60),
@@ -41,6 +45,8 @@ impl Default for OrderConfig {
             max_pages: 20,
             max_body: 1 << 20,
             remembered: 4_096,
+            compare_every: Some(Duration::from_secs(300)),
+            lists: ListsConfig::default(),
         }
     }
 }
@@ -64,6 +70,10 @@ impl OrderConfig {
         pub const fn max_body -> u32;
         /// How many settled orders are kept in memory, for reports that come later.
         pub const fn remembered -> u32;
+        /// How often our own orders are compared with the broker's lists; `None` for never.
+        pub const fn compare_every -> Option<Duration>;
+        /// How the lists are read.
+        pub const fn lists -> ListsConfig;
     }
 }
 
@@ -89,13 +99,25 @@ impl OrderConfigBuilder {
         /// Sets how many settled orders are kept in memory. Reports about one that is not are looked up in
         /// the journal.
         pub const fn remembered(u32);
+        /// Sets how often our own orders are compared with the broker's lists of orders and positions, and at
+        /// the start: it reads all their pages. Brokers without a list of open orders are not asked.
+        pub const fn compare_every(Some(Duration));
+        /// Sets how the lists are read, and after which time a difference is believed.
+        pub const fn lists(ListsConfig);
+    }
+
+    /// Compares nothing with the broker's lists.
+    #[must_use]
+    pub const fn without_comparison(mut self) -> Self {
+        self.config.compare_every = None;
+        self
     }
 
     /// The settings.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
+    /// [`InvalidConfig`] for comparisons more often than once a second, for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
     /// 1,000,000 remembered orders, and for a deadline above a day.
     pub fn build(self) -> Result<OrderConfig, InvalidConfig> {
         let config = self.config;
@@ -107,6 +129,12 @@ impl OrderConfigBuilder {
                 value,
                 "above 0s, up to 24 h",
             ));
+        }
+        if let Some(every) = config.compare_every
+            && every < Duration::from_secs(1)
+        {
+            let value = format!("{every:?}");
+            return Err(InvalidConfig::new("compare_every", value, "from 1s"));
         }
         for (field, value, most) in [
             ("look_ups_at_once", config.look_ups_at_once, 1_000),

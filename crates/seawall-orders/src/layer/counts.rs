@@ -29,6 +29,12 @@ seawall_core::counters! {
         unknown => "seawall_orders_answered_unknown_total" [],
         /// Not accepted: invalid, or the trading mode or a guard did not let them pass.
         not_admitted => "seawall_orders_not_admitted_total" [],
+        /// Comparisons with the broker's lists.
+        comparisons => "seawall_orders_comparisons_total" [outcome = "complete"],
+        /// Comparisons whose lists could not be read to their ends.
+        failed_comparisons => "seawall_orders_comparisons_total" [outcome = "failed"],
+        /// Differences that were reported.
+        differences => "seawall_orders_differences_total" [],
         /// Queries that were answered.
         look_ups => "seawall_orders_look_ups_total" [outcome = "answered"],
         /// Queries that failed.

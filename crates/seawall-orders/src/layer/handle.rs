@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use seawall_core::{InstanceHandle, InstanceName, Samples};
 
+use super::compare::ComparedSnapshot;
 use super::config::OrderConfig;
 use super::counts::OrderCounts;
 use super::notices::OrderNotices;
@@ -160,6 +161,11 @@ impl OrderHandle {
         let mut started = self.shared.started.subscribe();
         // An error would mean that the layer is gone, which this handle prevents.
         let _ = started.wait_for(|start| *start == Start::Over).await;
+    }
+
+    /// What our own orders and the broker's lists differ in, by the last comparison.
+    pub fn compared(&self) -> ComparedSnapshot {
+        self.shared.compared_now()
     }
 
     /// What happens to orders from now on.
@@ -334,6 +340,8 @@ impl InstanceHandle for OrderHandle {
         let (in_doubt, exhausted, _) = self.shared.standing();
         sink.gauge("seawall_orders_in_doubt", &[], f64::from(in_doubt));
         sink.gauge("seawall_orders_exhausted", &[], f64::from(exhausted));
+        let open = u32::try_from(self.compared().differences.len()).unwrap_or(u32::MAX);
+        sink.gauge("seawall_orders_different", &[], f64::from(open));
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -3,6 +3,7 @@
 mod body;
 mod builder;
 mod client;
+mod compare;
 mod config;
 mod counts;
 mod handle;
@@ -21,9 +22,10 @@ mod watch;
 
 pub use body::OrderBody;
 pub use builder::OrderLayerBuilder;
+pub use compare::ComparedSnapshot;
 pub use config::{OrderConfig, OrderConfigBuilder};
 pub use counts::OrderCounts;
 pub use handle::{Cancelled, OrderError, OrderHandle, OrderSnapshot, OrdersSnapshot};
 pub use marks::{IntendedAgain, Reconciled, ReconciledHow, Resend};
-pub use notices::{OrderNotice, OrderNotices, ReceivedNotice};
+pub use notices::{DifferenceNotice, OrderNotice, OrderNotices, ReceivedNotice};
 pub use service::{OrderFuture, OrderLayer, OrderService};

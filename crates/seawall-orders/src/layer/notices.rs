@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::lists::OwnedDifference;
 use crate::protocol::Notice;
 
 /// What happened to one order.
@@ -19,12 +20,31 @@ pub struct OrderNotice {
     pub notice: Notice,
 }
 
+/// A difference between our own orders and the broker's lists.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DifferenceNotice {
+    /// What differs, with the figures of both sides.
+    pub difference: Arc<OwnedDifference>,
+    /// Whether it was reported before, and is gone.
+    pub is_gone: bool,
+}
+
+/// What is published.
+#[derive(Clone, Debug)]
+pub(super) enum Published {
+    Order(OrderNotice),
+    Difference(DifferenceNotice),
+}
+
 /// What a subscription receives.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceivedNotice {
-    /// What happened.
+    /// What happened to an order.
     Notice(OrderNotice),
+    /// Our own orders and the broker's lists differ, or agree again.
+    Difference(DifferenceNotice),
     /// So many notices were lost, since the subscription lagged behind; the
     /// [orders](super::OrderHandle::orders) have the present state.
     Missed(u64),
@@ -32,13 +52,14 @@ pub enum ReceivedNotice {
 
 /// A stream of what happens to orders; see [`OrderHandle::subscribe`](super::OrderHandle::subscribe).
 #[derive(Debug)]
-pub struct OrderNotices(pub(super) broadcast::Receiver<OrderNotice>);
+pub struct OrderNotices(pub(super) broadcast::Receiver<Published>);
 
 impl OrderNotices {
     /// Waits for the next one; `None` when no more can come. Cancel-safe.
     pub async fn next(&mut self) -> Option<ReceivedNotice> {
         match self.0.recv().await {
-            Ok(notice) => Some(ReceivedNotice::Notice(notice)),
+            Ok(Published::Order(notice)) => Some(ReceivedNotice::Notice(notice)),
+            Ok(Published::Difference(notice)) => Some(ReceivedNotice::Difference(notice)),
             Err(RecvError::Lagged(missed)) => Some(ReceivedNotice::Missed(missed)),
             Err(RecvError::Closed) => None,
         }

@@ -125,6 +125,9 @@ impl Order {
             }
             _ => None,
         };
+        if matches!(settled, Some(Settlement::Confirmed(..))) {
+            state.confirmed_at.get_or_insert(now);
+        }
         let needs_task = state.needs_task(&it.rules);
         state.has_task |= needs_task;
         let has_mail = state.answer.is_some() || state.step.is_some();

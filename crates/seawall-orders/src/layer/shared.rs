@@ -14,9 +14,10 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
 use super::client::{NoResponse, SendRequest};
+use super::compare::Compared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
-use super::notices::OrderNotice;
+use super::notices::{OrderNotice, Published};
 use super::order::{Order, is_store_error};
 use super::tracked::Tracked;
 use crate::broker::{Broker, Target};
@@ -45,7 +46,9 @@ pub(super) struct Shared {
     pub(super) below: OnceLock<Box<dyn SendRequest>>,
     pub(super) look_ups: Semaphore,
     pub(super) started: watch::Sender<Start>,
-    pub(super) notices: broadcast::Sender<OrderNotice>,
+    pub(super) notices: broadcast::Sender<Published>,
+    /// What differs from the broker's lists.
+    pub(super) compared: Mutex<Compared>,
     /// Wakes the task that watches.
     pub(super) standing_changed: Arc<Notify>,
     runtime: OnceLock<Handle>,
@@ -130,6 +133,7 @@ impl Shared {
             config: parts.config,
             started: watch::Sender::new(Start::Before),
             notices: broadcast::Sender::new(1_024),
+            compared: Mutex::default(),
             standing_changed: Arc::new(Notify::new()),
             runtime: OnceLock::new(),
             zero: Instant::now(),
@@ -361,7 +365,7 @@ impl Shared {
 
     pub(super) fn publish(&self, notice: OrderNotice) {
         // An error means that nobody is subscribed.
-        let _ = self.notices.send(notice);
+        let _ = self.notices.send(Published::Order(notice));
     }
 }
 

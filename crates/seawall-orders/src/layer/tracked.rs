@@ -64,6 +64,8 @@ pub(super) struct State {
     pub(super) kept: bool,
     /// The broker's own view of it, the last one.
     pub(super) found: Option<FoundOrder>,
+    /// When it was confirmed by this process.
+    pub(super) confirmed_at: Option<Duration>,
     /// What the caller has to do; the last word counts.
     pub(super) step: Option<Step>,
     pub(super) answer: Option<Answer>,
@@ -204,6 +206,7 @@ impl Tracked {
                 starting: false,
                 kept: false,
                 found: None,
+                confirmed_at: None,
                 step: None,
                 answer: None,
                 caller: None,
@@ -273,6 +276,17 @@ impl Tracked {
 
     pub(super) fn found(&self) -> Option<FoundOrder> {
         self.lock().found.clone()
+    }
+
+    /// When its intent was written.
+    pub(super) const fn since(&self) -> SystemTime {
+        self.since
+    }
+
+    /// For how long the broker is known to have it.
+    pub(super) fn confirmed_for(&self, now: Duration) -> Option<Duration> {
+        let at = self.lock().confirmed_at?;
+        Some(now.saturating_sub(at))
     }
 
     pub(super) fn take_admission(&self) -> Option<Admission> {

@@ -19,6 +19,7 @@ impl Shared {
     pub(super) fn watch(self: &Arc<Self>) {
         let shared = Arc::downgrade(self);
         self.spawn(watch(shared));
+        self.compare_lists();
     }
 
     /// Asks the broker something of which the answer is known to be possible.

@@ -36,6 +36,12 @@ pub struct ListsConfig {
     closed: bool,
 }
 
+impl Default for ListsConfig {
+    fn default() -> Self {
+        Self::builder().config
+    }
+}
+
 impl ListsConfig {
     /// A builder with the defaults: a window of 15 s, lists of closed orders that cover 23 hours, 10 s and 100
     /// pages for each list.

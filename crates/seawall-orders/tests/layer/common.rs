@@ -172,6 +172,14 @@ impl Client {
         respond(200, &Value::Array(found))
     }
 
+    /// The open orders that are shown by now.
+    fn list_open(&self) -> Response<Body> {
+        let (world, now) = (self.world(), Instant::now());
+        let shown = |order: &&Placed| order.state == "open" && order.visible <= now;
+        let open: Vec<_> = world.orders.iter().filter(shown).map(order_json).collect();
+        respond(200, &Value::Array(open))
+    }
+
     fn cancel(&self, broker_id: &str) -> Response<Body> {
         let mut world = self.world();
         world.cancels += 1;
@@ -226,6 +234,7 @@ impl Service<Request<Body>> for Client {
                     Ok(respond(200, &json!("replaced")))
                 }
                 _ if head.uri.path() == "/quotes" => Ok(respond(200, &json!("quote"))),
+                _ if head.uri.path() == "/orders" => Ok(client.list_open()),
                 _ => Ok(client.query(&last)),
             }
         })

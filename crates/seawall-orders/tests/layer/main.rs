@@ -8,6 +8,7 @@ mod common;
 mod doubts;
 mod dropped;
 mod journals;
+mod lists;
 mod outcomes;
 mod restarts;
 mod stacks;

@@ -1,0 +1,241 @@
+//! The broker's own lists beside our orders, at start and periodically.
+
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use seawall_core::EventKind;
+use tokio::time::Instant;
+
+use super::shared::Shared;
+use super::tracked::Origin;
+use crate::broker::FoundOrder;
+use crate::client::OrderClient;
+use crate::journal::{Filter, JournalError};
+use crate::lists::{
+    Confirmations, Confirmed, ListedOrder, ListsConfig, OwnEntry, OwnView, OwnedDifference, compare,
+};
+use crate::protocol::{Decimal, Event, OrderFigures, OrderState, Query};
+
+use super::client::NoResponse;
+use super::look_up::send_to;
+use super::notices::{DifferenceNotice, Published};
+use super::order::Order;
+
+/// What differs.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    at: Option<SystemTime>,
+    differences: Vec<OwnedDifference>,
+    failed: Option<String>,
+}
+
+/// What our own orders and the broker's lists differ in, at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ComparedSnapshot {
+    /// When lists were last read to their ends; `None` if that was never.
+    pub at: Option<SystemTime>,
+    /// The differences that were reported and are not gone.
+    pub differences: Vec<OwnedDifference>,
+    /// Why the last comparison failed, if it did. Nothing is known of what differs then.
+    pub failed: Option<String>,
+}
+
+/// How far back our own orders are known: beyond the history of a list, so that none of ours is unknown.
+const KNOWN: Duration = Duration::from_secs(48 * 3_600);
+
+impl Shared {
+    /// Begins to compare, until the layer and all that uses it are gone.
+    pub(super) fn compare_lists(self: &Arc<Self>) {
+        let Some(every) = self.config.compare_every() else {
+            return;
+        };
+        if self.broker.list(Query::Open, None).is_some() || self.latest().is_some() {
+            self.spawn(run(Arc::downgrade(self), every, self.config.lists()));
+        }
+    }
+
+    async fn compare_once(
+        self: &Arc<Self>,
+        client: &OrderClient,
+        config: ListsConfig,
+        confirmations: &mut Confirmations,
+    ) -> Result<(), String> {
+        let journalled = self.journalled_ids().await;
+        let journalled = journalled.map_err(|error| error.to_string())?;
+        let account = self.latest().and_then(|it| it.request.account.clone());
+        let own = || self.own_view(journalled);
+        let reading = compare(&*self.broker, client, account.as_deref(), config, own).await;
+        let mut reading = reading.map_err(|error| error.to_string())?;
+        // What has gone on at the broker is news, and no difference.
+        let mut news = Vec::new();
+        reading.differences.retain(|difference| match difference {
+            OwnedDifference::Figures { ours, broker } if goes_on(ours, &broker.figures) => {
+                news.push(broker.clone());
+                false
+            }
+            _ => true,
+        });
+        for broker in news {
+            self.learn_listed(broker);
+        }
+        let confirmed = confirmations.take(reading);
+        let open = confirmations.open().cloned().collect();
+        self.differ(confirmed, open);
+        Ok(())
+    }
+
+    /// Publishes what differs, and what does not any more.
+    fn differ(&self, confirmed: Confirmed, open: Vec<OwnedDifference>) {
+        self.compared().differences = open;
+        let reported = confirmed.differences.into_iter().map(|of| (of, false));
+        let gone = confirmed.gone.into_iter().map(|of| (of, true));
+        for (difference, is_gone) in reported.chain(gone) {
+            if !is_gone {
+                self.counters.differences.add();
+            }
+            let what = difference.as_str();
+            self.events
+                .emit(|| EventKind::OrdersDiffer { what, is_gone });
+            let difference = Arc::new(difference);
+            // An error means that nobody is subscribed.
+            let notice = DifferenceNotice {
+                difference,
+                is_gone,
+            };
+            let _ = self.notices.send(Published::Difference(notice));
+        }
+    }
+
+    fn compared(&self) -> MutexGuard<'_, Compared> {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_comparison(&self, failed: Option<String>) {
+        let mut compared = self.compared();
+        if failed.is_none() {
+            compared.at = Some(SystemTime::now());
+        }
+        compared.failed = failed;
+    }
+
+    pub(super) fn compared_now(&self) -> ComparedSnapshot {
+        let compared = self.compared();
+        ComparedSnapshot {
+            at: compared.at,
+            differences: compared.differences.clone(),
+            failed: compared.failed.clone(),
+        }
+    }
+
+    /// The ids of our orders in the journal.
+    async fn journalled_ids(&self) -> Result<HashSet<Box<str>>, JournalError> {
+        let since = SystemTime::now().checked_sub(KNOWN);
+        let mut filter = Filter::all()
+            .from(since.unwrap_or(SystemTime::UNIX_EPOCH))
+            .limit(10_000);
+        let mut ids = HashSet::new();
+        loop {
+            let page = self.journal.list(&filter).await?;
+            ids.extend(
+                page.entries
+                    .iter()
+                    .map(|entry| Box::from(entry.intent().id())),
+            );
+            match page.next {
+                Some(next) => filter = filter.after(next),
+                None => return Ok(ids),
+            }
+        }
+    }
+
+    /// Our view: orders in memory with their figures, and those that only the journal has by their ids.
+    fn own_view(&self, mut journalled: HashSet<Box<str>>) -> OwnView {
+        let now = SystemTime::now();
+        let mut orders = Vec::new();
+        for it in self.all() {
+            journalled.remove(&*it.id);
+            let age = now.duration_since(it.since()).unwrap_or_default();
+            let found = it.found();
+            let figures = found.map_or(NO_FIGURES, |found| found.figures);
+            let entry = OwnEntry::new(&*it.id, figures, age);
+            orders.push(match it.confirmed_for(self.now()) {
+                Some(lasts) if it.found().is_some() => entry.confirmed_for(lasts),
+                _ => entry,
+            });
+        }
+        orders.extend(
+            journalled
+                .into_iter()
+                .map(|id| OwnEntry::new(id, NO_FIGURES, KNOWN)),
+        );
+        OwnView::of(orders)
+    }
+
+    /// Takes what a list has of one of our orders.
+    fn learn_listed(self: &Arc<Self>, listed: ListedOrder) {
+        let Some(it) = listed.id.as_deref().and_then(|id| self.find(id)) else {
+            return;
+        };
+        let found = FoundOrder::new(listed.id, listed.broker_id, listed.figures, Bytes::new());
+        let report = it.learn(found);
+        let shared = Arc::clone(self);
+        Order { shared, it }.feed(Event::Evidence(report));
+    }
+}
+
+const NO_FIGURES: OrderFigures = OrderFigures {
+    state: OrderState::Open,
+    quantity: Decimal::ZERO,
+    filled: Decimal::ZERO,
+};
+
+/// Whether an order can get from `ours` to `broker` by going on: it is filled, or it ends.
+fn goes_on(ours: &OrderFigures, broker: &OrderFigures) -> bool {
+    ours.state.is_live() && broker.filled >= ours.filled
+}
+
+/// Sends to where orders go, with their credentials.
+fn own_client(shared: &Arc<Shared>) -> OrderClient {
+    let shared = Arc::downgrade(shared);
+    OrderClient::from_fn(move |request| {
+        let shared = shared.clone();
+        Box::pin(async move {
+            let gone = || NoResponse("the layer is gone");
+            let shared = shared.upgrade().ok_or_else(gone)?;
+            let latest = shared.latest();
+            let nowhere = Origin::default();
+            let origin = latest.as_ref().map_or(&nowhere, |it| &it.origin);
+            Ok(send_to(&shared, origin, request).await?)
+        })
+    })
+}
+
+async fn run(layer: Weak<Shared>, every: Duration, config: ListsConfig) {
+    let mut confirmations = Confirmations::new(config.window());
+    loop {
+        let Some(shared) = layer.upgrade() else {
+            return;
+        };
+        let client = own_client(&shared);
+        let end = shared
+            .compare_once(&client, config, &mut confirmations)
+            .await;
+        let counters = &shared.counters;
+        match end {
+            Ok(()) => counters.comparisons.add(),
+            Err(_) => counters.failed_comparisons.add(),
+        }
+        shared.note_comparison(end.err());
+        let now = Instant::now();
+        let next = seawall_core::deadline(now, every);
+        let next = confirmations
+            .read_again_at()
+            .map_or(next, |at| at.max(now).min(next));
+        drop((client, shared));
+        tokio::time::sleep_until(next).await;
+    }
+}
