@@ -238,6 +238,24 @@ async fn a_stall_lasts_until_the_client_gives_up() {
 }
 
 #[tokio::test]
+async fn an_order_may_be_executed_after_its_caller_has_given_up() {
+    let late = "\"execute_late\"\ndelay = \"300ms\"\nresponse = ";
+    for response in ["\"reset\"", "\"status\"\ncode = 502", "\"stall\""] {
+        let (broker, client, base) = broker(&format!("{late}{response}")).await;
+        let call = timeout(Duration::from_millis(30), client.order(&base, "x"));
+        match (response, call.await) {
+            ("\"stall\"", Err(_)) => {}
+            ("\"reset\"", Ok(Err(error))) => assert!(is_cut(&error), "{error:?}"),
+            (_, Ok(Ok(response))) => assert_eq!(response.status, 502),
+            (_, other) => panic!("{response}: {other:?}"),
+        }
+        assert_eq!(broker.executions("x"), 0, "{response}: not yet");
+        eventually(|| async { (broker.executions("x") == 1).then_some(()) }).await;
+        assert_eq!(broker.stats().faults["execute_late"], 1);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_does_not_undo_its_order() {
     let (broker, client, base) = broker("\"latency\"\ndelay = \"100ms\"").await;
     {
@@ -697,6 +715,26 @@ fn a_bad_file_is_one_line_with_line_value_and_what_is_accepted() {
         (
             lines(&["fault = \"latency\""]),
             "incident[0].delay: missing: expected a duration like",
+        ),
+        (
+            lines(&["fault = \"execute_late\""]),
+            "incident[0].delay: missing: expected a duration like",
+        ),
+        (
+            lines(&["fault = \"execute_late\"", "delay = \"1s\"", "code = 504"]),
+            "incident[0].code = 504: expected no such key: only response = \"status\" has code",
+        ),
+        (
+            lines(&[
+                "fault = \"execute_late\"",
+                "delay = \"1s\"",
+                "response = \"ok\"",
+            ]),
+            "incident[0].response = \"ok\": expected one of \"stall\", \"reset\", \"status\"",
+        ),
+        (
+            lines(&["delay = \"1s\""]),
+            "incident[0].delay = \"1s\": unknown key with fault = \"stall\"",
         ),
         (
             lines(&["fault = \"latency\"", "delay = \"1s\"", "sigma = 1"]),

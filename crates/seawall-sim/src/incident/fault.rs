@@ -103,6 +103,18 @@ pub enum OutageMode {
     Unavailable,
 }
 
+/// What the caller sees of a request that is executed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LateResponse {
+    /// Nothing, until one of the two sides gives up.
+    Stall,
+    /// The connection is reset.
+    Reset,
+    /// An error status in the provider's own format, 400 to 599.
+    Status(u16),
+}
+
 /// One kind of failure, with its parameters; the [module](super) has the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -138,6 +150,13 @@ pub enum Fault {
     ResetBeforeRead,
     /// The request is executed, then the connection is reset without a response.
     ResetAfterExecute,
+    /// The request is executed later, after the caller was left without its response.
+    ExecuteLate {
+        /// How long after the response, or the loss of it.
+        delay: Latency,
+        /// What the caller sees at once.
+        response: LateResponse,
+    },
     /// The response begins, then the connection is reset.
     ResetDuringBody {
         /// The share of the body that is sent, 0 to 1.
@@ -191,6 +210,7 @@ impl Fault {
             Self::Stall { .. } => "stall",
             Self::ResetBeforeRead => "reset_before_read",
             Self::ResetAfterExecute => "reset_after_execute",
+            Self::ExecuteLate { .. } => "execute_late",
             Self::ResetDuringBody { .. } => "reset_during_body",
             Self::TruncateBody { .. } => "truncate_body",
             Self::SlowBody { .. } => "slow_body",

@@ -6,27 +6,27 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::error::IncidentError;
-use super::fault::{Fault, Latency, OutageMode, RetryAfterForm};
+use super::fault::{Fault, LateResponse, Latency, OutageMode, RetryAfterForm};
 use super::reader::{DURATION, POSITIVE, Reader, SPAN, STATUS, Source, quoted};
 use super::route::{ProviderKind, Route};
 use super::timeline::{DEFAULT_LENGTH, End, Entry, Incidents, Span};
 
-/// Every fault with the keys that only it has.
+/// The keys of a delay and its distribution.
+const DELAY: [&str; 9] = [
+    "distribution",
+    "delay",
+    "min",
+    "max",
+    "mean",
+    "deviation",
+    "median",
+    "sigma",
+    "shape",
+];
+
+/// Every fault with the keys that only it has; `DELAY` comes with those in `DELAYED`.
 const FAULTS: &[(&str, &[&str])] = &[
-    (
-        "latency",
-        &[
-            "distribution",
-            "delay",
-            "min",
-            "max",
-            "mean",
-            "deviation",
-            "median",
-            "sigma",
-            "shape",
-        ],
-    ),
+    ("latency", &[]),
     ("status", &["code", "retry_after", "execute"]),
     ("throttle", &["retry_after", "retry_after_form"]),
     ("hidden_throttle", &[]),
@@ -34,6 +34,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("stall", &["execute"]),
     ("reset_before_read", &[]),
     ("reset_after_execute", &[]),
+    ("execute_late", &["response", "code"]),
     ("reset_during_body", &["share"]),
     ("truncate_body", &["share"]),
     ("slow_body", &["pause", "pieces"]),
@@ -42,6 +43,8 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("outage", &["mode"]),
     ("slow_recovery", &["latency", "errors", "code"]),
 ];
+
+const DELAYED: [&str; 2] = ["latency", "execute_late"];
 
 const DISTRIBUTIONS: &[(&str, &[&str])] = &[
     ("constant", &["delay"]),
@@ -141,6 +144,11 @@ fn entry(reader: &Reader<'_>) -> Result<Entry, IncidentError> {
         .iter()
         .find(|(name, _)| *name == fault_name)
         .map_or(&[][..], |(_, own)| own);
+    let delay = if DELAYED.contains(&fault_name) {
+        &DELAY[..]
+    } else {
+        &[]
+    };
     let known: Vec<_> = [
         "provider",
         "route",
@@ -151,6 +159,7 @@ fn entry(reader: &Reader<'_>) -> Result<Entry, IncidentError> {
         "probability",
     ]
     .iter()
+    .chain(delay)
     .chain(own)
     .copied()
     .collect();
@@ -265,6 +274,10 @@ fn fault(reader: &Reader<'_>, name: &str) -> Result<Fault, IncidentError> {
         },
         "reset_before_read" => Fault::ResetBeforeRead,
         "reset_after_execute" => Fault::ResetAfterExecute,
+        "execute_late" => Fault::ExecuteLate {
+            delay: latency(reader)?,
+            response: late_response(reader)?,
+        },
         "reset_during_body" => Fault::ResetDuringBody { share: share()? },
         "truncate_body" => Fault::TruncateBody { share: share()? },
         "slow_body" => Fault::SlowBody {
@@ -296,6 +309,20 @@ fn fault(reader: &Reader<'_>, name: &str) -> Result<Fault, IncidentError> {
     })
 }
 
+fn late_response(reader: &Reader<'_>) -> Result<LateResponse, IncidentError> {
+    let response = reader.one_of("response", &["stall", "reset", "status"])?;
+    let code = reader.status("code")?;
+    if code.is_some() && response != Some("status") {
+        let message = "expected no such key: only response = \"status\" has code";
+        return Err(reader.wrong("code", message.into()));
+    }
+    Ok(match response {
+        Some("status") => LateResponse::Status(code.unwrap_or(504)),
+        Some("reset") => LateResponse::Reset,
+        _ => LateResponse::Stall,
+    })
+}
+
 fn latency(reader: &Reader<'_>) -> Result<Latency, IncidentError> {
     let names: Vec<_> = DISTRIBUTIONS.iter().map(|(name, _)| *name).collect();
     let name = reader.one_of("distribution", &names)?.unwrap_or("constant");
@@ -303,7 +330,7 @@ fn latency(reader: &Reader<'_>) -> Result<Latency, IncidentError> {
         .iter()
         .find(|(n, _)| *n == name)
         .map_or(&[][..], |(_, own)| own);
-    for key in FAULTS[0].1.iter().filter(|key| **key != "distribution") {
+    for key in DELAY.iter().filter(|key| **key != "distribution") {
         if reader.find(key).is_some() && !own.contains(key) {
             let message = format!("expected no such key: \"{name}\" has {}", own.join(" and "));
             return Err(reader.wrong(key, message));

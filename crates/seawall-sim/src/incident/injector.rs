@@ -42,6 +42,8 @@ pub(crate) struct Injection {
     pub(crate) fault: Option<Fault>,
     /// What the script calls that fault.
     pub(crate) name: &'static str,
+    /// For an execution after the response: how long after it.
+    pub(crate) late: Duration,
     /// For a ban without a length of its own: what is left of its incident.
     pub(crate) remaining: Duration,
 }
@@ -169,6 +171,9 @@ impl Injector {
         if injection.fault.is_none() {
             injection.fault = Some(fault);
             injection.name = incident.fault.name();
+            if let Fault::ExecuteLate { delay, .. } = fault {
+                injection.late = delay.sample(&mut draw);
+            }
             injection.remaining = incident.to.saturating_sub(at);
         }
     }

@@ -82,6 +82,7 @@
 //! | `stall` | `execute` (`false`) | nothing, ever | if `execute` |
 //! | `reset_before_read` | | connection reset | no |
 //! | `reset_after_execute` | | connection reset | **yes** |
+//! | `execute_late` | the keys of a `distribution`, `response` `"stall"`, `"reset"` or `"status"` (`"stall"`), `code` 400-599 with `"status"` (504) | nothing, a reset or that status | **yes, after that delay** |
 //! | `reset_during_body` | `share` of the body that is sent (0.5) | head, some body, reset | **yes** |
 //! | `truncate_body` | `share` (0.5) | head, some body, end of the connection | **yes** |
 //! | `slow_body` | `pause` (`"200ms"`), `pieces` 1-10000 (8) | the body in pieces, a pause before each | yes |
@@ -127,7 +128,7 @@ mod split_mix;
 mod timeline;
 
 pub use error::IncidentError;
-pub use fault::{Fault, Latency, OutageMode, RetryAfterForm};
+pub use fault::{Fault, LateResponse, Latency, OutageMode, RetryAfterForm};
 pub(crate) use injector::{Injection, Injector, ListenerMode};
 pub use route::{ProviderKind, Route};
 pub use scenario::DEFAULT_SCENARIO;

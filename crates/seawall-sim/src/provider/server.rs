@@ -22,7 +22,7 @@ use super::meter::Cost;
 use super::profile::{Profile, with_retry_after};
 use super::settings::BanPolicy;
 use super::stats::Stats;
-use crate::incident::{Fault, Injection, Injector, RetryAfterForm, Route};
+use crate::incident::{Fault, Injection, Injector, LateResponse, RetryAfterForm, Route};
 
 /// No request of these APIs is larger.
 const LARGEST_BODY: usize = 1 << 20;
@@ -244,6 +244,17 @@ impl Shared {
                 self.execute(&request);
                 return Completion::Reset;
             }
+            Some(Fault::ExecuteLate { response, .. }) => {
+                let reply = match response {
+                    LateResponse::Stall => Completion::Stall,
+                    LateResponse::Reset => Completion::Reset,
+                    LateResponse::Status(code) => {
+                        Completion::Reply(profile.error(code, "the request failed", id))
+                    }
+                };
+                tokio::spawn(self.execute_later(request));
+                return reply;
+            }
             Some(Fault::Ban { status, lasts }) => {
                 let state = &mut *self.state();
                 let lasts = lasts.unwrap_or(request.injection.remaining);
@@ -253,6 +264,18 @@ impl Shared {
             }
             _ => self.execute(&request),
         })
+    }
+
+    /// Nobody sees the response.
+    async fn execute_later(self: Arc<Self>, request: AdmittedRequest) {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            () = stop_of(&mut stopped) => {}
+            () = tokio::time::sleep(request.injection.late) => {
+                self.execute(&request);
+            }
+        }
     }
 
     fn execute(&self, request: &AdmittedRequest) -> Reply {
