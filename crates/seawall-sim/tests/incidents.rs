@@ -638,7 +638,7 @@ fn a_bad_file_is_one_line_with_line_value_and_what_is_accepted() {
         ),
         (
             lines(&["route = \"quotes\""]),
-            "incident[0].route = \"quotes\": expected one of \"orders.create\", \"orders.query\", \"orders.cancel\", \"positions\", \"other\"",
+            "incident[0].route = \"quotes\": expected one of \"orders.create\", \"orders.query\", \"orders.cancel\", \"positions\", \"other\", \"orders.replace\", \"fills\"",
         ),
         (
             lines(&["from = \"3s\""]),

@@ -116,48 +116,6 @@ async fn each_order_is_executed_as_often_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn duplicate_ids_are_rejected_on_demand_and_only_among_open_orders() {
-    let broker = Broker::alpaca()
-        .reject_duplicates(true)
-        .start()
-        .await
-        .expect("starts");
-    let (client, base) = (Client::new(), broker.base_url());
-    let orders = format!("{base}/v2/orders");
-    assert_eq!(
-        client
-            .post(orders.clone(), &limit_order("open"))
-            .await
-            .expect("a response")
-            .status,
-        200
-    );
-    let again = client
-        .post(orders, &limit_order("open"))
-        .await
-        .expect("a response");
-    assert_eq!(
-        (again.status.as_u16(), again.json()["code"].as_u64()),
-        (422, Some(40_010_001))
-    );
-    assert_eq!(again.json()["message"], "client_order_id must be unique");
-    for _ in 0..2 {
-        assert_eq!(
-            client
-                .order(&base, "filled")
-                .await
-                .expect("a response")
-                .status,
-            200
-        );
-    }
-    assert_eq!(
-        (broker.executions("open"), broker.executions("filled")),
-        (1, 2)
-    );
-}
-
-#[tokio::test]
 async fn malformed_orders_are_not_executed() {
     let broker = Broker::alpaca().start().await.expect("starts");
     let client = Client::new();

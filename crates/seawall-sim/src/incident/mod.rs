@@ -63,7 +63,7 @@
 //! | key | value | default |
 //! |---|---|---|
 //! | `provider` | `"broker"`, `"market_data"`, `"ai_api"`, or `"*"` for all | required |
-//! | `route` | `"orders.create"`, `"orders.query"`, `"orders.cancel"`, `"positions"` (broker), `"quotes"`, `"bars"` (market data), `"completions"` (AI), `"other"` | all |
+//! | `route` | `"orders.create"`, `"orders.query"`, `"orders.cancel"`, `"orders.replace"`, `"fills"`, `"positions"` (broker), `"quotes"`, `"bars"` (market data), `"completions"` (AI), `"other"` | all |
 //! | `from` | offset from the start of the run | required |
 //! | `to` or `for` | end, or length; `to` in the form that `from` has | one is required |
 //! | `fault` | see below | required |

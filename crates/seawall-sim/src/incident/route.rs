@@ -66,11 +66,18 @@ pub enum Route {
     /// Anything the provider does not know, which gets its 404: `other`.
     #[serde(rename = "other")]
     Other,
+    // Behind the others, whose draws depend on their numbers.
+    /// Puts another order in the place of one: `orders.replace`.
+    #[serde(rename = "orders.replace")]
+    OrdersReplace,
+    /// Lists what was traded: `fills`.
+    #[serde(rename = "fills")]
+    Fills,
 }
 
 impl Route {
     /// All of them, in the order of the reports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::OrdersCreate,
         Self::OrdersQuery,
         Self::OrdersCancel,
@@ -79,6 +86,8 @@ impl Route {
         Self::Bars,
         Self::Completions,
         Self::Other,
+        Self::OrdersReplace,
+        Self::Fills,
     ];
 
     /// The name in incident files, e.g. `orders.create`.
@@ -93,6 +102,8 @@ impl Route {
             Self::Bars => "bars",
             Self::Completions => "completions",
             Self::Other => "other",
+            Self::OrdersReplace => "orders.replace",
+            Self::Fills => "fills",
         }
     }
 
@@ -100,9 +111,12 @@ impl Route {
     #[must_use]
     pub fn provider(self) -> Option<ProviderKind> {
         match self {
-            Self::OrdersCreate | Self::OrdersQuery | Self::OrdersCancel | Self::Positions => {
-                Some(ProviderKind::Broker)
-            }
+            Self::OrdersCreate
+            | Self::OrdersQuery
+            | Self::OrdersCancel
+            | Self::OrdersReplace
+            | Self::Fills
+            | Self::Positions => Some(ProviderKind::Broker),
             Self::Quotes | Self::Bars => Some(ProviderKind::MarketData),
             Self::Completions => Some(ProviderKind::AiApi),
             Self::Other => None,

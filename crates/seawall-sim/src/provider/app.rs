@@ -11,7 +11,7 @@ use crate::incident::{ProviderKind, Route};
 /// What is behind the limits.
 #[derive(Debug)]
 pub(crate) enum App {
-    Broker(OrderBook),
+    Broker(Box<OrderBook>),
     MarketData(Feed),
     AiApi(Model),
 }

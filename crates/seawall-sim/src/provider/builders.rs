@@ -4,11 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use super::app::App;
+use super::broker::{self, Duplicates, Fills};
 use super::handle::{Handle, Setup};
 use super::meter::{Counting, Kind};
 use super::profile::Profile;
 use super::settings::{BanPolicy, Limit};
-use super::{ai_api, broker, market_data};
+use super::{ai_api, market_data};
 use crate::incident::Incidents;
 
 /// The methods that every builder has.
@@ -72,6 +73,9 @@ macro_rules! common_settings {
 
 /// A simulated broker that executes every order as often as it is sent, and remembers.
 ///
+/// Settings make it one that knows client order ids, shows orders late, fills them in pieces, and
+/// takes its time to cancel.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -88,7 +92,7 @@ macro_rules! common_settings {
 #[derive(Debug, Clone)]
 pub struct Broker {
     setup: Setup,
-    reject_duplicates: bool,
+    rules: broker::Rules,
 }
 
 common_settings!(Broker, |_: &Broker| Profile::Alpaca);
@@ -99,17 +103,41 @@ impl Broker {
     pub fn alpaca() -> Self {
         Self {
             setup: Setup::new(Profile::Alpaca),
-            reject_duplicates: false,
+            rules: broker::Rules::default(),
         }
     }
 
-    /// Rejects a client order id that an **open** order has, with 422 and code 40010001.
+    /// What a second order of one client order id comes to: it is executed as well without this, so
+    /// that duplicates can be counted.
     ///
-    /// Off by default, so that duplicates can be counted. On, it protects no market order, as it
-    /// does not there: a filled order is not open, and its id can be used again.
+    /// Every rejection is Alpaca's, 422 and code 40010001. A replacement with an id of its own is
+    /// an order like others.
     #[must_use]
-    pub fn reject_duplicates(mut self, reject: bool) -> Self {
-        self.reject_duplicates = reject;
+    pub fn duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.rules.duplicates = duplicates;
+        self
+    }
+
+    /// Shows an order in queries, lists and positions only after a time between 0 and this, drawn
+    /// for each; immediately without this. It can be filled, cancelled and replaced before.
+    #[must_use]
+    pub fn visible_within(mut self, bound: Duration) -> Self {
+        self.rules.visible_within = bound;
+        self
+    }
+
+    /// Fills orders over time; without this market orders are filled immediately, and others never.
+    #[must_use]
+    pub fn fills(mut self, fills: Fills) -> Self {
+        self.rules.fills = Some(fills);
+        self
+    }
+
+    /// Lets a cancel take effect after a time between 0 and this, drawn for each order: it may be
+    /// filled before, although the cancel was accepted. Immediately without this.
+    #[must_use]
+    pub fn cancels_within(mut self, bound: Duration) -> Self {
+        self.rules.cancels_within = bound;
         self
     }
 
@@ -123,8 +151,8 @@ impl Broker {
     ///
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> io::Result<Handle> {
-        let book = broker::OrderBook::new(self.setup.seed(), self.reject_duplicates);
-        self.setup.start(App::Broker(book)).await
+        let book = broker::OrderBook::new(self.setup.seed(), self.rules);
+        self.setup.start(App::Broker(Box::new(book))).await
     }
 }
 

@@ -223,10 +223,15 @@ impl Handle {
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.state().stats.clone()
+        let mut stats = self.shared.state().stats.clone();
+        if let App::Broker(book) = &self.shared.app {
+            stats.duplicate_ids = book.duplicates();
+        }
+        stats
     }
 
-    /// Every execution of every order, oldest first; nothing unless this is a broker.
+    /// Every order that was executed, as often as it was, oldest first; nothing unless this is a
+    /// broker. Each has the broker's own id, shown by queries or not.
     #[must_use]
     pub fn orders(&self) -> Vec<Order> {
         match &self.shared.app {

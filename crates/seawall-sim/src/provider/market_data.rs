@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::Reply;
 use super::call::Call;
+use super::price::{self, cents};
 use super::profile::Profile;
 use super::text;
 use crate::incident::{Route, SplitMix64};
@@ -76,16 +77,10 @@ impl Feed {
         Reply::json(200, &reply)
     }
 
-    fn base(&self, symbol: &str) -> f64 {
-        let name = symbol.bytes().map(u64::from);
-        let words: Vec<_> = std::iter::once(self.seed).chain(name).collect();
-        20.0 + 480.0 * SplitMix64::new(&words).unit()
-    }
-
     /// A price near the symbol's base, another one for each tick.
     fn price(&self, symbol: &str, tick: u64) -> f64 {
         let step = SplitMix64::new(&[self.seed, tick]).normal() * 0.002;
-        cents(self.base(symbol) * (1.0 + step))
+        cents(price::base(self.seed, symbol) * (1.0 + step))
     }
 
     fn next(&self, symbol: &str) -> f64 {
@@ -111,7 +106,7 @@ impl Feed {
     }
 
     fn alpha_quote(&self, symbol: &str) -> Value {
-        let (price, close) = (self.next(symbol), cents(self.base(symbol)));
+        let (price, close) = (self.next(symbol), cents(price::base(self.seed, symbol)));
         let change = price - close;
         json!({ "Global Quote": {
             "01. symbol": symbol,
@@ -192,10 +187,6 @@ impl Feed {
             "Time Series (1min)": series,
         })
     }
-}
-
-fn cents(price: f64) -> f64 {
-    (price * 100.0).round() / 100.0
 }
 
 fn minute() -> u64 {

@@ -42,12 +42,17 @@
 //!
 //! | provider | profile | requests |
 //! |---|---|---|
-//! | [`Broker`] | Alpaca | `POST /v2/orders`, `GET /v2/orders`, `/v2/orders/{id}`, `/v2/orders:by_client_order_id?client_order_id=`, `DELETE /v2/orders/{id}`, `GET /v2/positions` |
+//! | [`Broker`] | Alpaca | `POST /v2/orders`, `GET /v2/orders`, `/v2/orders/{id}`, `/v2/orders:by_client_order_id?client_order_id=`, `PATCH` and `DELETE /v2/orders/{id}`, `GET /v2/account/activities/FILL`, `GET /v2/positions` |
 //! | [`MarketData`] | Alpaca | `GET /v2/stocks/{symbol}/quotes/latest`, `/v2/stocks/{symbol}/bars` |
 //! | | Polygon | `GET /v2/last/nbbo/{symbol}`, `/v2/aggs/ticker/{symbol}/range/...` |
 //! | | Alpha Vantage | `GET /query?function=GLOBAL_QUOTE` or `TIME_SERIES_INTRADAY`, `&symbol=` |
 //! | [`AiApi`] | OpenAI | `POST /v1/chat/completions` |
 //! | | Anthropic | `POST /v1/messages` |
+//!
+//! `GET /v2/orders` has `status`, `limit`, `after`, `until`, `direction`, `symbols` and `side`, and no
+//! two orders have one time, so that its pages have no gaps. The fills have `page_size`, `page_token`,
+//! `after`, `until` and `direction`. `PATCH` closes an order and places another one, whose quantity is
+//! the new one, or the old one, less what was filled.
 //!
 //! Credentials are not checked. `stream: true` gets server-sent events. A token is
 //! four characters of a prompt and one word of a response.
@@ -80,6 +85,7 @@ mod handle;
 mod limits;
 mod market_data;
 mod meter;
+mod price;
 mod profile;
 mod server;
 mod settings;
@@ -87,6 +93,7 @@ mod simulated_quota;
 mod stats;
 mod text;
 
+pub use broker::{Duplicates, Fills};
 pub use builders::{AiApi, Broker, MarketData};
 pub use handle::Handle;
 pub use meter::Counting;

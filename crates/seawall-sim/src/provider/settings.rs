@@ -12,6 +12,19 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
+    pub(crate) fn new(
+        field: &'static str,
+        value: &dyn fmt::Display,
+        accepted: &'static str,
+    ) -> Self {
+        let value = value.to_string();
+        Self {
+            field,
+            value,
+            accepted,
+        }
+    }
+
     /// The name of the field.
     #[must_use]
     pub fn field(&self) -> &'static str {

@@ -30,6 +30,9 @@ pub struct Stats {
     /// Requests that the application behind the limits carried out, whatever its response was and
     /// whether or not the response arrived.
     pub executed: u64,
+    /// Orders that a broker did not execute since it knew their client order id, by its
+    /// [`Duplicates`](super::Duplicates).
+    pub duplicate_ids: u64,
     /// Requests over a limit.
     pub violations: u64,
     /// The same by what was exceeded: `requests`, `quota`, `tokens`, `input_tokens`,
@@ -65,13 +68,19 @@ pub struct Order {
     pub symbol: String,
     /// How much of it.
     pub qty: f64,
+    /// How much of that was traded so far.
+    pub filled_qty: f64,
     /// `buy` or `sell`.
-    pub side: String,
+    pub side: &'static str,
     /// `market`, `limit`, ...
     #[serde(rename = "type")]
     pub kind: String,
-    /// `filled`, `new` or `canceled`.
+    /// Where it stands.
     pub status: OrderStatus,
+    /// The broker's name of the order in whose place this one was put.
+    pub replaces: Option<String>,
+    /// The broker's name of the order that was put in the place of this one.
+    pub replaced_by: Option<String>,
     /// When it was accepted, counted from the start of the incident clock.
     pub at: Duration,
 }
@@ -81,20 +90,38 @@ pub struct Order {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OrderStatus {
-    /// Resting in the book: every order that is not a market order.
+    /// Open, and nothing is filled.
     New,
-    /// Executed: every market order, immediately.
+    /// Open, and a part is filled.
+    PartiallyFilled,
+    /// Still open: it was cancelled by the caller, and may be filled before that takes effect.
+    PendingCancel,
+    /// Filled.
     Filled,
-    /// Cancelled by the caller.
+    /// Cancelled by the caller; a part may have been filled before.
     Canceled,
+    /// Another order has its place; a part may have been filled before.
+    Replaced,
 }
 
 impl OrderStatus {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::New => "new",
+            Self::PartiallyFilled => "partially_filled",
+            Self::PendingCancel => "pending_cancel",
             Self::Filled => "filled",
             Self::Canceled => "canceled",
+            Self::Replaced => "replaced",
         }
+    }
+
+    /// Whether more of the order may be filled.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::New | Self::PartiallyFilled | Self::PendingCancel
+        )
     }
 }

@@ -1,6 +1,8 @@
-//! The notations of time that providers use on the wire, and query strings.
+//! The notations that providers use on the wire: times, identifiers, query strings.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::incident::SplitMix64;
 
 /// Seconds since 1970, rounded up: a reset must not be announced too early.
 pub(crate) fn epoch_seconds(time: SystemTime) -> u64 {
@@ -47,6 +49,64 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     )
 }
 
+/// `2024-04-30T15:56:17.000001Z`: to the microsecond, rounded down.
+pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let whole = rfc3339(UNIX_EPOCH + Duration::from_secs(since.as_secs()));
+    format!(
+        "{}.{:06}Z",
+        whole.trim_end_matches('Z'),
+        since.subsec_micros()
+    )
+}
+
+/// `20240430155617123`: digits alone, to the millisecond, rounded down.
+pub(crate) fn digits(time: SystemTime) -> String {
+    let text = rfc3339_micros(time);
+    text.bytes()
+        .filter(u8::is_ascii_digit)
+        .take(17)
+        .map(char::from)
+        .collect()
+}
+
+/// The time that a date, or a date and a time of day in UTC, means.
+pub(crate) fn parse_time(text: &str) -> Option<SystemTime> {
+    let (date, of_day) = match text.split_once('T') {
+        Some((date, of_day)) => (date, of_day.strip_suffix('Z')?),
+        None => (text, "00:00:00"),
+    };
+    let number = |text: &str, most: u64| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| *number <= most);
+        number.filter(|_: &u64| digits)
+    };
+    let mut parts = date.split('-');
+    let mut part = |most| number(parts.next()?, most);
+    let (year, month, day) = (part(9_999)?, part(12)?, part(31)?);
+    let (whole, fraction) = of_day.split_once('.').unwrap_or((of_day, "0"));
+    let mut parts = whole.split(':');
+    let mut part = |most| number(parts.next()?, most);
+    let (hour, minute, second) = (part(23)?, part(59)?, part(60)?);
+    number(fraction, u64::MAX)?;
+    let nanos = number(&format!("{fraction:0<9.9}"), u64::MAX)?;
+    let seconds = days(year, month, day)? * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some(UNIX_EPOCH + Duration::new(seconds, u32::try_from(nanos).ok()?))
+}
+
+/// Days from 1970-01-01 to a date not before it (Hinnant, `days_from_civil`).
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    if year < 1_970 || month == 0 || day == 0 {
+        return None;
+    }
+    let year = year - u64::from(month <= 2);
+    let shifted = (month + 9) % 12;
+    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+    let (era, of_era) = (year / 400, year % 400);
+    let day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
 /// `2024-04-30` for a day counted from 1970-01-01.
 pub(crate) fn day(days: u64) -> String {
     let (year, month, day) = civil(days);
@@ -74,6 +134,19 @@ pub(crate) fn go_duration(duration: Duration) -> String {
         (0, _) => format!("{minutes}m{seconds}{fraction}s"),
         _ => format!("{hours}h{minutes}m{seconds}{fraction}s"),
     }
+}
+
+/// A random (version 4) UUID.
+pub(crate) fn uuid(draw: &mut SplitMix64) -> String {
+    let (high, low) = (draw.next_u64(), draw.next_u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff,
+    )
 }
 
 /// The value of a key in a query string, percent-decoded.
@@ -126,6 +199,31 @@ mod tests {
             (5_011_000, "1h23m31s"),
         ] {
             assert_eq!(go_duration(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for seconds in [0, 951_782_399, 951_782_400, 1_714_492_577, 4_102_444_799] {
+            let at = UNIX_EPOCH + Duration::new(seconds, 123_456_000);
+            assert_eq!(parse_time(&rfc3339_micros(at)), Some(at));
+        }
+        let at = UNIX_EPOCH + Duration::new(1_714_492_577, 123_456_789);
+        assert_eq!(rfc3339_micros(at), "2024-04-30T15:56:17.123456Z");
+        assert_eq!(digits(at), "20240430155617123");
+        assert_eq!(parse_time("2024-04-30T15:56:17.123456789Z"), Some(at));
+        assert_eq!(
+            parse_time("2024-04-30"),
+            Some(UNIX_EPOCH + Duration::from_secs(1_714_435_200))
+        );
+        for wrong in [
+            "",
+            "2024",
+            "2024-13-01",
+            "2024-04-30T15:56Z",
+            "2024-04-30T15:56:17.xZ",
+        ] {
+            assert_eq!(parse_time(wrong), None, "{wrong}");
         }
     }
 
