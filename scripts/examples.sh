@@ -91,6 +91,26 @@ assert score["seawall"]["orders"]["duplicates"] == 0
 assert score["seawall"]["providers"]["limit_violations"] == 0
 assert score["seawall"]["orders"]["lost"] == 0' || complain 'trading_desk failed'
 
+# No order is duplicated, lost or left in doubt, and the run notices where one is.
+checked+=' order_torture'
+cargo build --quiet --release -p seawall-examples --example order_torture
+for seed in 1 2 3; do
+    timeout 60 cargo run --quiet --release -p seawall-examples --example order_torture -- \
+        --orders 300 --seed "$seed" --json |
+        tail -n 1 | python3 -c '
+import json, sys
+scores = json.load(sys.stdin)
+assert set(scores) == {"seawall", "plain_retry", "no_retry", "tower_resilience"}, set(scores)
+wrong = ("duplicated", "lost", "phantom", "in_doubt")
+for name, score in scores.items():
+    assert score["intended"] == 300 and score["kills"] > 0, (name, score)
+    broken = sum(score[figure] for figure in wrong)
+    assert (broken == 0) == (name == "seawall"), (name, score)
+score = scores["seawall"]
+assert score["executed_once"] + score["reported_not_executed"] == 300, score' ||
+        complain "order_torture --seed $seed failed"
+done
+
 for name in "${first_hour[@]}"; do
     lines=$(code_lines "examples/examples/$name.rs")
     [ "$lines" -lt 40 ] || complain "$name has $lines lines, expected fewer than 40"

@@ -1,0 +1,83 @@
+//! What order safety has to know of the simulated brokers: Alpaca's API, with the rules of a class.
+
+use std::time::Duration;
+
+use seawall::InvalidConfig;
+use seawall_orders::broker::{
+    BrokerTable, ListRequest, Meaning, OrderFields, ReplyRule, RequestFields,
+};
+use seawall_orders::ids::{IdRules, OrderIds};
+use seawall_orders::protocol::{Duplicates, Operation, OrderState, Query, Rules};
+
+use crate::http_client::ATTEMPT_TIMEOUT;
+use crate::plan::Class;
+use crate::world::{EXECUTED_WITHIN, REJECTED_FOR, VISIBLE_WITHIN};
+
+/// How long the machine may be busy with other things between two steps of a request.
+const BUSY: Duration = Duration::from_millis(600);
+
+fn rules(class: Class) -> Result<Rules, InvalidConfig> {
+    let duplicates = match class {
+        Class::ReturnFirst => Duplicates::ReturnFirst,
+        Class::RejectForATime => Duplicates::RejectForATime,
+        Class::RejectWhileOpen => Duplicates::RejectWhileOpen,
+        Class::Accept => Duplicates::Accept,
+    };
+    Rules::builder(duplicates)
+        .window(EXECUTED_WITHIN + VISIBLE_WITHIN + BUSY)
+        .first_look_up(Duration::from_millis(70))
+        .backoff(Duration::from_millis(70))
+        .max_backoff(Duration::from_millis(300))
+        .look_up_timeout(ATTEMPT_TIMEOUT * 2)
+        .look_ups(30)
+        .resend_within(REJECTED_FOR / 2)
+        .build()
+}
+
+/// The broker of a class.
+pub(crate) fn alpaca_like(class: Class) -> Result<BrokerTable, InvalidConfig> {
+    let ids = IdRules::text(128)?.with_characters("-");
+    let found = OrderFields::new("id")
+        .id("client_order_id")
+        .symbol("symbol")
+        .side("side")
+        .state("status")
+        .quantity("qty")
+        .filled("filled_qty");
+    let order = RequestFields::new()
+        .id("client_order_id")
+        .symbol("symbol")
+        .side("side")
+        .quantity("qty")
+        .price("limit_price");
+    let duplicate = ReplyRule::new(Meaning::Duplicate)
+        .statuses([422])
+        .at("message")
+        .contains(["must be unique"]);
+    let not_found = ReplyRule::new(Meaning::NotFound)
+        .statuses([404])
+        .at("code")
+        .equals(["40410000"]);
+    let by_id = "GET /v2/orders:by_client_order_id?client_order_id={id}";
+    BrokerTable::builder(
+        class.name(),
+        rules(class)?,
+        OrderIds::text(ids, "torture-")?,
+    )
+    .route(Operation::Create, "POST /v2/orders")
+    .route(Operation::Cancel, "DELETE /v2/orders/{order}")
+    .request(Operation::Create, order)
+    .reply(found.clone())
+    .order(found)
+    .state("accepted", OrderState::Open)
+    .state("new", OrderState::Open)
+    .state("pending_cancel", OrderState::Open)
+    .state("partially_filled", OrderState::PartiallyFilled)
+    .state("filled", OrderState::Filled)
+    .state("canceled", OrderState::Cancelled)
+    .rule(duplicate)
+    .rule(not_found)
+    .query(Query::ById, ListRequest::new(by_id))
+    .cancel("DELETE /v2/orders/{broker_id}")
+    .build()
+}

@@ -1,0 +1,133 @@
+//! Orders at brokers that fail in every dangerous way, sent by a process that is killed.
+//!
+//! This process runs simulated brokers on loopback, of every class of what a second order of one
+//! client order id comes to. A child process sends the orders, 64 at a time, and reports each; it
+//! is killed at random moments and started again. At the end what was reported is compared with
+//! what the brokers executed: with Seawall, and with what is used in its place.
+//!
+//! ```text
+//! cargo run --release --example order_torture -- --help
+//! ```
+
+mod broker;
+mod child;
+mod cli;
+mod contender;
+mod driver;
+mod guarded;
+mod http_client;
+mod plain;
+mod plan;
+mod progress;
+mod report;
+mod resilience;
+mod score;
+mod wire;
+mod world;
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use cli::{Command, Options};
+use driver::Run;
+use plan::Plan;
+use progress::{Counts, Progress};
+use report::Report;
+
+/// Exit codes.
+const BROKEN: u8 = 1;
+const MISUSED: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let result = match cli::parse(arguments) {
+        Ok(Command::Help) => {
+            print(cli::HELP);
+            Ok(true)
+        }
+        Ok(Command::Child) => child::run().await.map(|()| true),
+        Ok(Command::Run(options)) => run(&options).await,
+        Err(misuse) => return fail(&misuse, MISUSED),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BROKEN),
+        Err(error) => fail(&error, BROKEN),
+    }
+}
+
+fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("order_torture: {error}");
+    ExitCode::from(code)
+}
+
+/// To stdout; a reader that has left early is no error of the run.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A directory of this run, removed at its end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> std::io::Result<Self> {
+        let name = format!("order-torture-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What is left behind is in the directory for what is temporary.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether nothing of Seawall's was broken.
+async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let directory = Directory::new()?;
+    let mut report = Report::default();
+    for name in &options.contenders {
+        let counts = Arc::new(Counts::default());
+        let progress = Progress::start(*name, options.orders, &counts);
+        let run = Run {
+            name: *name,
+            plan: Plan {
+                seed: options.seed,
+                class: options.class,
+            },
+            orders: options.orders,
+            directory: &directory.0,
+            counts,
+        };
+        let start = Instant::now();
+        let score = run.run().await;
+        progress.finish();
+        let score = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
+        report.add(*name, score, Instant::now() - start);
+    }
+    let broken = report.broken();
+    let class = options.class.map_or("all", plan::Class::name);
+    let (orders, seed) = (options.orders, options.seed);
+    print(&format!(
+        "\n{orders} orders, seed {seed}, provider class {class}\n\n"
+    ));
+    print(&report.table());
+    if !broken.is_empty() {
+        print(&format!("\nSeawall BROKE: {}\n", broken.join(", ")));
+    }
+    if options.json {
+        print(&format!("{}\n", report.json()?));
+    }
+    Ok(broken.is_empty())
+}
