@@ -12,7 +12,9 @@ use seawall::config::Config;
 use seawall::http_client::inspect::{BodyRule, BodyRules};
 use seawall::http_client::quota::RateLimitHeaders;
 use seawall::orders::journal::MemoryJournal;
-use seawall::orders::protocol::{Duplicates, IntentState, Rules, Settlement};
+use seawall::orders::protocol::{
+    Duplicates, IntentState, ModePolicy, Rules, Settlement, TradingMode,
+};
 use seawall::orders::{OrderConfig, OrderHandle};
 use seawall::trading::{OrderStack, OrderStackBuilder};
 use seawall::{Error, Outcome, Reason, Rejection, Scope, Sent};
@@ -75,8 +77,14 @@ fn order_stack(stack: ProviderStack) -> Result<OrderStack<Body>, Box<dyn std::er
     let config = OrderConfig::builder()
         .deadline(Duration::from_secs(12))
         .build()?;
-    let stack = OrderStackBuilder::new(stack, broker, MemoryJournal::default()).config(config);
-    Ok(stack.build()?)
+    // A circuit opens for half a second here, and an order may wait for that.
+    let policy = ModePolicy::builder()
+        .on_circuit_open(TradingMode::Normal)
+        .on_limits_spent(TradingMode::Normal)
+        .reduce_from(20)
+        .build()?;
+    let stack = OrderStackBuilder::new(stack, broker, MemoryJournal::default());
+    Ok(stack.config(config).policy(policy).build()?)
 }
 
 /// This vendor's throttle may come as a 200.
