@@ -8,14 +8,7 @@ use super::order::Order;
 use super::shared::Shared;
 use super::tracked::{Origin, report_of};
 use crate::broker::{FoundOrder, LookedUp};
-use crate::protocol::{CancelReply, LookUp, Operation, Query, Reply};
-
-/// Makes one query of a look-up, with all its pages, which counts for the trading mode.
-pub(super) async fn look_up(order: &Order, query: Query) -> LookUp {
-    let found = ask(order, query).await;
-    order.shared.control.queried(found != LookUp::Failed);
-    found
-}
+use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
 
 /// Makes one query of a look-up, with all its pages.
 pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
@@ -120,6 +113,13 @@ pub(super) async fn send_to(
 }
 
 impl Order {
+    /// Makes one query of a look-up, which counts for the trading mode.
+    pub(super) async fn look_up(self, number: u32, query: Query) {
+        let found = ask(&self, query).await;
+        self.shared.control.queried(found != LookUp::Failed);
+        self.feed(Event::LookUp { number, found });
+    }
+
     /// Sends a request of the layer's own where the order went.
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoResponse> {
         send_to(&self.shared, &self.it.origin, request).await

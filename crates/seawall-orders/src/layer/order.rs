@@ -15,8 +15,8 @@ use super::shared::Shared;
 use super::tracked::{self, CancelBy, Step, Tracked, Written};
 use crate::journal::{Answer, JournalError, State};
 use crate::protocol::{
-    Action, CancelReply, CancelStep, Event, IntentState, Lifecycle, MarkKind, Notice, Query, Reply,
-    Rules, Settlement,
+    Action, CancelReply, CancelStep, Event, IntentState, Lifecycle, MarkKind, Notice, Reply, Rules,
+    Settlement,
 };
 
 /// An order of a layer. Clones are the same one.
@@ -151,7 +151,7 @@ impl Order {
         if let Some(admission) = admission {
             self.shared.control.give_back(admission);
         }
-        self.shared.moved(self, counted, settled_now);
+        self.shared.moved(&self.it, counted, settled_now);
         for action in &actions {
             self.act_unlocked(*action);
         }
@@ -298,11 +298,6 @@ impl Order {
             .with_sent(Sent::Maybe)
             .with_reference(self.it.number())
     }
-
-    pub(super) async fn look_up(self, number: u32, query: Query) {
-        let found = super::look_up::look_up(&self, query).await;
-        self.feed(Event::LookUp { number, found });
-    }
 }
 
 /// Whether a caller's cancel is sent.
@@ -410,17 +405,4 @@ fn words(notice: Notice) -> (&'static str, &'static str) {
         Notice::Settled(Settlement::Abandoned) => ("abandoned", "person"),
         Notice::Alert(alert) => ("alert", alert.as_str()),
     }
-}
-
-/// Whether the journal took a mark: an entry that does not allow it is no fault of the store.
-pub(super) const fn is_store_error(error: &JournalError) -> bool {
-    !matches!(
-        error,
-        JournalError::UsedId { .. }
-            | JournalError::UnknownId { .. }
-            | JournalError::Forbidden { .. }
-            | JournalError::WrongAttempt { .. }
-            | JournalError::Invalid(_)
-            | JournalError::Full { .. }
-    )
 }

@@ -14,15 +14,14 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
 use super::client::{NoResponse, SendRequest};
-use super::compare::Compared;
+use super::compared::Compared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
-use super::order::{Order, is_store_error};
-use super::tracked::Tracked;
+use super::tracked::{Standing, Tracked};
 use crate::broker::{Broker, Target};
 use crate::journal::{Journal, JournalError};
-use crate::protocol::{Alert, IntentState, Notice, Settlement};
+use crate::protocol::{Alert, Notice, Settlement};
 use crate::safety::TradingControl;
 
 /// Adds credentials to the requests that the layer makes itself.
@@ -84,25 +83,6 @@ struct Book {
     starting: i64,
 }
 
-/// What of an order counts for the trading mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) in_doubt: bool,
-    pub(super) exhausted: bool,
-    /// It is of an earlier process, and still in doubt.
-    pub(super) starting: bool,
-}
-
-impl Standing {
-    pub(super) const fn of(state: IntentState, starting: bool) -> Self {
-        Self {
-            in_doubt: matches!(state, IntentState::InDoubt),
-            exhausted: matches!(state, IntentState::Exhausted),
-            starting,
-        }
-    }
-}
-
 pub(super) struct Parts {
     pub(super) name: InstanceName,
     pub(super) broker: Arc<dyn Broker>,
@@ -130,7 +110,6 @@ impl Shared {
             authorize: parts.authorize,
             below: OnceLock::new(),
             look_ups: Semaphore::new(parts.config.look_ups_at_once() as usize),
-            config: parts.config,
             started: watch::Sender::new(Start::Before),
             notices: broadcast::Sender::new(1_024),
             compared: Mutex::default(),
@@ -271,7 +250,7 @@ impl Shared {
     /// An order has changed.
     pub(super) fn moved(
         &self,
-        order: &Order,
+        it: &Arc<Tracked>,
         (before, now): (Standing, Standing),
         settled_now: bool,
     ) {
@@ -286,7 +265,7 @@ impl Shared {
         count(&mut book.exhausted, before.exhausted, now.exhausted);
         count(&mut book.starting, before.starting, now.starting);
         if settled_now {
-            book.settle(&order.it, self.config.remembered() as usize);
+            book.settle(it, self.config.remembered() as usize);
         }
         drop(book);
         if before != now {
@@ -418,6 +397,19 @@ impl Book {
             }
         }
     }
+}
+
+/// Whether the journal took a mark: an entry that does not allow it is no fault of the store.
+const fn is_store_error(error: &JournalError) -> bool {
+    !matches!(
+        error,
+        JournalError::UsedId { .. }
+            | JournalError::UnknownId { .. }
+            | JournalError::Forbidden { .. }
+            | JournalError::WrongAttempt { .. }
+            | JournalError::Invalid(_)
+            | JournalError::Full { .. }
+    )
 }
 
 seawall_core::impl_debug!(Shared: |this|

@@ -9,7 +9,6 @@ use http::HeaderMap;
 use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
-use super::shared::Standing;
 use crate::broker::{FoundOrder, OrderRequest, SavedOrder};
 use crate::journal::{self, Entry};
 use crate::protocol::{
@@ -36,6 +35,25 @@ pub(super) struct Tracked {
     pub(super) changed: Notify,
     /// A cancel has ended.
     pub(super) cancelled: Notify,
+}
+
+/// What of an order counts for the trading mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) in_doubt: bool,
+    pub(super) exhausted: bool,
+    /// It is of an earlier process, and still in doubt.
+    pub(super) starting: bool,
+}
+
+impl Standing {
+    pub(super) const fn of(state: IntentState, starting: bool) -> Self {
+        Self {
+            in_doubt: matches!(state, IntentState::InDoubt),
+            exhausted: matches!(state, IntentState::Exhausted),
+            starting,
+        }
+    }
 }
 
 /// Where an order went, for the requests that are about it.
