@@ -5,6 +5,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod body;
 pub mod broker;
 pub mod client;
 pub mod dead_man;

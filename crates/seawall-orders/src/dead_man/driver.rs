@@ -14,7 +14,7 @@ use super::config::DeadManConfig;
 use super::countdown::{Countdown, End};
 use super::handle::{DeadManHandle, NotDisarmed, Shared};
 use super::venue::CancelAllAfter;
-use crate::client::OrderClient;
+use crate::client::RequestSender;
 
 /// How many times the timer is disarmed at most, at an orderly stop.
 const DISARMS: u32 = 5;
@@ -29,12 +29,12 @@ const DISARMS: u32 = 5;
 /// use bytes::Bytes;
 /// use http::{Request, Response};
 /// use http_body_util::Full;
-/// use seawall_orders::client::OrderClient;
+/// use seawall_orders::client::RequestSender;
 /// use seawall_orders::dead_man::{BitmexTimer, DeadManConfig, DeadManState, DeadManSwitch};
 /// use tower::service_fn;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let venue = OrderClient::new(service_fn(|request: Request<Bytes>| async move {
+/// let venue = RequestSender::new(service_fn(|request: Request<Bytes>| async move {
 ///     let disarms = request.body() == r#"{"timeout":0}"#;
 ///     let at = if disarms { "0" } else { "\"2026-11-30T12:01:00.000Z\"" };
 ///     let body = format!(r#"{{"now":"2026-11-30T12:00:00.000Z","cancelTime":{at}}}"#);
@@ -57,7 +57,7 @@ pub struct DeadManSwitch {
     stopped: watch::Sender<Option<Result<(), NotDisarmed>>>,
     config: DeadManConfig,
     venue: Box<dyn CancelAllAfter>,
-    client: OrderClient,
+    client: RequestSender,
     healthy: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -72,7 +72,7 @@ impl DeadManSwitch {
         name: impl Into<InstanceName>,
         config: DeadManConfig,
         venue: impl CancelAllAfter + 'static,
-        client: OrderClient,
+        client: RequestSender,
         healthy: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<Self, InvalidConfig> {
         venue.check(config.timeout())?;

@@ -1,9 +1,9 @@
-//! Bodies: of requests that are read before they leave, and of responses that were read.
+//! The bodies of responses.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -70,45 +70,4 @@ impl<B: Body<Data = Bytes>> Body for OrderBody<B> {
             Kind::Read { data } => SizeHint::with_exact(data.len() as u64),
         }
     }
-}
-
-/// Why a body was not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
-    /// It is longer than may be read.
-    TooLong,
-    /// It broke off.
-    Broken,
-}
-
-/// Reads a body to its end, at most `most` bytes.
-pub(super) async fn read<B: Body<Data = Bytes>>(body: B, most: u32) -> Result<Bytes, Unread> {
-    let most = most as usize;
-    let mut body = std::pin::pin!(body);
-    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
-    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(frame) = frame else {
-            return Err(Unread::Broken);
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if first.len() + rest.len() + data.len() > most {
-            return Err(Unread::TooLong);
-        }
-        // Most come in one piece, which is not copied.
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
-        }
-    }
-    Ok(if rest.is_empty() {
-        first
-    } else {
-        rest.freeze()
-    })
 }

@@ -11,38 +11,17 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use super::tracked::Origin;
 use crate::broker::FoundOrder;
-use crate::client::OrderClient;
+use crate::client::RequestSender;
 use crate::journal::{Filter, JournalError};
 use crate::lists::{
     Confirmations, Confirmed, ListedOrder, ListsConfig, OwnEntry, OwnView, OwnedDifference, compare,
 };
 use crate::protocol::{Decimal, Event, OrderFigures, OrderState, Query};
 
-use super::client::NoResponse;
+use super::compared::{Compared, ComparedSnapshot};
 use super::look_up::send_to;
 use super::notices::{DifferenceNotice, Published};
 use super::order::Order;
-
-/// What differs.
-#[derive(Debug, Default)]
-pub(super) struct Compared {
-    at: Option<SystemTime>,
-    differences: Vec<OwnedDifference>,
-    failed: Option<String>,
-}
-
-/// What our own orders and the broker's lists differ in, at one moment.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct ComparedSnapshot {
-    /// When lists were last read to their ends; `None` if that was never.
-    pub at: Option<SystemTime>,
-    /// The differences that were reported and are not gone.
-    pub differences: Vec<OwnedDifference>,
-    /// Why the last comparison failed, if it did. Nothing is known of what differs then.
-    pub failed: Option<String>,
-}
 
 /// How far back our own orders are known: beyond the history of a list, so that none of ours is unknown.
 const KNOWN: Duration = Duration::from_secs(48 * 3_600);
@@ -60,7 +39,7 @@ impl Shared {
 
     async fn compare_once(
         self: &Arc<Self>,
-        client: &OrderClient,
+        client: &RequestSender,
         config: ListsConfig,
         confirmations: &mut Confirmations,
     ) -> Result<(), String> {
@@ -199,17 +178,16 @@ fn goes_on(ours: &OrderFigures, broker: &OrderFigures) -> bool {
 }
 
 /// Sends to where orders go, with their credentials.
-fn own_client(shared: &Arc<Shared>) -> OrderClient {
+fn own_client(shared: &Arc<Shared>) -> RequestSender {
     let shared = Arc::downgrade(shared);
-    OrderClient::from_fn(move |request| {
+    RequestSender::from_fn(move |request| {
         let shared = shared.clone();
         Box::pin(async move {
-            let gone = || NoResponse("the layer is gone");
-            let shared = shared.upgrade().ok_or_else(gone)?;
+            let shared = shared.upgrade().ok_or("the layer is gone")?;
             let latest = shared.latest();
             let nowhere = Origin::default();
             let origin = latest.as_ref().map_or(&nowhere, |it| &it.origin);
-            Ok(send_to(&shared, origin, request).await?)
+            send_to(&shared, origin, request).await
         })
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seawall_core::{InstanceHandle, InstanceName, Samples};
 
-use super::compare::ComparedSnapshot;
+use super::compared::ComparedSnapshot;
 use super::config::OrderConfig;
 use super::counts::OrderCounts;
 use super::notices::OrderNotices;

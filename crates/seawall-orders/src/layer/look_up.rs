@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 
-use super::client::NoResponse;
 use super::order::Order;
 use super::shared::Shared;
 use super::tracked::{Origin, report_of};
 use crate::broker::{FoundOrder, LookedUp};
+use crate::client::BoxError;
 use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
 
 /// Makes one query of a look-up, with all its pages.
@@ -31,6 +31,9 @@ pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
     }
 }
 
+/// Why a query has failed that met an error.
+const UNANSWERED: &str = "the client or a layer failed, or the response broke off";
+
 async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static str> {
     let shared = &order.shared;
     // The share of the limits that look-ups take; it is never closed.
@@ -44,7 +47,9 @@ async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static 
     let mut all = Vec::new();
     for _ in 0..shared.config.max_pages() {
         let Some(request) = next.take() else { break };
-        let response = order.send(request).await.map_err(|NoResponse(why)| why)?;
+        let Ok(response) = order.send(request).await else {
+            return Err(UNANSWERED);
+        };
         match shared.broker.looked_up(query, &saved, &response) {
             LookedUp::Orders(found) => {
                 all.extend(found);
@@ -97,7 +102,7 @@ pub(super) async fn send_to(
     shared: &Shared,
     origin: &Origin,
     mut request: Request<Bytes>,
-) -> Result<Response<Bytes>, NoResponse> {
+) -> Result<Response<Bytes>, BoxError> {
     let mut parts = request.uri().clone().into_parts();
     if parts.authority.is_none() {
         parts.scheme.clone_from(&origin.scheme);
@@ -121,7 +126,7 @@ impl Order {
     }
 
     /// Sends a request of the layer's own where the order went.
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoResponse> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
         send_to(&self.shared, &self.it.origin, request).await
     }
 

@@ -2,8 +2,8 @@
 
 mod body;
 mod builder;
-mod client;
 mod compare;
+mod compared;
 mod config;
 mod counts;
 mod handle;
@@ -22,7 +22,7 @@ mod watch;
 
 pub use body::OrderBody;
 pub use builder::OrderLayerBuilder;
-pub use compare::ComparedSnapshot;
+pub use compared::ComparedSnapshot;
 pub use config::{OrderConfig, OrderConfigBuilder};
 pub use counts::OrderCounts;
 pub use handle::{Cancelled, OrderError, OrderHandle, OrderSnapshot, OrdersSnapshot};

@@ -14,11 +14,12 @@ use seawall_http::Departures;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::body::{OrderBody, Unread, read};
+use super::body::OrderBody;
 use super::order::{CancelTurn, Cancelling, Gate, Order, WITHHELD};
 use super::shared::{Shared, Start};
 use super::template::Template;
 use super::tracked::{Mail, Step, Tracked};
+use crate::body::{Unread, read};
 use crate::broker::{InvalidOrder, OrderReply, OrderRequest};
 use crate::journal::{self, JournalError};
 use crate::protocol::{
@@ -124,7 +125,7 @@ impl<S, C> Placing<S, C> {
         let body = read(body, max_body).await.map_err(|unread| {
             let why = match unread {
                 Unread::TooLong => "its body is longer than is read",
-                Unread::Broken => "its body broke off",
+                Unread::Broken(_) => "its body broke off",
             };
             shared.not_admitted(shared.rejection(Reason::InvalidRequest, why))
         })?;

@@ -17,10 +17,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::OrderBody;
-use super::client::Below;
 use super::handle::OrderHandle;
 use super::place::Placing;
 use super::shared::Shared;
+use crate::client::RequestSender;
 use crate::protocol::Operation;
 
 /// Sends each order once, and finds out what became of it; see the [crate](crate).
@@ -101,7 +101,13 @@ impl<B, C: Clone> OrderLayer<B, C> {
         B: From<Bytes> + Send + 'static,
         R: Body<Data = Bytes> + Send + 'static,
     {
-        let below = || Box::new(Below::new(reserved.clone())) as Box<_>;
+        let below = || {
+            let max_body = self.shared.config.max_body();
+            // Where an error would be kept, there are no types of the stack.
+            let failed = |_| "the client or a layer failed".into();
+            let broken = |_| "the body of the response broke off".into();
+            RequestSender::through(reserved.clone(), max_body, failed, broken)
+        };
         self.shared.below.get_or_init(below);
         self.shared.begin();
         OrderService {

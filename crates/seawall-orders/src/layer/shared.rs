@@ -13,13 +13,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
-use super::client::{NoResponse, SendRequest};
 use super::compared::Compared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
 use super::tracked::{Standing, Tracked};
 use crate::broker::{Broker, Target};
+use crate::client::{BoxError, RequestSender};
 use crate::journal::{Journal, JournalError};
 use crate::protocol::{Alert, Notice, Settlement};
 use crate::safety::TradingControl;
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     /// Whether it has ever asked.
     pub(super) asked: std::sync::atomic::AtomicBool,
     pub(super) authorize: Option<Box<Authorize>>,
-    pub(super) below: OnceLock<Box<dyn SendRequest>>,
+    pub(super) below: OnceLock<RequestSender>,
     pub(super) look_ups: Semaphore,
     pub(super) started: watch::Sender<Start>,
     pub(super) notices: broadcast::Sender<Published>,
@@ -171,13 +171,13 @@ impl Shared {
     pub(super) async fn send(
         &self,
         mut request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, NoResponse> {
+    ) -> Result<Response<Bytes>, BoxError> {
         let below = self.below.get();
-        let below = below.ok_or(NoResponse("the layer has made no service yet"))?;
+        let below = below.ok_or("the layer has made no service yet")?;
         if let Some(authorize) = &self.authorize {
             authorize(&mut request);
         }
-        below.send(request, self.config.max_body()).await
+        below.send(request).await
     }
 
     /// Adds an order; `false` if there is one of its id.

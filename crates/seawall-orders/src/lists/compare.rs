@@ -10,7 +10,7 @@ use super::difference::OwnedDifference;
 use super::own::{OwnEntry, OwnView};
 use super::read::{ListError, ListErrorKind, ListName, Orders, Reader};
 use crate::broker::{Broker, BrokerPosition, FoundOrder};
-use crate::client::OrderClient;
+use crate::client::RequestSender;
 use crate::protocol::{
     BrokerOrder, Decimal, Difference, OrderState, OwnOrder, Position, Query, compare_orders,
     compare_positions,
@@ -141,7 +141,7 @@ impl Reading {
 /// known of what differs then.
 pub async fn compare(
     broker: &dyn Broker,
-    client: &OrderClient,
+    client: &RequestSender,
     account: Option<&str>,
     config: ListsConfig,
     own: impl FnOnce() -> OwnView,

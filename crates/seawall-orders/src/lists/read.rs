@@ -10,7 +10,7 @@ use http::{Request, Response};
 use seawall_core::state_words;
 
 use crate::broker::{Broker, BrokerPosition, FoundOrder, Listed};
-use crate::client::OrderClient;
+use crate::client::RequestSender;
 use crate::protocol::Query;
 
 state_words! {
@@ -75,7 +75,7 @@ impl StdError for ListError {}
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) broker: &'a dyn Broker,
-    pub(super) client: &'a OrderClient,
+    pub(super) client: &'a RequestSender,
     pub(super) account: Option<&'a str>,
     pub(super) max_pages: u32,
     pub(super) timeout: Duration,

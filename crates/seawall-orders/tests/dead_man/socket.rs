@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use seawall_orders::client::OrderClient;
+use seawall_orders::client::RequestSender;
 use seawall_orders::dead_man::{BitmexTimer, DeadManConfig, DeadManState, DeadManSwitch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,7 +74,7 @@ async fn orders_of_a_client_that_is_killed_are_cancelled() {
         timer.look(Instant::now());
         (timer.set, timer.is_armed(), timer.fired.clone())
     };
-    let client = OrderClient::new(service_fn(move |request| send(venue, request)));
+    let client = RequestSender::new(service_fn(move |request| send(venue, request)));
     let timeout = Duration::from_secs(2);
     let config = DeadManConfig::builder(timeout).interval(Duration::from_millis(300));
     let config = config.build().unwrap();

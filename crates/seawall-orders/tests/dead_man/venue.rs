@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use seawall_orders::client::OrderClient;
+use seawall_orders::client::RequestSender;
 use tokio::time::{Instant, sleep};
 use tower::service_fn;
 
@@ -83,9 +83,9 @@ impl Venue {
     }
 
     /// As BitMEX.
-    pub(crate) fn client(&self) -> OrderClient {
+    pub(crate) fn client(&self) -> RequestSender {
         let venue = self.clone();
-        OrderClient::new(service_fn(move |request: Request<Bytes>| {
+        RequestSender::new(service_fn(move |request: Request<Bytes>| {
             let venue = venue.clone();
             async move { venue.answer(&request).await }
         }))

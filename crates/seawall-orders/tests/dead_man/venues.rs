@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use seawall_orders::client::OrderClient;
+use seawall_orders::client::RequestSender;
 use seawall_orders::dead_man::{
     BitmexTimer, CancelAllAfter, DeadManConfig, DeadManSwitch, KrakenTimer,
 };
@@ -86,7 +86,7 @@ fn times_that_cannot_be_right_are_errors() {
         .attempt_timeout(Duration::from_secs(11));
     assert!(fine.build().is_ok());
 
-    let client = OrderClient::new(service_fn(|_| async {
+    let client = RequestSender::new(service_fn(|_| async {
         Ok::<_, std::io::Error>(Response::new(http_body_util::Full::<Bytes>::default()))
     }));
     let half = DeadManConfig::builder(Duration::from_millis(2_500))

@@ -11,7 +11,7 @@ use seawall_orders::broker::{
     Broker, BrokerPosition, FoundOrder, InvalidOrder, Listed, LookedUp, OrderReply, OrderRequest,
     SavedOrder,
 };
-use seawall_orders::client::OrderClient;
+use seawall_orders::client::RequestSender;
 use seawall_orders::protocol::{DoubtCause, OrderFigures, OrderState, Query, Reply, Rules, Side};
 use tokio::time::sleep;
 use tower::service_fn;
@@ -82,9 +82,9 @@ impl Fake {
         });
     }
 
-    pub(crate) fn client(&self) -> OrderClient {
+    pub(crate) fn client(&self) -> RequestSender {
         let fake = self.clone();
-        OrderClient::new(service_fn(move |request: Request<Bytes>| {
+        RequestSender::new(service_fn(move |request: Request<Bytes>| {
             let fake = fake.clone();
             async move { fake.answer(&request).await }
         }))
