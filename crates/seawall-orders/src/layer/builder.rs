@@ -18,8 +18,9 @@ use crate::safety::TradingControl;
 
 /// Makes an [`OrderLayer`].
 #[must_use]
-pub struct OrderLayerBuilder {
+pub struct OrderLayerBuilder<B> {
     parts: Parts,
+    body: PhantomData<fn() -> B>,
 }
 
 impl<B> OrderLayer<B> {
@@ -27,7 +28,7 @@ impl<B> OrderLayer<B> {
     pub fn builder(
         name: impl Into<InstanceName>,
         broker: impl Broker + 'static,
-    ) -> OrderLayerBuilder {
+    ) -> OrderLayerBuilder<B> {
         let name = name.into();
         let account = Arc::from(broker.name());
         OrderLayerBuilder {
@@ -42,11 +43,12 @@ impl<B> OrderLayer<B> {
                 notes_departures: false,
                 authorize: None,
             },
+            body: PhantomData,
         }
     }
 }
 
-impl OrderLayerBuilder {
+impl<B> OrderLayerBuilder<B> {
     /// Writes intents to `journal`; into memory unless set, where they are lost with the process. One layer
     /// for each account of a journal: it takes every open order of the account for its own.
     pub fn journal(mut self, journal: impl Journal + 'static) -> Self {
@@ -107,7 +109,7 @@ impl OrderLayerBuilder {
     }
 
     /// The layer.
-    pub fn build<B>(self) -> OrderLayer<B> {
+    pub fn build(self) -> OrderLayer<B> {
         let shared = Arc::new(Shared::new(self.parts));
         let listener = Arc::downgrade(&shared);
         shared.control.listen(move |change| {
@@ -119,12 +121,12 @@ impl OrderLayerBuilder {
         OrderLayer {
             shared,
             classifier: HttpClassifier::new(),
-            body: PhantomData,
+            body: self.body,
         }
     }
 }
 
-impl fmt::Debug for OrderLayerBuilder {
+impl<B> fmt::Debug for OrderLayerBuilder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OrderLayerBuilder")
             .field("name", &self.parts.name)
