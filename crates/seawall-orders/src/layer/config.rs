@@ -75,6 +75,24 @@ impl OrderConfig {
         /// How the lists are read.
         pub const fn lists -> ListsConfig;
     }
+
+    /// Whether a layer with the settings `now` can have these, while it runs.
+    pub(super) fn check_change(&self, now: &Self) -> Result<(), InvalidConfig> {
+        for (field, now, then) in [
+            (
+                "look_ups_at_once",
+                now.look_ups_at_once,
+                self.look_ups_at_once,
+            ),
+            ("max_body", now.max_body, self.max_body),
+        ] {
+            if now != then {
+                let accepted = format!("{now}: that of a running layer cannot change");
+                return Err(InvalidConfig::new(field, then, accepted));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Makes an [`OrderConfig`].

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{InstanceHandle, InstanceName, Samples};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use super::compared::ComparedSnapshot;
 use super::config::OrderConfig;
@@ -127,7 +127,19 @@ impl OrderHandle {
 
     /// The settings.
     pub fn config(&self) -> OrderConfig {
-        self.shared.config
+        self.shared.config()
+    }
+
+    /// Changes the settings while orders are placed. An order keeps the deadline that it came with.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `look_ups_at_once` or `max_body` differs: those of a running layer cannot
+    /// change.
+    pub fn configure(&self, config: OrderConfig) -> Result<(), InvalidConfig> {
+        self.shared.configure(config)?;
+        self.shared.events.commanded("configure");
+        Ok(())
     }
 
     /// What became of the orders so far.
@@ -345,7 +357,7 @@ impl InstanceHandle for OrderHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let config = self.shared.config;
+        let config = self.shared.config();
         vec![
             ("deadline", format!("{:?}", config.deadline())),
             ("look_ups_at_once", config.look_ups_at_once().to_string()),

@@ -45,7 +45,7 @@ async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static 
     let request = shared.broker.query(query, &saved);
     let mut next = Some(request.ok_or("the broker has no such query")?);
     let mut all = Vec::new();
-    for _ in 0..shared.config.max_pages() {
+    for _ in 0..shared.config().max_pages() {
         let Some(request) = next.take() else { break };
         let Ok(response) = order.send(request).await else {
             return Err(UNANSWERED);

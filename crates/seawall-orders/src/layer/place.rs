@@ -120,7 +120,7 @@ impl<S, C> Placing<S, C> {
         C: Classify<Response<Bytes>, S::Error>,
     {
         let shared = Arc::clone(&self.shared);
-        let max_body = shared.config.max_body();
+        let max_body = shared.config().max_body();
         let (head, body) = request.into_parts();
         let body = read(body, max_body).await.map_err(|unread| {
             let why = match unread {
@@ -172,7 +172,7 @@ impl<S, C> Placing<S, C> {
     {
         let shared = Arc::clone(&self.shared);
         let begun = Instant::now();
-        let deadline = shared.config.deadline();
+        let deadline = shared.config().deadline();
         shared.start_over(begun + deadline).await?;
         let template = Template::new(http);
         let mut caller = shared.begin_order(id, (operation, rules), request, &template, begun)?;
@@ -240,7 +240,7 @@ impl<S, C> Placing<S, C> {
             let withheld = shared.rejection(Reason::NotExecuted, WITHHELD);
             return self.failed(order, withheld.into());
         }
-        let max_body = shared.config.max_body();
+        let max_body = shared.config().max_body();
         let response = match self.service.call(request.map(B::from)).await {
             Ok(response) => response,
             Err(error) => return self.failed(order, error),
@@ -357,7 +357,7 @@ impl<S, C> Placing<S, C> {
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
         let response = self.service.call(http.map(B::from)).await?;
         let (head, body) = response.into_parts();
-        let Ok(body) = read(body, self.shared.config.max_body()).await else {
+        let Ok(body) = read(body, self.shared.config().max_body()).await else {
             cancelling.replied(CancelReply::Unknown);
             // What became of it is looked up; the response has no body to give.
             return Ok(cancelling.order.cancelled(CancelStep::Send));
@@ -435,7 +435,7 @@ impl Shared {
             .run(Arc::clone(&self.run))
             .request(template.saved());
         let waited = Instant::now().saturating_duration_since(begun);
-        let until = self.now() + self.config.deadline().saturating_sub(waited);
+        let until = self.now() + self.config().deadline().saturating_sub(waited);
         let order = Order {
             shared: Arc::clone(self),
             it: Arc::new(Tracked::new(

@@ -102,7 +102,7 @@ impl<B, C: Clone> OrderLayer<B, C> {
         R: Body<Data = Bytes> + Send + 'static,
     {
         let below = || {
-            let max_body = self.shared.config.max_body();
+            let max_body = self.shared.config().max_body();
             // Where an error would be kept, there are no types of the stack.
             let failed = |_| "the client or a layer failed".into();
             let broken = |_| "the body of the response broke off".into();

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::atomic::Ordering::AcqRel;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use seawall_core::{EventSource, Figure, InstanceName, Reason, Rejection};
+use seawall_core::{EventSource, Figure, InstanceName, InvalidConfig, Reason, Rejection};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) counters: OrderCounters,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) config: OrderConfig,
+    config: RwLock<OrderConfig>,
     pub(super) control: Arc<TradingControl>,
     /// The broker and the account, as intents are marked.
     pub(super) account: Arc<str>,
@@ -110,6 +110,7 @@ impl Shared {
             authorize: parts.authorize,
             below: OnceLock::new(),
             look_ups: Semaphore::new(parts.config.look_ups_at_once() as usize),
+            config: RwLock::new(parts.config),
             started: watch::Sender::new(Start::Before),
             notices: broadcast::Sender::new(1_024),
             compared: Mutex::default(),
@@ -130,6 +131,18 @@ impl Shared {
         let day = Duration::from_secs(24 * 3_600);
         let at = self.zero.checked_add(at);
         at.unwrap_or_else(|| Instant::now() + day)
+    }
+
+    pub(super) fn config(&self) -> OrderConfig {
+        *self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what can be changed while orders are placed.
+    pub(super) fn configure(&self, config: OrderConfig) -> Result<(), InvalidConfig> {
+        let mut now = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        config.check_change(&now)?;
+        *now = config;
+        Ok(())
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -265,7 +278,7 @@ impl Shared {
         count(&mut book.exhausted, before.exhausted, now.exhausted);
         count(&mut book.starting, before.starting, now.starting);
         if settled_now {
-            book.settle(it, self.config.remembered() as usize);
+            book.settle(it, self.config().remembered() as usize);
         }
         drop(book);
         if before != now {

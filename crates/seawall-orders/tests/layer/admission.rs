@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use seawall_core::Reason;
 use seawall_orders::IntendedAgain;
-use seawall_orders::OrderLayer;
 use seawall_orders::protocol::{Caps, Duplicates, TradingMode};
 use seawall_orders::safety::TradingControl;
+use seawall_orders::{OrderConfig, OrderLayer};
 use serde_json::json;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::common::{Body, Client, Desk, TestBroker, order, rejection, rules};
+use crate::common::{Body, Client, Desk, Fault, TestBroker, order, rejection, rules};
 
 #[tokio::test(start_paused = true)]
 async fn ids_that_break_the_rules_and_bodies_that_cannot_be_read() {
@@ -97,4 +98,34 @@ async fn a_mode_a_cap_and_the_duplicate_guard() {
     assert_eq!(halted.reason(), Reason::TradingMode);
     assert!(halted.to_string().contains("manual"), "{halted}");
     assert_eq!(desk.client.world().creates, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_change_for_the_orders_that_follow() {
+    let desk = Desk::new(Duplicates::Accept);
+    desk.client.fault(Fault::Stall(400_000));
+    desk.client.fault(Fault::Stall(400_000));
+    desk.handle.started().await;
+    let began = Instant::now();
+    let first = tokio::spawn(desk.place("first"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let build = |deadline, pages: u32, at_once: u32| {
+        let config = OrderConfig::builder().deadline(Duration::from_secs(deadline));
+        config.max_pages(pages).look_ups_at_once(at_once).build()
+    };
+    let shorter = build(10, 7, 4).unwrap();
+    desk.handle.configure(shorter).unwrap();
+    assert_eq!(desk.handle.config(), shorter);
+    let rejected = desk.handle.configure(build(10, 7, 5).unwrap()).unwrap_err();
+    assert_eq!(
+        rejected.to_string(),
+        "`look_ups_at_once` is 5, accepted is 4: that of a running layer cannot change",
+    );
+    assert_eq!(desk.handle.config(), shorter);
+
+    rejection(desk.place("second").await);
+    assert_eq!((Instant::now() - began).as_secs(), 11);
+    rejection(first.await.unwrap());
+    assert_eq!((Instant::now() - began).as_secs(), 120);
 }
