@@ -5,6 +5,7 @@ mod admission;
 mod any_faults;
 mod cancels;
 mod common;
+mod contract;
 mod doubts;
 mod dropped;
 mod journals;
