@@ -1,7 +1,7 @@
 //! Every command of every handle is emitted once, by one word, with the instance that it was for.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seawall::ai::route::{Deployment, Model, Router, RouterHandle};
 use seawall::breaker::BreakerRegistry;
@@ -12,10 +12,15 @@ use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
 use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
+use seawall::orders::client::RequestSender;
+use seawall::orders::dead_man::{DeadManConfig, DeadManSwitch, KrakenTimer};
+use seawall::orders::journal::{Intent, Journal as _, MemoryJournal, SavedRequest};
+use seawall::orders::protocol::{TradingMode, Verdict};
+use seawall::orders::{Operation, OrderConfig, OrderError, OrderHandle, OrderLayer};
 use seawall::{
     AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
     AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
-    BulkheadLayer, CheckConfig, Command, DeadlineConfig, DeadlineLayer, EventKind, Events,
+    BulkheadLayer, CheckConfig, Command, DeadlineConfig, DeadlineLayer, Error, EventKind, Events,
     HealthConfig, HealthLayer, HealthMonitor, HedgeConfig, HedgeLayer, InstanceHandle,
     InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, QuotaSignal,
     RateLimitConfig, RateLimitLayer, RetryConfig, RetryLayer, Unit,
@@ -548,4 +553,83 @@ async fn what_counts_tokens_and_money_emits_every_command() {
             (Some("reset"), |h| h.reset()),
         ],
     );
+}
+
+/// A layer around a broker that is down, with an order of an earlier process: it stays in doubt.
+async fn in_doubt(id: &str) -> OrderHandle {
+    type Body = http_body_util::Full<bytes::Bytes>;
+    let broker = seawall::provider("alpaca").expect("known").broker_table();
+    let request = SavedRequest::new("POST", "/v2/orders");
+    let intent = Intent::new(id, Operation::Create, SystemTime::now()).account("desk");
+    let journal = MemoryJournal::default();
+    let written = journal.append_sent(intent.request(request)).await;
+    written.expect("the id is new");
+    let layer = OrderLayer::<Body>::builder(NAME, broker.expect("it takes orders"))
+        .journal(journal)
+        .account("desk")
+        .build();
+    let down = tower::service_fn(|_: http::Request<Body>| async {
+        Err::<http::Response<Body>, _>(Error::Inner("down"))
+    });
+    let _ = tower::Layer::layer(&layer, down);
+    layer.handle()
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_emit_every_command() {
+    check_all(
+        "orders",
+        &in_doubt("one").await,
+        [Some("set_mode"), None, Some("reset")],
+        &[
+            (Some("set_mode"), |h| {
+                h.set_mode(Some(TradingMode::CancelOnly));
+            }),
+            (Some("set_mode"), |h| h.set_mode(None)),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (None, |h| {
+                let more = OrderConfig::builder().look_ups_at_once(9).build().unwrap();
+                assert!(h.configure(more).is_err());
+            }),
+        ],
+    );
+
+    // Those about an order.
+    let handle = in_doubt("one").await;
+    let (events, heard) = (Events::default(), Heard::default());
+    heard.listen(&events);
+    handle.attach(&events);
+    let timed_out = handle.cancel("one", SECOND).await;
+    assert!(matches!(timed_out, Err(OrderError::TimedOut)));
+    heard.assert("orders", Some("cancel"), "of an order in doubt");
+    handle.look_up_again("one").await.unwrap();
+    heard.assert("orders", Some("look_up_again"), "of an order in doubt");
+    handle.resolve("one", Verdict::NotExecuted).await.unwrap();
+    heard.assert("orders", Some("resolve"), "of an order in doubt");
+    handle.look_up_again("one").await.unwrap_err();
+    handle.resolve("one", Verdict::Abandon).await.unwrap_err();
+    heard.assert("orders", None, "of a settled order");
+    handle.cancel("two", SECOND).await.unwrap_err();
+    handle.look_up_again("two").await.unwrap_err();
+    handle.resolve("two", Verdict::Abandon).await.unwrap_err();
+    heard.assert("orders", None, "of an unknown order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn switches_emit_that_they_are_stopped() {
+    let config = DeadManConfig::builder(60 * SECOND).build().unwrap();
+    let silent = tower::service_fn(|_: http::Request<bytes::Bytes>| async {
+        std::future::pending::<Result<http::Response<http_body_util::Full<_>>, String>>().await
+    });
+    let sender = RequestSender::new(silent);
+    let switch = DeadManSwitch::new(NAME, config, KrakenTimer, sender, || true);
+    let switch = switch.unwrap();
+    let handle = switch.handle();
+    let (events, heard) = (Events::default(), Heard::default());
+    heard.listen(&events);
+    handle.attach(&events);
+    tokio::spawn(switch.run());
+    handle.stop().await.unwrap_err();
+    heard.assert("dead_man", Some("stop"), "of a silent venue");
 }

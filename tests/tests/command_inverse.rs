@@ -17,6 +17,8 @@ use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
 use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
+use seawall::orders::protocol::TradingMode;
+use seawall::orders::{OrderHandle, OrderLayer};
 use seawall::timeout::LearnedConfig;
 use seawall::{
     AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
@@ -329,6 +331,28 @@ async fn layers_that_only_observe_or_repeat() {
     let feedback =
         || HttpFeedback::new(NAME, RateLimitHeaders::x_ratelimit(ResetFormat::Auto)).handle();
     check(feedback, |h| shown(&h.snapshot()), &bypass());
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders() {
+    let handle = || {
+        let broker = seawall::provider("alpaca").expect("known").broker_table();
+        let broker = broker.expect("it takes orders");
+        OrderLayer::<Vec<u8>>::builder(NAME, broker)
+            .build()
+            .handle()
+    };
+    let see = |h: &OrderHandle| h.snapshot().mode.as_str().to_owned();
+    let halt = |h: &OrderHandle| control(h, Command::Block);
+    let pairs: &[Pair<OrderHandle>] = &[
+        Pair(
+            "set_mode",
+            |h| h.set_mode(Some(TradingMode::CancelOnly)),
+            |h| h.set_mode(None),
+        ),
+        Pair("block", halt, |h| h.set_mode(None)),
+    ];
+    check(handle, see, pairs);
 }
 
 /// What was spent elsewhere, and a clock that was set, end with a reset.

@@ -21,6 +21,8 @@ use seawall::http_client::deadline::{
 use seawall::http_client::quota::{
     HttpFeedbackCounts, HttpFeedbackHandle, HttpFeedbackSnapshot, RateLimitHeaders,
 };
+use seawall::orders::dead_man::{DeadManHandle, DeadManSnapshot};
+use seawall::orders::{OrderConfig, OrderCounts, OrderHandle, OrdersSnapshot};
 use seawall::ratelimit::{KeyedRateLimitSnapshot, RateLimitCounts, RateLimitSnapshot};
 use seawall::retry::{RetryCounts, RetrySnapshot};
 use seawall::throttle::{AdaptiveThrottleCounts, AdaptiveThrottleSnapshot};
@@ -79,6 +81,7 @@ handles! {
     RateLimitHandle: RateLimitConfig, RateLimitSnapshot, RateLimitCounts;
     ReadDeadlineHandle: ReadDeadlineConfig, ReadDeadlineSnapshot, ReadDeadlineCounts;
     RetryHandle: RetryConfig, RetrySnapshot, RetryCounts;
+    OrderHandle: OrderConfig, OrdersSnapshot, OrderCounts;
     PartitionHandle: PartitionConfig, PartitionSnapshot, BulkheadCounts;
     PoolHandle<BlockingConfig>: BlockingConfig, PoolSnapshot, BulkheadCounts;
     PoolHandle<IsolatedConfig>: IsolatedConfig, PoolSnapshot, BulkheadCounts;
@@ -120,6 +123,10 @@ fn their_settings_have_methods_too() {
     let _: fn(&CircuitHandle<Keyed<str>>) -> BreakerConfig = CircuitHandle::config;
     let _: fn(&StackHandles) -> Settings = StackHandles::settings;
     let _: fn(&StackHandles, &Settings) -> Result<(), InvalidConfig> = StackHandles::configure;
+    // It ends with its one command, and counts in its snapshot.
+    is_snapshot::<DeadManSnapshot>();
+    let _: fn(&DeadManHandle) -> InstanceName = DeadManHandle::name;
+    let _: fn(&DeadManHandle) -> DeadManSnapshot = DeadManHandle::snapshot;
     // Two handles in one, with name and settings each for itself.
     is_snapshot::<HttpSnapshot>();
     let _: fn(&HttpHandles) -> HttpSnapshot = HttpHandles::snapshot;

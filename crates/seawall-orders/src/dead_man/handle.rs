@@ -76,7 +76,8 @@ impl DeadManHandle {
 
     /// Emits to `events`, with the pattern `"dead_man"`; `false` where it does so already.
     ///
-    /// All events are transitions, those that leave the state included: of a renewal from armed to armed
+    /// All events but the command to [stop](Self::stop) are transitions, those that leave the state
+    /// included: of a renewal from armed to armed
     /// because of `renewed`, of a request that failed with `timeout`, `error`, `rejected`, `late` or
     /// `unhealthy`.
     pub fn attach(&self, events: &Events) -> bool {
@@ -92,6 +93,7 @@ impl DeadManHandle {
     /// [`NotDisarmed`]: the venue did not confirm it, or the driver is gone. The timer may fire.
     pub async fn stop(&self) -> Result<(), NotDisarmed> {
         self.shared.stop.send_replace(true);
+        self.shared.source.commanded("stop");
         let mut stopped = self.shared.stopped.clone();
         let stopped = stopped.wait_for(Option::is_some).await;
         let stopped = stopped.ok().and_then(|stopped| *stopped);
