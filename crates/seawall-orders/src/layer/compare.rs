@@ -29,12 +29,23 @@ const KNOWN: Duration = Duration::from_secs(48 * 3_600);
 impl Shared {
     /// Begins to compare, until the layer and all that uses it are gone.
     pub(super) fn compare_lists(self: &Arc<Self>) {
-        let Some(every) = self.config.compare_every() else {
-            return;
-        };
         if self.broker.list(Query::Open, None).is_some() || self.latest().is_some() {
-            self.spawn(run(Arc::downgrade(self), every, self.config.lists()));
+            self.spawn(run(Arc::downgrade(self)));
         }
+    }
+
+    async fn compare_and_note(
+        self: &Arc<Self>,
+        config: ListsConfig,
+        confirmations: &mut Confirmations,
+    ) {
+        let client = own_client(self);
+        let end = self.compare_once(&client, config, confirmations).await;
+        match end {
+            Ok(()) => self.counters.comparisons.add(),
+            Err(_) => self.counters.failed_comparisons.add(),
+        }
+        self.note_comparison(end.err());
     }
 
     async fn compare_once(
@@ -166,6 +177,9 @@ impl Shared {
     }
 }
 
+/// How often a comparison that is off is looked at.
+const OFF: Duration = Duration::from_secs(5);
+
 const NO_FIGURES: OrderFigures = OrderFigures {
     state: OrderState::Open,
     quantity: Decimal::ZERO,
@@ -181,7 +195,7 @@ fn goes_on(ours: &OrderFigures, broker: &OrderFigures) -> bool {
 fn own_client(shared: &Arc<Shared>) -> RequestSender {
     let shared = Arc::downgrade(shared);
     RequestSender::from_fn(move |request| {
-        let shared = shared.clone();
+        let shared = Weak::clone(&shared);
         Box::pin(async move {
             let shared = shared.upgrade().ok_or("the layer is gone")?;
             let latest = shared.latest();
@@ -192,28 +206,29 @@ fn own_client(shared: &Arc<Shared>) -> RequestSender {
     })
 }
 
-async fn run(layer: Weak<Shared>, every: Duration, config: ListsConfig) {
-    let mut confirmations = Confirmations::new(config.window());
+async fn run(layer: Weak<Shared>) {
+    let mut confirmations = Confirmations::new(Duration::ZERO);
+    let mut window = None;
     loop {
         let Some(shared) = layer.upgrade() else {
             return;
         };
-        let client = own_client(&shared);
-        let end = shared
-            .compare_once(&client, config, &mut confirmations)
-            .await;
-        let counters = &shared.counters;
-        match end {
-            Ok(()) => counters.comparisons.add(),
-            Err(_) => counters.failed_comparisons.add(),
-        }
-        shared.note_comparison(end.err());
-        let now = Instant::now();
-        let next = seawall_core::deadline(now, every);
-        let next = confirmations
-            .read_again_at()
-            .map_or(next, |at| at.max(now).min(next));
-        drop((client, shared));
+        let config = shared.config();
+        let next = match config.compare_every() {
+            Some(every) => {
+                let lists = config.lists();
+                if window.replace(lists.window()) != Some(lists.window()) {
+                    confirmations = Confirmations::new(lists.window());
+                }
+                shared.compare_and_note(lists, &mut confirmations).await;
+                let now = Instant::now();
+                let next = seawall_core::deadline(now, every);
+                let again = confirmations.read_again_at();
+                again.map_or(next, |at| at.max(now).min(next))
+            }
+            None => seawall_core::deadline(Instant::now(), OFF),
+        };
+        drop(shared);
         tokio::time::sleep_until(next).await;
     }
 }

@@ -84,13 +84,13 @@ async fn an_order_that_was_placed_by_hand_is_reported_once_and_its_end_too() {
         .retain(|order| order.id != "theirs");
     tokio::time::sleep(60 * SECOND).await;
     assert!(desk.handle.compared().differences.is_empty());
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while let Ok(Some(notice)) = tokio::time::timeout(SECOND, notices.next()).await {
         if let ReceivedNotice::Difference(notice) = notice {
-            told.push((notice.difference.as_str(), notice.is_gone));
+            reported.push((notice.difference.as_str(), notice.is_gone));
         }
     }
-    assert_eq!(told, [("unknown_to_us", false), ("unknown_to_us", true)]);
+    assert_eq!(reported, [("unknown_to_us", false), ("unknown_to_us", true)]);
 }
 
 #[tokio::test(start_paused = true)]
