@@ -288,7 +288,7 @@ impl Tier {
     }
 
     /// The share in use.
-    #[cfg(any(feature = "config", feature = "orders"))]
+    #[cfg(feature = "config")]
     pub(crate) fn share(&self) -> Result<Ratio, InvalidConfig> {
         self.utilization.clone()
     }
