@@ -43,8 +43,7 @@ impl Report {
         text.push('\n');
         if self.broken.is_empty() {
             text.push_str(
-                "Seawall: no duplicate, no lost order, no limit violation, no ban. \
-                 Orders in doubt were reported as such.\n",
+                "Seawall: no duplicate, no lost order, none in doubt, no limit violation, no ban.\n",
             );
         } else {
             let _ = writeln!(text, "Seawall BROKE: {}", self.broken.join(", "));

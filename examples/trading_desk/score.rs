@@ -96,6 +96,7 @@ impl Score {
                 "orders executed though reported as not placed",
                 self.orders.phantoms as u64,
             ),
+            ("orders in doubt at the end", self.orders.in_doubt as u64),
             ("limit violations", self.providers.limit_violations),
             ("bans", self.providers.bans),
         ];
@@ -202,7 +203,7 @@ mod tests {
             orders,
             ..Score::default()
         };
-        assert_eq!(score.broken().len(), 3);
+        assert_eq!(score.broken().len(), 4);
         assert!(Score::default().broken().is_empty());
     }
 

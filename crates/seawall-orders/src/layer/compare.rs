@@ -39,7 +39,7 @@ impl Shared {
         config: ListsConfig,
         confirmations: &mut Confirmations,
     ) {
-        let client = own_client(self);
+        let client = request_sender(self);
         let end = self.compare_once(&client, config, confirmations).await;
         match end {
             Ok(()) => self.counters.comparisons.add(),
@@ -192,7 +192,7 @@ fn goes_on(ours: &OrderFigures, broker: &OrderFigures) -> bool {
 }
 
 /// Sends to where orders go, with their credentials.
-fn own_client(shared: &Arc<Shared>) -> RequestSender {
+pub(super) fn request_sender(shared: &Arc<Shared>) -> RequestSender {
     let shared = Arc::downgrade(shared);
     RequestSender::from_fn(move |request| {
         let shared = Weak::clone(&shared);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
+use super::compare::request_sender;
 use super::compared::ComparedSnapshot;
 use super::config::OrderConfig;
 use super::counts::OrderCounts;
@@ -14,6 +15,7 @@ use super::order::Order;
 use super::shared::{Shared, Start};
 use super::tracked::Tracked;
 use crate::broker::FoundOrder;
+use crate::client::RequestSender;
 use crate::journal::JournalError;
 use crate::protocol::{
     CancelStep, Event, IntentState, Operation, Report, Settlement, TradingMode, Verdict,
@@ -178,6 +180,12 @@ impl OrderHandle {
     /// What our own orders and the broker's lists differ in, by the last comparison.
     pub fn compared(&self) -> ComparedSnapshot {
         self.shared.compared_now()
+    }
+
+    /// Sends requests of your own to where orders go, through the stack of cancels and look-ups, as a
+    /// [dead man's switch](crate::dead_man) needs it. It ends with the layer.
+    pub fn request_sender(&self) -> RequestSender {
+        request_sender(&self.shared)
     }
 
     /// What happens to orders from now on.

@@ -90,7 +90,10 @@ async fn an_order_that_was_placed_by_hand_is_reported_once_and_its_end_too() {
             reported.push((notice.difference.as_str(), notice.is_gone));
         }
     }
-    assert_eq!(reported, [("unknown_to_us", false), ("unknown_to_us", true)]);
+    assert_eq!(
+        reported,
+        [("unknown_to_us", false), ("unknown_to_us", true)]
+    );
 }
 
 #[tokio::test(start_paused = true)]
