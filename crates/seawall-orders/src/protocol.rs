@@ -43,6 +43,7 @@
 //! | not durable | not sent: absent, or in doubt of earlier copies | - | - | - | - |
 //! | departing | send, once | withhold, alert | withhold, alert | withhold, alert | withhold |
 //! | not left | - | waiting | - | - | - |
+//! | held back | not sent: absent, or in doubt of earlier copies | - | - | - | - |
 //! | accepted | confirmed | confirmed | confirmed | confirmed | alert if it contradicts |
 //! | rejected | - | rejected, if no other copy can exist; else in doubt | rejected, if only one copy was ever sent | same | - |
 //! | duplicate | - | in doubt, and known to exist | known to exist | known to exist | - |
@@ -54,6 +55,7 @@
 //! | found, evidence | confirmed, call withdrawn | confirmed | confirmed | confirmed | alert if it contradicts |
 //! | not found | - | - | absent, if begun after the window by the present look-up; then sent again or settled | - | - |
 //! | query failed | - | - | another look-up, or exhausted | - | - |
+//! | query not made | - | - | another look-up, later; it does not count | - | - |
 //! | deadline | not sent | in doubt; the caller learns that it is unknown | the caller learns that | - | - |
 //! | cancel | removed unsent | sent to the broker; no re-send any more | same | same | sent, or answered |
 //! | a person | as decided | as decided | as decided | as decided | - |

@@ -21,7 +21,7 @@
 //! ```
 //!
 #![cfg_attr(
-    all(feature = "ai", feature = "catalog", feature = "client"),
+    all(feature = "ai", feature = "catalog", feature = "client", feature = "orders-durable"),
     doc = include_str!("../docs/start.md")
 )]
 //! # Which function, which type

@@ -68,6 +68,9 @@ pub struct InvalidOrder {
     accepted: Cow<'static, str>,
 }
 
+/// How long the words of a rejection may be.
+const LONGEST_NAME: usize = 64;
+
 impl InvalidOrder {
     /// The `value` of `field` is not what is `accepted`.
     pub fn new(
@@ -96,7 +99,12 @@ impl InvalidOrder {
     /// The field and what is accepted, in words of the program: for a
     /// [`Rejection`](seawall_core::Rejection), which has no room for the value.
     pub fn words(&self) -> String {
-        format!("`{}` must be {}", self.field, self.accepted)
+        let words = format!("`{}` must be {}", self.field, self.accepted);
+        // A longer one would be cut.
+        if words.len() <= LONGEST_NAME {
+            return words;
+        }
+        format!("`{}` is not what the broker accepts", self.field)
     }
 
     /// What is accepted.

@@ -40,6 +40,13 @@ impl<B> OrderBody<B> {
     }
 }
 
+/// For what responds in place of the layer, as `RejectionResponseLayer` does in a server.
+impl<B> From<Bytes> for OrderBody<B> {
+    fn from(data: Bytes) -> Self {
+        Self::read(data)
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for OrderBody<B> {
     type Data = Bytes;
     type Error = B::Error;

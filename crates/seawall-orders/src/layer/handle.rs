@@ -326,9 +326,11 @@ impl OrderHandle {
         self.set_mode(Some(TradingMode::Halted));
     }
 
-    /// Ends what was commanded: the mode follows the conditions again.
+    /// Ends what was commanded: the mode is at once what the conditions ask for, without queries that
+    /// validate it.
     pub fn reset(&self) {
         self.shared.control.set_mode(None);
+        self.shared.control.reset();
         self.shared.events.commanded("reset");
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
+use seawall_core::{Rejection, Sent};
 
 use super::order::Order;
 use super::shared::Shared;
@@ -16,14 +17,15 @@ pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
     let limit = order.it.rules.look_up_timeout();
     let found = match tokio::time::timeout(limit, pages(order, query)).await {
         Ok(found) => found,
-        Err(_) => Err("it took too long"),
+        Err(_) => Err(Missed::Failed("it took too long")),
     };
     match found {
         Ok(orders) => {
             shared.counters.look_ups.add();
             judge(order, orders)
         }
-        Err(why) => {
+        Err(Missed::NotMade) => LookUp::NotMade,
+        Err(Missed::Failed(why)) => {
             shared.counters.failed_look_ups.add();
             order.met(why);
             LookUp::Failed
@@ -31,10 +33,23 @@ pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
     }
 }
 
+/// Why a query has no answer.
+enum Missed {
+    /// A layer rejected it before it left.
+    NotMade,
+    Failed(&'static str),
+}
+
+impl From<&'static str> for Missed {
+    fn from(why: &'static str) -> Self {
+        Self::Failed(why)
+    }
+}
+
 /// Why a query has failed that met an error.
 const UNANSWERED: &str = "the client or a layer failed, or the response broke off";
 
-async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static str> {
+async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, Missed> {
     let shared = &order.shared;
     // The share of the limits that look-ups take; it is never closed.
     let _share = shared.look_ups.acquire().await;
@@ -47,9 +62,14 @@ async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static 
     let mut all = Vec::new();
     for _ in 0..shared.config().max_pages() {
         let Some(request) = next.take() else { break };
-        let Ok(response) = order.send(request).await else {
-            return Err(UNANSWERED);
-        };
+        let response =
+            order
+                .send(request)
+                .await
+                .map_err(|error| match error.downcast_ref::<Rejection>() {
+                    Some(rejection) if rejection.sent() == Sent::No => Missed::NotMade,
+                    _ => Missed::Failed(UNANSWERED),
+                })?;
         match shared.broker.looked_up(query, &saved, &response) {
             LookedUp::Orders(found) => {
                 all.extend(found);
@@ -59,10 +79,10 @@ async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, &'static 
                 all.extend(found);
                 next = Some(further);
             }
-            LookedUp::Failed(why) => return Err(why),
+            LookedUp::Failed(why) => return Err(why.into()),
         }
     }
-    Err("there are more pages than are read")
+    Err("there are more pages than are read".into())
 }
 
 /// Of an order and of copies that were rejected, it is the order.

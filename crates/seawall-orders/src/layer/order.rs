@@ -261,6 +261,13 @@ impl Order {
 
     /// A copy is about to leave.
     pub(super) fn departs(&self) -> Gate {
+        let held = self
+            .shared
+            .control
+            .holds_back(&self.it.request, self.it.operation);
+        if held {
+            self.feed(Event::HeldBack);
+        }
         // The protocol always decides; if it did not, nothing would leave.
         self.feed_for(Event::Departing).unwrap_or(Gate::Withhold)
     }

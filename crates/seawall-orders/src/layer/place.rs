@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use seawall_core::{Classify, FailureKind, Outcome, Reason, Rejectable, Rejection, Sent};
 use seawall_http::Departures;
@@ -308,7 +308,11 @@ impl<S, C> Placing<S, C> {
         }
         match settlement {
             Settlement::Confirmed(via, state) => Ok(order.response(via, state)),
-            Settlement::Rejected(via) => Ok(order.response(via, OrderState::Rejected)),
+            Settlement::Rejected(via) => {
+                let mut response = order.response(via, OrderState::Rejected);
+                *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+                Ok(response)
+            }
             Settlement::Absent(why) => {
                 let sent = match order.it.copies() {
                     0 => Sent::No,
@@ -386,6 +390,7 @@ const fn text_of(why: NotExecuted) -> &'static str {
         NotExecuted::Dropped => "its caller is gone",
         NotExecuted::Deadline => "its deadline passed before it was sent",
         NotExecuted::NotJournalled => "it could not be written to the journal",
+        NotExecuted::HeldBack => "new orders were stopped before it was sent",
         NotExecuted::NotSent => "it could not be sent",
         NotExecuted::Throttled => "the broker throttled it",
         NotExecuted::LookedUp => "the broker does not have it",

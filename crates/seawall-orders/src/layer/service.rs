@@ -72,7 +72,7 @@ impl<B, C> fmt::Debug for OrderLayer<B, C> {
 
 impl<S, B, R, C> Layer<S> for OrderLayer<B, C>
 where
-    S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send>
+    S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Rejectable + Send>
         + Clone
         + Send
         + 'static,
@@ -94,7 +94,7 @@ impl<B, C: Clone> OrderLayer<B, C> {
     /// sends itself: with permits, limits and a circuit of its own, so that orders do not hold those up.
     pub fn layer_with_reserved<S, R>(&self, inner: S, reserved: S) -> OrderService<S, C>
     where
-        S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send>
+        S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Rejectable + Send>
             + Clone
             + Send
             + 'static,
@@ -104,7 +104,10 @@ impl<B, C: Clone> OrderLayer<B, C> {
         let below = || {
             let max_body = self.shared.config().max_body();
             // Where an error would be kept, there are no types of the stack.
-            let failed = |_| "the client or a layer failed".into();
+            let failed = |error: S::Error| match error.rejection() {
+                Some(rejection) => (*rejection).into(),
+                None => "the client failed".into(),
+            };
             let broken = |_| "the body of the response broke off".into();
             RequestSender::through(reserved.clone(), max_body, failed, broken)
         };

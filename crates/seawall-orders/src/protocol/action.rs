@@ -66,6 +66,8 @@ state_words! {
         NotJournalled = "not_journalled",
         /// A layer or the client could not send it.
         NotSent = "not_sent",
+        /// A person has stopped new orders before it was sent.
+        HeldBack = "held_back",
         /// The broker throttled, and says that it executes nothing then.
         Throttled = "throttled",
         /// The broker has no such order after the visibility window.

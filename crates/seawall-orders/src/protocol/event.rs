@@ -106,6 +106,9 @@ pub enum LookUp {
     /// The query failed: an error, a timeout, a body that cannot be read, a page that is missing.
     /// It says nothing about the order.
     Failed,
+    /// The query was not made: a layer rejected it before it left, as an open circuit does. It does not
+    /// count, and is made later.
+    NotMade,
 }
 
 /// How a cancel that was sent ended.
@@ -146,6 +149,8 @@ pub enum Event {
     /// The copy that was let out was certainly not sent, and its call goes on: a layer below may try
     /// again, and asks again then.
     NotLeft,
+    /// New orders must not leave any more, by the word of a person: one that waits is not sent.
+    HeldBack,
     /// The call of the last copy ended.
     Reply(Reply),
     /// The caller dropped its future.

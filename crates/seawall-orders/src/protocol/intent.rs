@@ -242,6 +242,11 @@ impl Lifecycle {
             }
             Event::Departing => self.depart(turn),
             Event::NotLeft => self.not_left(),
+            Event::HeldBack => {
+                if matches!(self.phase, Phase::Writing | Phase::Waiting) {
+                    self.unsent(turn, NotExecuted::HeldBack);
+                }
+            }
             Event::Reply(reply) => self.reply(turn, reply),
             Event::Dropped => self.dropped(turn),
             Event::LookUp { number, found } => self.looked_up(turn, number, found),

@@ -158,6 +158,23 @@ impl TradingControl {
         (self.hooks.day)(at)
     }
 
+    /// Whether a person has stopped a request that was admitted before: by the kill switch, or by a mode.
+    /// Asked when it is about to leave. The modes that follow from conditions hold back new requests alone.
+    pub fn holds_back(&self, order: &OrderRequest, operation: Operation) -> bool {
+        if operation == Operation::Cancel {
+            return false;
+        }
+        if (self.hooks.kill_switch)() {
+            return true;
+        }
+        let manual = self.lock().conditions.manual;
+        match manual {
+            None | Some(TradingMode::Normal) => false,
+            Some(TradingMode::ReduceOnly) => !(self.hooks.reduces)(order),
+            Some(TradingMode::CancelOnly | TradingMode::Halted) => true,
+        }
+    }
+
     /// Asks the closures, and returns the mode. To be called periodically, so that the mode changes while
     /// no order comes.
     pub fn refresh(&self) -> TradingMode {

@@ -103,6 +103,13 @@ fn an_order_is_read_and_gets_an_id() {
     );
 }
 
+/// Its body is JSON: an id beside it is not the order's.
+#[test]
+fn an_id_in_the_query_is_none() {
+    let beside = request("POST /v2/orders?client_order_id=zz", ORDER);
+    assert_eq!(read(&alpaca(), &beside).id, None);
+}
+
 #[test]
 fn a_replace_names_the_order() {
     let broker = alpaca();

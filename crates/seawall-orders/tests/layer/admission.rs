@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::Reason;
+use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
+use seawall_core::{DepartureLayer, Error, Reason, Sent};
+use seawall_http::NoteDeparture;
 use seawall_orders::IntendedAgain;
 use seawall_orders::protocol::{Caps, Duplicates, TradingMode};
 use seawall_orders::safety::TradingControl;
 use seawall_orders::{OrderConfig, OrderLayer};
 use serde_json::json;
 use tokio::time::Instant;
-use tower::ServiceExt;
+use tower::{Layer, ServiceBuilder, ServiceExt};
 
-use crate::common::{Body, Client, Desk, Fault, TestBroker, order, rejection, rules};
+use crate::common::{
+    Body, Classifier, Client, Desk, Fault, TestBroker, classify, order, rejection, rules,
+};
 
 #[tokio::test(start_paused = true)]
 async fn ids_that_break_the_rules_and_bodies_that_cannot_be_read() {
@@ -128,4 +132,55 @@ async fn settings_change_for_the_orders_that_follow() {
     assert_eq!((Instant::now() - began).as_secs(), 11);
     rejection(first.await.unwrap());
     assert_eq!((Instant::now() - began).as_secs(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_has_stopped_does_not_leave_any_more() {
+    // Sent again: the first copy was lost.
+    let desk = Desk::new(Duplicates::RejectWhileOpen);
+    desk.client.fault(Fault::Dropped);
+    let placing = tokio::spawn(desk.place("a"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    desk.handle.set_mode(Some(TradingMode::Halted));
+    let rejected = rejection(placing.await.unwrap());
+    assert_eq!(rejected.reason(), Reason::NotExecuted);
+    assert_eq!(desk.client.world().creates, 1);
+
+    // Queued below the layer: it was admitted, and has not left.
+    let client = Client::default();
+    let layer: OrderLayer<Body> =
+        OrderLayer::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
+            .departures_noted()
+            .build();
+    let layer = layer.classify(classify as Classifier);
+    let handle = layer.handle();
+    let one = BulkheadConfig::builder().max_concurrent(1).max_waiting(5);
+    let stack = ServiceBuilder::new()
+        .layer(BulkheadLayer::new("desk", one.build().unwrap()))
+        .layer(DepartureLayer::new(NoteDeparture))
+        .service(client.clone());
+    let service = layer.layer(stack);
+    client.fault(Fault::Stall(10_000));
+    let place = |id: &str| {
+        let body = json!({ "symbol": "A", "qty": 1, "client_order_id": id });
+        tokio::spawn(service.clone().oneshot(order(&body)))
+    };
+    let first = place("first");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let second = place("second");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    handle.set_mode(Some(TradingMode::CancelOnly));
+    first.abort();
+    let Err(Error::Rejected(rejected)) = second.await.unwrap() else {
+        panic!("it has left");
+    };
+    assert_eq!(
+        (rejected.reason(), rejected.sent()),
+        (Reason::NotExecuted, Sent::No)
+    );
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        (client.executed("first"), client.executed("second")),
+        (1, 0)
+    );
 }

@@ -1,14 +1,25 @@
 //! While an outcome is unknown.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::Reason;
+use http::{Method, Request, Response};
+
+use seawall_core::{Error, Reason, Rejection};
 use seawall_orders::journal::State;
 use seawall_orders::protocol::{Duplicates, IntentState, OrderState, Report, Verdict, Via};
-use seawall_orders::{OrderError, Reconciled, ReconciledHow};
+use seawall_orders::{OrderError, OrderLayer, Reconciled, ReconciledHow};
+use serde_json::json;
 use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt};
 
-use crate::common::{Desk, Fault, rejection};
+use crate::common::{
+    Body, Classifier, Client, Desk, Down, Fault, TestBroker, classify, order, rejection, rules,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -120,4 +131,67 @@ async fn in_real_time_too() {
     for id in ["lost", "dropped"] {
         assert_eq!(desk.client.executed(id), 1, "{id}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_that_is_learned_later_is_no_success() {
+    let desk = Desk::new(Duplicates::Accept);
+    desk.client.fault(Fault::Stall(3_600_000));
+    let placing = tokio::spawn(desk.place("a"));
+    tokio::time::sleep(SECOND).await;
+    let report = Report::of(OrderState::Rejected);
+    desk.handle.observe("a", report).await.unwrap();
+    let response = placing.await.unwrap().unwrap();
+    assert_eq!(response.status(), 422);
+    assert_eq!(response.headers()["x-seawall-reconciled"], "evidence");
+}
+
+/// Reads are rejected by a layer below while the switch is on, as by an open circuit.
+#[derive(Clone)]
+struct RejectsReads(Client, Arc<AtomicBool>);
+
+impl Service<Request<Body>> for RejectsReads {
+    type Response = Response<Body>;
+    type Error = Error<Down>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.method() == Method::GET && self.1.load(Relaxed) {
+            let open = Rejection::new(Reason::CircuitOpen, "below");
+            return Box::pin(std::future::ready(Err(open.into())));
+        }
+        self.0.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_ups_that_do_not_leave_do_not_count() {
+    let client = Client::default();
+    let rejects = Arc::new(AtomicBool::new(true));
+    let broker = TestBroker(rules(Duplicates::RejectWhileOpen));
+    let layer: OrderLayer<Body> = OrderLayer::builder("desk", broker).build();
+    let layer = layer.classify(classify as Classifier);
+    let handle = layer.handle();
+    let service = layer.layer(RejectsReads(client.clone(), Arc::clone(&rejects)));
+    client.fault(Fault::Lost);
+    let body = json!({ "symbol": "A", "qty": 1, "client_order_id": "a" });
+    let placing = tokio::spawn(service.oneshot(order(&body)));
+    tokio::time::sleep(3_600 * SECOND).await;
+    assert_eq!(
+        handle.in_doubt()[0].state,
+        IntentState::InDoubt,
+        "not exhausted"
+    );
+    assert!(
+        placing.await.unwrap().is_err(),
+        "its caller waits no longer"
+    );
+    rejects.store(false, Relaxed);
+    tokio::time::sleep(60 * SECOND).await;
+    assert!(handle.in_doubt().is_empty());
+    assert_eq!((client.executed("a"), client.world().creates), (1, 1));
 }

@@ -5,7 +5,7 @@ use http::{Request, Response};
 use http_body::Body;
 use seawall_breaker::{BreakerHandle, BreakerLayer};
 use seawall_bulkhead::{BulkheadHandle, BulkheadLayer};
-use seawall_core::{AlreadyRegistered, DepartureLayer, InstanceName, Registry};
+use seawall_core::{AlreadyRegistered, DepartureLayer, InstanceName, Registry, Rejectable};
 use seawall_http::NoteDeparture;
 use seawall_http::inspect::BodyRules;
 use seawall_orders::{OrderHandle, OrderLayer, OrderService};
@@ -106,7 +106,7 @@ impl<S, B, R> Layer<S> for OrderStack<B>
 where
     S: Clone,
     TradeStack: Layer<S>,
-    Below<S>: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send>
+    Below<S>: Service<Request<B>, Response = Response<R>, Future: Send, Error: Rejectable + Send>
         + Clone
         + Send
         + 'static,

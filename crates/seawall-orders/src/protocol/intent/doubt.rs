@@ -118,6 +118,11 @@ impl Lifecycle {
         // Before the window is over, another copy may still appear.
         let final_ = running.begun >= self.visible_at && !self.exists;
         match found {
+            LookUp::NotMade => {
+                let at = turn.now.saturating_add(turn.rules.max_backoff());
+                let next = Next::LookUp { at };
+                self.phase = Phase::InDoubt(Doubt { next, ..doubt });
+            }
             LookUp::Found(_) if final_ || (self.copies == 1 && !self.exists) => {
                 self.settle(turn, Settlement::Rejected(Via::LookUp));
             }
