@@ -1,6 +1,6 @@
 //! A journal that ends with the process.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -9,6 +9,9 @@ use seawall_core::InvalidConfig;
 
 use super::intent::Millis;
 use super::{Answer, Entry, Filter, Intent, Journal, JournalError, Mark, Page, State};
+
+/// For how many entries there is room from the start, at most.
+const MAX_RESERVED: usize = 14_000;
 
 /// How much a [`MemoryJournal`] keeps.
 ///
@@ -74,8 +77,9 @@ pub struct MemoryJournal {
 #[derive(Default)]
 struct Entries {
     next: u64,
-    ids: HashMap<Arc<str>, u64>,
-    all: BTreeMap<u64, Entry>,
+    /// By their ids, by which they are marked: a tree of entries would move them as others go.
+    entries: HashMap<Arc<str>, Entry>,
+    ids: BTreeMap<u64, Arc<str>>,
     open: BTreeSet<u64>,
     ended: BTreeSet<u64>,
 }
@@ -100,9 +104,15 @@ impl MemoryJournal {
     /// An empty journal.
     #[must_use]
     pub fn new(config: MemoryJournalConfig) -> Self {
+        // So that it does not move all entries to grow while orders are placed; what is not used yet is
+        // address space alone.
+        let entries = HashMap::with_capacity(config.max_ended.min(MAX_RESERVED));
         Self {
             config,
-            entries: Mutex::default(),
+            entries: Mutex::new(Entries {
+                entries,
+                ..Entries::default()
+            }),
         }
     }
 
@@ -114,27 +124,30 @@ impl MemoryJournal {
     fn put(&self, intent: Intent, sent: bool) -> Result<u64, JournalError> {
         intent.check()?;
         let mut entries = self.lock();
-        if let Some(used) = entries.of(&intent.id) {
-            let (id, state) = (intent.id, used.state);
-            return Err(JournalError::UsedId { id, state });
-        }
+        let entries = &mut *entries;
+        let free = match entries.entries.entry(Arc::clone(&intent.id)) {
+            hash_map::Entry::Vacant(free) => free,
+            hash_map::Entry::Occupied(used) => {
+                let (id, state) = (intent.id, used.get().state);
+                return Err(JournalError::UsedId { id, state });
+            }
+        };
         if entries.open.len() >= self.config.max_open {
             let max_open = self.config.max_open;
             return Err(JournalError::Full { max_open });
         }
         let seq = entries.next;
         entries.next += 1;
-        entries.ids.insert(Arc::clone(&intent.id), seq);
+        entries.ids.insert(seq, Arc::clone(&intent.id));
         entries.open.insert(seq);
-        entries.all.insert(seq, Entry::new(seq, intent, sent));
+        free.insert(Entry::new(seq, intent, sent));
         Ok(seq)
     }
 
     fn apply(&self, id: &str, mark: &Mark) -> Result<State, JournalError> {
         let mut entries = self.lock();
         let entries = &mut *entries;
-        let entry = entries.ids.get(id).and_then(|seq| entries.all.get_mut(seq));
-        let Some(entry) = entry else {
+        let Some(entry) = entries.entries.get_mut(id) else {
             return Err(JournalError::UnknownId { id: id.into() });
         };
         let (seq, before) = (entry.seq, entry.state);
@@ -161,7 +174,11 @@ impl MemoryJournal {
 
 impl Entries {
     fn of(&self, id: &str) -> Option<&Entry> {
-        self.ids.get(id).and_then(|seq| self.all.get(seq))
+        self.entries.get(id)
+    }
+
+    fn at(&self, seq: u64) -> Option<&Entry> {
+        self.ids.get(&seq).and_then(|id| self.entries.get(id))
     }
 
     fn remove_first_ended(&mut self) {
@@ -171,19 +188,22 @@ impl Entries {
     }
 
     fn forget(&mut self, seq: u64) {
-        if let Some(entry) = self.all.remove(&seq) {
-            self.ids.remove(&entry.intent.id);
+        if let Some(id) = self.ids.remove(&seq) {
+            self.entries.remove(&id);
         }
     }
 
     fn page(&self, filter: &Filter) -> Page {
         let start = filter.start()..;
         let found = if filter.only_open() {
-            let open = self.open.range(start).filter_map(|seq| self.all.get(seq));
+            let open = self.open.range(start).filter_map(|seq| self.at(*seq));
             Page::collect(filter, open.cloned().map(Ok::<_, std::convert::Infallible>))
         } else {
-            let all = self.all.range(start).map(|(_, entry)| Ok(entry.clone()));
-            Page::collect(filter, all)
+            let all = self
+                .ids
+                .range(start)
+                .filter_map(|(_, id)| self.entries.get(id));
+            Page::collect(filter, all.cloned().map(Ok))
         };
         match found {
             Ok(page) => page,
@@ -193,7 +213,7 @@ impl Entries {
 
     fn prune(&mut self, before: Millis) -> u64 {
         let old: Vec<u64> = (self.ended.iter().copied())
-            .filter(|seq| self.all.get(seq).is_none_or(|e| e.changed() < before))
+            .filter(|seq| self.at(*seq).is_none_or(|e| e.changed() < before))
             .collect();
         for seq in &old {
             self.ended.remove(seq);
