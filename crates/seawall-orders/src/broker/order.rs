@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::protocol::{Decimal, Operation, Side};
@@ -22,7 +23,7 @@ pub enum Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderRequest {
     /// The client order id of the order that it creates; `None` if it has none.
-    pub id: Option<Box<str>>,
+    pub id: Option<Arc<str>>,
     /// The order that a replace or a cancel is about.
     pub target: Option<Target>,
     /// The symbol.

@@ -12,6 +12,7 @@ mod marks;
 mod notices;
 mod order;
 mod place;
+mod prepare;
 mod response;
 mod service;
 mod shared;

@@ -12,7 +12,7 @@ use seawall_http::WatchDeparture;
 
 use super::notices::OrderNotice;
 use super::shared::Shared;
-use super::tracked::{self, CancelBy, Step, Tracked, Written};
+use super::tracked::{self, CancelBy, Step, Tracked, Written, keep_actions, spare_actions};
 use crate::journal::{Answer, JournalError, State};
 use crate::protocol::{
     Action, CancelReply, CancelStep, Event, IntentState, Lifecycle, MarkKind, Notice, Reply, Rules,
@@ -110,7 +110,10 @@ impl Order {
         let it = &*self.it;
         let mut state = it.lock();
         let was_settled = state.life.settlement().is_some();
-        let mut actions = std::mem::take(&mut state.actions);
+        let mut actions = match state.actions.is_empty() {
+            true => spare_actions(),
+            false => std::mem::take(&mut state.actions),
+        };
         let now = self.shared.now();
         change(&mut state.life, &it.rules, now, &mut actions);
         let mut after = After::default();
@@ -155,8 +158,7 @@ impl Order {
         for action in &actions {
             self.act_unlocked(*action);
         }
-        actions.clear();
-        it.lock().put_back(actions);
+        keep_actions(actions);
         after.gate
     }
 

@@ -3,28 +3,28 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::SystemTime;
+use std::task::{Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use seawall_core::{Classify, FailureKind, Outcome, Reason, Rejectable, Rejection, Sent};
 use seawall_http::Departures;
-use tokio::time::Instant;
+use tokio::time::{Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use super::body::OrderBody;
 use super::order::{CancelTurn, Cancelling, Gate, Order, WITHHELD};
-use super::shared::{Shared, Start};
+use super::prepare::{Caller, Prepared};
+use super::shared::Shared;
 use super::template::Template;
-use super::tracked::{Mail, Step, Tracked};
-use crate::body::{Unread, read};
-use crate::broker::{InvalidOrder, OrderReply, OrderRequest};
-use crate::journal::{self, JournalError};
+use super::tracked::{Mail, Step};
+use crate::body::read;
+use crate::broker::{OrderReply, OrderRequest};
 use crate::protocol::{
     Answer, CancelReply, CancelStep, DoubtCause, Event, NotExecuted, Operation, OrderState, Reply,
-    Rules, Settlement, Via,
+    Settlement, Via,
 };
 
 /// What a call needs beside its request.
@@ -32,64 +32,6 @@ pub(super) struct Placing<S, C> {
     pub(super) shared: Arc<Shared>,
     pub(super) service: S,
     pub(super) classifier: C,
-}
-
-/// The caller of an order. Dropped before it has its answer, nothing is lost: the order goes on
-/// without it.
-struct Caller {
-    order: Order,
-    /// What the journal has not answered yet.
-    written: Option<journal::Answer<u64>>,
-    answered: bool,
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        let order = self.order.clone();
-        if !self.answered {
-            order.feed(Event::Dropped);
-        }
-        if let Some(written) = self.written.take() {
-            let shared = Arc::clone(&order.shared);
-            shared.spawn(async move {
-                // An entry that is another order's is not this one's to be found by.
-                if order.written(written.await).is_err() {
-                    order.shared.forget(&order.it);
-                }
-            });
-        }
-    }
-}
-
-impl Caller {
-    /// Waits until the journal has the intent, or for what makes that needless.
-    ///
-    /// # Errors
-    ///
-    /// Those that are about the request: the journal has no entry of this order.
-    async fn written(&mut self, order: &Order) -> Result<Mail, JournalError> {
-        let first = poll_fn(|cx| {
-            let answered = match &mut self.written {
-                Some(written) => Pin::new(written).poll(cx),
-                None => Poll::Pending,
-            };
-            match answered {
-                Poll::Ready(written) => Poll::Ready(Ok(written)),
-                Poll::Pending => order.it.poll_mail(cx).map(Err),
-            }
-        });
-        let written = match order.in_time(first).await {
-            Ok(written) => written,
-            Err(mail) => return Ok(mail),
-        };
-        self.written = None;
-        match order.written(written) {
-            Ok(()) => order.feed(Event::Durable),
-            Err(error) if is_of_the_request(&error) => return Err(error),
-            Err(_) => order.feed(Event::NotDurable),
-        }
-        Ok(order.mail().await)
-    }
 }
 
 /// How one copy ended.
@@ -107,6 +49,8 @@ enum First<E> {
 
 impl<S, C> Placing<S, C> {
     /// Places, replaces or cancels an order.
+    ///
+    /// Each step is a future of its own, so that none keeps what the ones before it needed.
     pub(super) async fn run<B, R>(
         mut self,
         operation: Operation,
@@ -119,49 +63,18 @@ impl<S, C> Placing<S, C> {
         R: Body<Data = Bytes>,
         C: Classify<Response<Bytes>, S::Error>,
     {
-        let shared = Arc::clone(&self.shared);
-        let max_body = shared.config().max_body();
-        let (head, body) = request.into_parts();
-        let body = read(body, max_body).await.map_err(|unread| {
-            let why = match unread {
-                Unread::TooLong => "its body is longer than is read",
-                Unread::Broken(_) => "its body broke off",
-            };
-            shared.not_admitted(shared.rejection(Reason::InvalidRequest, why))
-        })?;
-        let mut request = Request::from_parts(head, body);
-        let invalid = |error: InvalidOrder| shared.not_admitted(shared.invalid(&error));
-        let order = shared.broker.read(operation, &request).map_err(invalid)?;
-        let rules = match (shared.broker.rules(operation), operation) {
-            (Some(rules), _) => *rules,
-            (None, Operation::Create) => Rules::strictest(),
-            (None, Operation::Cancel) => return self.cancel(order, request).await,
-            (None, Operation::Replace) => return self.pass(request).await,
-        };
-        let id = match (&order.id, operation) {
-            (Some(id), _) => Arc::from(&**id),
-            (None, Operation::Create) => {
-                let id = shared.broker.new_id();
-                shared.broker.write_id(&mut request, &id).map_err(invalid)?;
-                Arc::from(id)
-            }
-            // Where it has none of its own, the journal needs one all the same.
-            (None, _) => {
-                let id = shared.broker.new_id();
-                let _ = shared.broker.write_id(&mut request, &id);
-                Arc::from(id)
-            }
-        };
-        self.intend(id, (operation, rules), order, request).await
+        match self.shared.prepare(operation, request).await? {
+            Prepared::Order(caller, template) => self.follow(caller, template).await,
+            Prepared::Cancel(order, request) => self.cancel(order, request).await,
+            Prepared::Pass(request) => self.pass(request).await,
+        }
     }
 
-    /// Writes the intent, and follows it to its end.
-    async fn intend<B, R>(
+    /// Follows an order to its end.
+    async fn follow<B, R>(
         &mut self,
-        id: Arc<str>,
-        (operation, rules): (Operation, Rules),
-        request: OrderRequest,
-        http: Request<Bytes>,
+        mut caller: Caller,
+        template: Template,
     ) -> Result<Response<OrderBody<R>>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
@@ -171,11 +84,6 @@ impl<S, C> Placing<S, C> {
         C: Classify<Response<Bytes>, S::Error>,
     {
         let shared = Arc::clone(&self.shared);
-        let begun = Instant::now();
-        let deadline = shared.config().deadline();
-        shared.start_over(begun + deadline).await?;
-        let template = Template::new(http);
-        let mut caller = shared.begin_order(id, (operation, rules), request, &template, begun)?;
         let order = caller.order.clone();
         let mut kept = None;
         let mut mail = match caller.written(&order).await {
@@ -197,7 +105,7 @@ impl<S, C> Placing<S, C> {
                 Mail::Step(Step::Withdraw) => mail = order.mail().await,
                 Mail::Step(Step::Pass(copy)) => {
                     let first = {
-                        let ended = pin!(self.send_copy(&order, template.copy(), copy));
+                        let ended = pin!(self.send_copy(&order, &template, copy));
                         order.first(ended).await
                     };
                     match first {
@@ -217,7 +125,7 @@ impl<S, C> Placing<S, C> {
     async fn send_copy<B, R>(
         &mut self,
         order: &Order,
-        mut request: Request<Bytes>,
+        template: &Template,
         copy: u32,
     ) -> Ended<S::Error>
     where
@@ -228,20 +136,17 @@ impl<S, C> Placing<S, C> {
         C: Classify<Response<Bytes>, S::Error>,
     {
         let shared = &self.shared;
-        if copy > 1 {
-            request.extensions_mut().insert(super::marks::Resend(copy));
-        }
         if let Err(error) = poll_fn(|cx| self.service.poll_ready(cx)).await {
             return self.failed(order, error);
         }
-        if shared.notes_departures {
-            Departures::watch(request.extensions_mut(), Arc::new(order.clone()));
-        } else if order.departs() == Gate::Withhold {
+        if !shared.notes_departures && order.departs() == Gate::Withhold {
             let withheld = shared.rejection(Reason::NotExecuted, WITHHELD);
             return self.failed(order, withheld.into());
         }
         let max_body = shared.config().max_body();
-        let response = match self.service.call(request.map(B::from)).await {
+        // Made in the same step in which it is handed on: nothing keeps it.
+        let call = self.service.call(order.copy(template, copy).map(B::from));
+        let response = match call.await {
             Ok(response) => response,
             Err(error) => return self.failed(order, error),
         };
@@ -373,16 +278,6 @@ impl<S, C> Placing<S, C> {
     }
 }
 
-const USED_ID: &str = "its client order id was used before";
-
-/// An error that says something of the request, not of the store.
-const fn is_of_the_request(error: &JournalError) -> bool {
-    matches!(
-        error,
-        JournalError::UsedId { .. } | JournalError::Invalid(_) | JournalError::Full { .. }
-    )
-}
-
 /// Why it was not executed, in words.
 const fn text_of(why: NotExecuted) -> &'static str {
     match why {
@@ -400,108 +295,9 @@ const fn text_of(why: NotExecuted) -> &'static str {
     }
 }
 
-impl Shared {
-    pub(super) fn not_admitted(&self, rejection: Rejection) -> Rejection {
-        self.counters.not_admitted.add();
-        self.events
-            .emit(|| seawall_core::EventKind::Rejected(rejection));
-        rejection
-    }
-
-    /// The rejection of a request that breaks a rule.
-    fn invalid(&self, error: &InvalidOrder) -> Rejection {
-        self.rejection(Reason::InvalidRequest, &error.words())
-    }
-
-    fn not_appended(&self, error: &JournalError) -> Rejection {
-        match error {
-            JournalError::UsedId { .. } => self.rejection(Reason::InvalidRequest, USED_ID),
-            JournalError::Full { .. } => self.rejection(
-                Reason::TradingMode,
-                "as many orders are open as the journal takes",
-            ),
-            _ => self.rejection(Reason::InvalidRequest, "the journal does not take it"),
-        }
-    }
-
-    /// Admits an order, and hands its intent to the journal.
-    fn begin_order(
-        self: &Arc<Self>,
-        id: Arc<str>,
-        (operation, rules): (Operation, Rules),
-        request: OrderRequest,
-        template: &Template,
-        begun: Instant,
-    ) -> Result<Caller, Rejection> {
-        let admission = self.admit(&request, operation, template.is_intended_again())?;
-        let at = SystemTime::now();
-        let intent = journal::Intent::new(Arc::clone(&id), operation, at)
-            .account(Arc::clone(&self.account))
-            .run(Arc::clone(&self.run))
-            .request(template.saved());
-        let waited = Instant::now().saturating_duration_since(begun);
-        let until = self.now() + self.config().deadline().saturating_sub(waited);
-        let order = Order {
-            shared: Arc::clone(self),
-            it: Arc::new(Tracked::new(
-                id,
-                (operation, rules),
-                request,
-                template.origin(),
-                Some(admission),
-                Some(until),
-                at,
-            )),
-        };
-        if !self.add(&order.it) {
-            order.take_back();
-            let used = self.rejection(Reason::InvalidRequest, USED_ID);
-            return Err(self.not_admitted(used));
-        }
-        // From here on the order goes on, whatever becomes of its caller.
-        let mut caller = Caller {
-            order,
-            written: None,
-            answered: false,
-        };
-        caller.written = Some(self.journal.append(intent));
-        Ok(caller)
-    }
-
-    fn admit(
-        &self,
-        request: &OrderRequest,
-        operation: Operation,
-        intended_again: bool,
-    ) -> Result<crate::safety::Admission, Rejection> {
-        let day = self.control.wall_day(SystemTime::now());
-        let admitted = self
-            .control
-            .admit(self.now(), day, request, operation, intended_again);
-        admitted.map_err(|rejected| self.not_admitted(rejected.rejection(&self.events)))
-    }
-
-    /// Waits until every order of an earlier process is settled or exhausted.
-    async fn start_over(self: &Arc<Self>, until: Instant) -> Result<(), Rejection> {
-        if *self.started.borrow() == Start::Over {
-            return Ok(());
-        }
-        self.begin();
-        let mut started = self.started.subscribe();
-        let over = started.wait_for(|start| *start == Start::Over);
-        match tokio::time::timeout_at(until, over).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.not_admitted(self.rejection(
-                Reason::TradingMode,
-                "orders of an earlier process are in doubt",
-            ))),
-        }
-    }
-}
-
 impl Order {
     /// Waits for what the caller has to do, and looks after the deadline meanwhile.
-    async fn mail(&self) -> Mail {
+    pub(super) async fn mail(&self) -> Mail {
         self.in_time(poll_fn(|cx| self.it.poll_mail(cx))).await
     }
 
@@ -515,17 +311,47 @@ impl Order {
     }
 
     /// Runs `future`, and ticks when the deadline passes; its mail says what follows.
-    async fn in_time<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(super) async fn in_time<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
-        let Some(deadline) = self.it.deadline else {
-            return future.await;
-        };
-        let at = self.shared.instant(deadline);
-        if let Ok(done) = tokio::time::timeout_at(at, future.as_mut()).await {
+        // What is there at once needs no timer.
+        let mut timer = pin!(None::<Sleep>);
+        let first = poll_fn(|cx| {
+            if let Poll::Ready(done) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            let Some(deadline) = self.it.deadline else {
+                return Poll::Pending;
+            };
+            loop {
+                let Some(waits) = timer.as_mut().as_pin_mut() else {
+                    timer.set(Some(sleep_until(self.shared.instant(deadline))));
+                    continue;
+                };
+                ready!(waits.poll(cx));
+                if self.shared.now() >= deadline {
+                    return Poll::Ready(None);
+                }
+                // The timer's clock is ahead of ours.
+                timer.set(Some(sleep(Duration::from_millis(1))));
+            }
+        });
+        if let Some(done) = first.await {
             return done;
         }
         self.feed(Event::Tick);
         future.await
+    }
+
+    /// The request of one copy.
+    fn copy(&self, template: &Template, copy: u32) -> Request<Bytes> {
+        let mut request = template.copy();
+        if copy > 1 {
+            request.extensions_mut().insert(super::marks::Resend(copy));
+        }
+        if self.shared.notes_departures {
+            Departures::watch(request.extensions_mut(), Arc::new(self.clone()));
+        }
+        request
     }
 
     /// A copy has ended.

@@ -1,5 +1,6 @@
 //! What the services, futures and tasks of a layer share.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::atomic::Ordering::AcqRel;
@@ -7,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use seawall_core::{EventSource, Figure, InstanceName, InvalidConfig, Reason, Rejection};
+use http::{Request, Response, Uri};
+use seawall_core::{
+    Clock, EventSource, Figure, InstanceName, InvalidConfig, Reason, Rejection, ns,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
@@ -51,7 +54,9 @@ pub(super) struct Shared {
     /// Wakes the task that watches.
     pub(super) standing_changed: Arc<Notify>,
     runtime: OnceLock<Handle>,
-    zero: Instant,
+    clock: Clock,
+    /// The last URI that an order went to, and its text.
+    target: Mutex<Option<(Uri, Bytes)>>,
     book: Mutex<Book>,
     /// Whether a task tries whether the journal can be written again.
     probing: std::sync::atomic::AtomicBool,
@@ -116,21 +121,36 @@ impl Shared {
             compared: Mutex::default(),
             standing_changed: Arc::new(Notify::new()),
             runtime: OnceLock::new(),
-            zero: Instant::now(),
+            clock: Clock::start(),
+            target: Mutex::default(),
             book: Mutex::default(),
             probing: std::sync::atomic::AtomicBool::new(false),
         }
     }
 
     pub(super) fn now(&self) -> Duration {
-        Instant::now().saturating_duration_since(self.zero)
+        Duration::from_nanos(self.clock.now())
     }
 
     pub(super) fn instant(&self, at: Duration) -> Instant {
-        // What is too far away to be a moment is looked at again in a day.
-        let day = Duration::from_secs(24 * 3_600);
-        let at = self.zero.checked_add(at);
-        at.unwrap_or_else(|| Instant::now() + day)
+        self.clock.instant(ns(at))
+    }
+
+    /// The text of a URI. Most orders go to the same one, and share it.
+    pub(super) fn target_of(&self, uri: &Uri) -> Bytes {
+        let text = || Bytes::from(uri.to_string());
+        if uri.query().is_some() {
+            return text();
+        }
+        let mut last = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, text)) if known == uri => text.clone(),
+            _ => {
+                let text = text();
+                *last = Some((uri.clone(), text.clone()));
+                text
+            }
+        }
     }
 
     pub(super) fn config(&self) -> OrderConfig {
@@ -195,7 +215,6 @@ impl Shared {
 
     /// Adds an order; `false` if there is one of its id.
     pub(super) fn add(&self, tracked: &Arc<Tracked>) -> bool {
-        use std::collections::hash_map::Entry;
         match self.book().orders.entry(Arc::clone(&tracked.id)) {
             Entry::Occupied(_) => false,
             Entry::Vacant(entry) => {
@@ -401,9 +420,10 @@ impl Book {
             let Some((oldest, broker_id)) = self.settled.pop_front() else {
                 break;
             };
-            let ended = |it: &Arc<Tracked>| it.settlement().is_some();
-            if self.orders.get(&oldest).is_some_and(ended) {
-                self.orders.remove(&oldest);
+            if let Entry::Occupied(order) = self.orders.entry(oldest)
+                && order.get().settlement().is_some()
+            {
+                order.remove();
             }
             if let Some(id) = broker_id {
                 self.by_broker_id.remove(&id);

@@ -44,12 +44,17 @@ impl Template {
         self.extensions.get::<IntendedAgain>().is_some()
     }
 
-    pub(super) fn saved(&self) -> SavedRequest {
+    pub(super) const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// As the journal keeps it; `target` is the text of its URI.
+    pub(super) fn saved(&self, target: Bytes) -> SavedRequest {
         let method = match self.method {
             Method::POST => Bytes::from_static(b"POST"),
             _ => Bytes::copy_from_slice(self.method.as_str().as_bytes()),
         };
-        let saved = SavedRequest::new(method, self.uri.to_string()).body(self.body.clone());
+        let saved = SavedRequest::new(method, target).body(self.body.clone());
         if self.headers.is_empty() {
             return saved;
         }

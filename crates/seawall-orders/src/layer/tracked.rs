@@ -1,5 +1,6 @@
 //! What is known of one order, and what its caller waits for.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -67,7 +68,7 @@ pub(super) struct Origin {
 
 pub(super) struct State {
     pub(super) life: Lifecycle,
-    /// Of an order that was taken over, what is to be done first; else empty, and used again.
+    /// Of an order that was taken over, what is to be done first; else empty.
     pub(super) actions: Vec<Action>,
     pub(super) written: Written,
     /// Marks that wait for the answer to the intent.
@@ -146,13 +147,23 @@ impl State {
             _ => "by a person",
         }
     }
+}
 
-    /// Keeps the memory of a list of actions for the next ones.
-    pub(super) fn put_back(&mut self, actions: Vec<Action>) {
-        if self.actions.capacity() == 0 {
-            self.actions = actions;
-        }
-    }
+thread_local! {
+    /// The memory of a list of actions, which every order of the thread uses again.
+    static ACTIONS: Cell<Vec<Action>> = const { Cell::new(Vec::new()) };
+}
+
+/// An empty list of actions.
+pub(super) fn spare_actions() -> Vec<Action> {
+    ACTIONS.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Keeps the memory of a list for the next one.
+pub(super) fn keep_actions(mut actions: Vec<Action>) {
+    actions.clear();
+    // Where the thread ends, it is freed.
+    let _ = ACTIONS.try_with(|spare| spare.set(actions));
 }
 
 /// Whether the journal has the intent.
@@ -201,10 +212,10 @@ impl Tracked {
         deadline: Option<Duration>,
         since: SystemTime,
     ) -> Self {
-        let mut actions = Vec::with_capacity(4);
+        let mut actions = spare_actions();
         let life = Lifecycle::new(deadline, &mut actions);
         // The intent, which is appended by other means than a mark.
-        actions.clear();
+        keep_actions(actions);
         Self {
             id,
             number: AtomicU64::new(0),
@@ -216,7 +227,7 @@ impl Tracked {
             since,
             state: Mutex::new(State {
                 life,
-                actions,
+                actions: Vec::new(),
                 written: Written::Unknown,
                 held: Vec::new(),
                 attempts: 0,

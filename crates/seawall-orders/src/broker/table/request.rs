@@ -1,6 +1,7 @@
 //! Reads and writes what a request says of an order.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Uri};
@@ -101,7 +102,7 @@ impl RequestReader {
             return Err(InvalidOrder::new("body", start(request.body()), accepted));
         }
         let text = |field: &Field| picked.text(field).map(Box::<str>::from);
-        let id = text(&self.id);
+        let id = picked.text(&self.id).map(|id| Arc::from(&*id));
         if let Some(id) = &id {
             ids.check(id)?;
         }

@@ -1,0 +1,251 @@
+//! What is done before an order may leave: it is read, admitted, and handed to the journal.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Body;
+use seawall_core::{Reason, Rejection};
+
+use super::order::Order;
+use super::shared::{Shared, Start};
+use super::template::Template;
+use super::tracked::{Mail, Tracked};
+use crate::body::{Unread, read};
+use crate::broker::{InvalidOrder, OrderRequest};
+use crate::journal::{self, JournalError};
+use crate::protocol::{Event, Operation, Rules};
+
+/// A request that was read.
+#[allow(clippy::large_enum_variant, reason = "it is moved once")]
+pub(super) enum Prepared {
+    /// An order that was begun.
+    Order(Caller, Template),
+    Cancel(OrderRequest, Request<Bytes>),
+    Pass(Request<Bytes>),
+}
+
+/// The caller of an order. Dropped before it has its answer, nothing is lost: the order goes on
+/// without it.
+pub(super) struct Caller {
+    pub(super) order: Order,
+    /// What the journal has not answered yet.
+    written: Option<journal::Answer<u64>>,
+    pub(super) answered: bool,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.order.feed(Event::Dropped);
+        }
+        if let Some(written) = self.written.take() {
+            let order = self.order.clone();
+            self.order.shared.spawn(async move {
+                // An entry that is another order's is not this one's to be found by.
+                if order.written(written.await).is_err() {
+                    order.shared.forget(&order.it);
+                }
+            });
+        }
+    }
+}
+
+impl Caller {
+    /// Waits until the journal has the intent, or for what makes that needless.
+    ///
+    /// # Errors
+    ///
+    /// Those that are about the request: the journal has no entry of this order.
+    pub(super) async fn written(&mut self, order: &Order) -> Result<Mail, JournalError> {
+        let first = poll_fn(|cx| {
+            let answered = match &mut self.written {
+                Some(written) => Pin::new(written).poll(cx),
+                None => Poll::Pending,
+            };
+            match answered {
+                Poll::Ready(written) => Poll::Ready(Ok(written)),
+                Poll::Pending => order.it.poll_mail(cx).map(Err),
+            }
+        });
+        let written = match order.in_time(first).await {
+            Ok(written) => written,
+            Err(mail) => return Ok(mail),
+        };
+        self.written = None;
+        match order.written(written) {
+            Ok(()) => order.feed(Event::Durable),
+            Err(error) if is_of_the_request(&error) => return Err(error),
+            Err(_) => order.feed(Event::NotDurable),
+        }
+        Ok(order.mail().await)
+    }
+}
+
+const USED_ID: &str = "its client order id was used before";
+
+/// An error that says something of the request, not of the store.
+const fn is_of_the_request(error: &JournalError) -> bool {
+    matches!(
+        error,
+        JournalError::UsedId { .. } | JournalError::Invalid(_) | JournalError::Full { .. }
+    )
+}
+
+impl Shared {
+    pub(super) fn not_admitted(&self, rejection: Rejection) -> Rejection {
+        self.counters.not_admitted.add();
+        self.events
+            .emit(|| seawall_core::EventKind::Rejected(rejection));
+        rejection
+    }
+
+    /// The rejection of a request that breaks a rule.
+    fn invalid(&self, error: &InvalidOrder) -> Rejection {
+        self.rejection(Reason::InvalidRequest, &error.words())
+    }
+
+    pub(super) fn not_appended(&self, error: &JournalError) -> Rejection {
+        match error {
+            JournalError::UsedId { .. } => self.rejection(Reason::InvalidRequest, USED_ID),
+            JournalError::Full { .. } => self.rejection(
+                Reason::TradingMode,
+                "as many orders are open as the journal takes",
+            ),
+            _ => self.rejection(Reason::InvalidRequest, "the journal does not take it"),
+        }
+    }
+
+    /// Reads a request, and begins what it asks for.
+    pub(super) async fn prepare<B>(
+        self: &Arc<Self>,
+        operation: Operation,
+        request: Request<B>,
+    ) -> Result<Prepared, Rejection>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let (head, body) = request.into_parts();
+        let body = read(body, self.config().max_body()).await;
+        let body = body.map_err(|unread| {
+            let why = match unread {
+                Unread::TooLong => "its body is longer than is read",
+                Unread::Broken(_) => "its body broke off",
+            };
+            self.not_admitted(self.rejection(Reason::InvalidRequest, why))
+        })?;
+        let mut request = Request::from_parts(head, body);
+        let invalid = |error: InvalidOrder| self.not_admitted(self.invalid(&error));
+        let order = self.broker.read(operation, &request).map_err(invalid)?;
+        let rules = match (self.broker.rules(operation), operation) {
+            (Some(rules), _) => *rules,
+            (None, Operation::Create) => Rules::strictest(),
+            (None, Operation::Cancel) => return Ok(Prepared::Cancel(order, request)),
+            (None, Operation::Replace) => return Ok(Prepared::Pass(request)),
+        };
+        let id = match (&order.id, operation) {
+            (Some(id), _) => Arc::clone(id),
+            (None, Operation::Create) => {
+                let id = self.broker.new_id();
+                self.broker.write_id(&mut request, &id).map_err(invalid)?;
+                Arc::from(id)
+            }
+            // Where it has none of its own, the journal needs one all the same.
+            (None, _) => {
+                let id = self.broker.new_id();
+                let _ = self.broker.write_id(&mut request, &id);
+                Arc::from(id)
+            }
+        };
+        let begun = self.now();
+        let until = begun.saturating_add(self.config().deadline());
+        let now = self.start_over(begun, until).await?;
+        let template = Template::new(request);
+        let kind = (operation, rules);
+        let caller = self.begin_order(id, kind, order, &template, (now, until))?;
+        Ok(Prepared::Order(caller, template))
+    }
+
+    /// Admits an order, and hands its intent to the journal.
+    fn begin_order(
+        self: &Arc<Self>,
+        id: Arc<str>,
+        (operation, rules): (Operation, Rules),
+        request: OrderRequest,
+        template: &Template,
+        (now, until): (Duration, Duration),
+    ) -> Result<Caller, Rejection> {
+        let at = SystemTime::now();
+        let again = template.is_intended_again();
+        let admission = self.admit((now, at), &request, operation, again)?;
+        let intent = journal::Intent::new(Arc::clone(&id), operation, at)
+            .account(Arc::clone(&self.account))
+            .run(Arc::clone(&self.run))
+            .request(template.saved(self.target_of(template.uri())));
+        let order = Order {
+            shared: Arc::clone(self),
+            it: Arc::new(Tracked::new(
+                id,
+                (operation, rules),
+                request,
+                template.origin(),
+                Some(admission),
+                Some(until),
+                at,
+            )),
+        };
+        if !self.add(&order.it) {
+            order.take_back();
+            let used = self.rejection(Reason::InvalidRequest, USED_ID);
+            return Err(self.not_admitted(used));
+        }
+        // From here on the order goes on, whatever becomes of its caller.
+        let mut caller = Caller {
+            order,
+            written: None,
+            answered: false,
+        };
+        caller.written = Some(self.journal.append(intent));
+        Ok(caller)
+    }
+
+    fn admit(
+        &self,
+        (now, wall): (Duration, SystemTime),
+        request: &OrderRequest,
+        operation: Operation,
+        intended_again: bool,
+    ) -> Result<crate::safety::Admission, Rejection> {
+        let day = self.control.wall_day(wall);
+        let admitted = self
+            .control
+            .admit(now, day, request, operation, intended_again);
+        admitted.map_err(|rejected| self.not_admitted(rejected.rejection(&self.events)))
+    }
+
+    /// Waits until every order of an earlier process is settled or exhausted.
+    /// Gives the moment.
+    async fn start_over(
+        self: &Arc<Self>,
+        now: Duration,
+        until: Duration,
+    ) -> Result<Duration, Rejection> {
+        if *self.started.borrow() == Start::Over {
+            return Ok(now);
+        }
+        self.begin();
+        let mut started = self.started.subscribe();
+        let over = started.wait_for(|start| *start == Start::Over);
+        match tokio::time::timeout_at(self.instant(until), over).await {
+            Ok(_) => Ok(self.now()),
+            Err(_) => Err(self.not_admitted(self.rejection(
+                Reason::TradingMode,
+                "orders of an earlier process are in doubt",
+            ))),
+        }
+    }
+}
