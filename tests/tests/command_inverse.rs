@@ -342,7 +342,8 @@ async fn orders() {
             .build()
             .handle()
     };
-    let see = |h: &OrderHandle| h.snapshot().mode.as_str().to_owned();
+    // The mode that it goes to: clean queries have to come first, unless it is reset.
+    let see = |h: &OrderHandle| format!("{:?}", h.control().snapshot(Duration::ZERO).target);
     let halt = |h: &OrderHandle| control(h, Command::Block);
     let pairs: &[Pair<OrderHandle>] = &[
         Pair(
@@ -353,6 +354,14 @@ async fn orders() {
         Pair("block", halt, |h| h.set_mode(None)),
     ];
     check(handle, see, pairs);
+
+    let handle = handle();
+    let untouched = handle.snapshot().mode;
+    control(&handle, Command::Block);
+    handle.set_mode(None);
+    assert_ne!(handle.snapshot().mode, untouched);
+    handle.reset();
+    assert_eq!(handle.snapshot().mode, untouched);
 }
 
 /// What was spent elsewhere, and a clock that was set, end with a reset.

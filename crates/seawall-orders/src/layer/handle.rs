@@ -326,8 +326,8 @@ impl OrderHandle {
         self.set_mode(Some(TradingMode::Halted));
     }
 
-    /// Ends what was commanded: the mode is at once what the conditions ask for, without queries that
-    /// validate it.
+    /// Ends what was commanded, and takes the mode that the conditions ask for at once, without the clean
+    /// queries that [`set_mode`](Self::set_mode) waits for: for a person that has looked.
     pub fn reset(&self) {
         self.shared.control.set_mode(None);
         self.shared.control.reset();
