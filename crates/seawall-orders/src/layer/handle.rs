@@ -34,7 +34,7 @@ pub struct OrderHandle {
 pub struct OrderSnapshot {
     /// The client order id.
     pub id: Arc<str>,
-    /// Its number in the journal; zero until it is written.
+    /// Its number in the journal, where the first one is 0; 0 as well until it is written.
     pub number: u64,
     /// What its request does.
     pub operation: Operation,

@@ -18,6 +18,26 @@
 //!   calls; cancels go first in their queue.
 //! * Reads are sent again as ever, and so is an order that was certainly not sent.
 //! * The trading mode follows the circuit, the limits, and what is in doubt.
+//!
+//! # Which requests are orders
+//!
+//! Those whose method and path are in the broker's part of the [catalogue](crate::catalog), as its own
+//! documentation has them. **Everything else passes as it is**: other paths, the same ones behind the prefix of
+//! a gateway, with a slash more or in other characters. So take the paths of `docs/providers.md`, and watch
+//! `seawall_orders_intended_total` when you begin.
+//!
+//! # Which responses to believe
+//!
+//! | result | the order |
+//! |---|---|
+//! | a success of the broker | exists; with the extension [`Reconciled`](seawall_orders::Reconciled) it was found, and the body is the broker's own view |
+//! | 422 with that extension, or the broker's own 4xx | was rejected |
+//! | `NotExecuted` | was certainly not executed |
+//! | any other rejection or error with `Sent::No` | was not sent |
+//! | `OutcomeUnknown` | is looked up in the background; its number leads to it: [`by_reference`](seawall_orders::OrderHandle::by_reference) |
+//!
+//! The layer needs a Tokio runtime with time. Where its runtime ends, what is in doubt stays open in the journal and
+//! is looked up at the next start.
 
 mod builder;
 #[cfg(feature = "client")]
