@@ -71,7 +71,8 @@ impl BaseUrl {
 
     /// Gives a URL of a path alone, as a layer of the stack makes it, the host of the base.
     pub(super) fn complete(&self, url: &mut Uri) {
-        if url.authority().is_some() {
+        // `*` is no path: it stands for what cannot be joined.
+        if url.authority().is_some() || url.path() == "*" {
             return;
         }
         let mut parts = std::mem::take(url).into_parts();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Request;
+use http::{Request, Uri};
 use seawall_ai::route::Deployment;
 use seawall_ai::spend::{NoteUnbilled, NoteUnbilledLayer};
 use seawall_ai::stream::{StreamLayer, StreamService};
@@ -177,7 +177,7 @@ impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for ClientS
         // One that cannot be joined is the transport's to refuse: without a host, since no other one
         // may get the credentials of this client.
         let joined = self.defaults.base.rebase(request.uri());
-        *request.uri_mut() = joined.unwrap_or_default();
+        *request.uri_mut() = joined.unwrap_or(Uri::from_static("*"));
         self.inner.call(request)
     }
 }
