@@ -219,13 +219,14 @@ impl Common {
         }
         let events = self.setup.events(at);
         let rejection = events.rejection(Reason::CircuitOpen);
-        let rejection = rejection.with_cause_bits(self.cause.load(Relaxed));
+        let cause = self.cause.load(Relaxed);
         let until = self.open_until.load(Ordering::Relaxed);
         if until == u64::MAX {
-            return Some(rejection);
+            return Some(rejection.with_cause_bits(cause));
         }
         let left = until.saturating_sub(self.now());
-        (left > 0).then(|| rejection.with_retry_after_ns(left))
+        // The cause last: before it is known that there is none, and nothing has to be looked at.
+        (left > 0).then(|| rejection.with_retry_after_ns(left).with_cause_bits(cause))
     }
 
     /// The rejection of a call that comes now.
