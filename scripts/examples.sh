@@ -111,6 +111,15 @@ assert score["executed_once"] + score["reported_not_executed"] == 300, score' ||
         complain "order_torture --seed $seed failed"
 done
 
+# The journal in a file, as its bars are measured, for a second each: it has a feature of its own.
+checked+=' journal_speed'
+if ! output=$(timeout 120 cargo run --quiet --release -p seawall-orders --features durable \
+    --example journal_speed -- "${TMPDIR:-/tmp}" 1 2>&1) ||
+    ! grep -Eq '^100000 entries, 100 open, ' <<<"$output" ||
+    ! grep -Eq '^killed: opened in .*, 100 open ones listed in ' <<<"$output"; then
+    complain 'journal_speed failed:' "$output"
+fi
+
 for name in "${first_hour[@]}"; do
     lines=$(code_lines "examples/examples/$name.rs")
     [ "$lines" -lt 40 ] || complain "$name has $lines lines, expected fewer than 40"

@@ -1,7 +1,7 @@
 //! What a journal costs, beside a bare write and sync on the same file system.
 //!
 //! ```sh
-//! cargo run --release -p seawall-orders --features durable --example journal_speed -- [FOLDER]
+//! cargo run --release -p seawall-orders --features durable --example journal_speed -- [FOLDER [SECONDS]]
 //! ```
 //!
 //! Bars: durable with group commit 5,000 orders per second, 99 % of the added times within two syncs;
@@ -25,8 +25,14 @@ use seawall_orders::journal::{
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How long each part measures.
-const SPAN: Duration = Duration::from_secs(4);
+/// How long each part measures, in seconds, unless a second argument says so.
+const SECONDS: u64 = 4;
+
+fn span() -> Duration {
+    let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(SECONDS).max(1))
+}
+
 const ENTRIES: usize = 100_000;
 const OPEN: usize = 100;
 
@@ -77,7 +83,7 @@ async fn measure(folder: &Path) -> Outcome<()> {
         };
         let times = load.run(&folder.join(n.to_string())).await?;
         syncs.extend(bare(folder).await?);
-        times.print(name, &Times::new(syncs, SPAN));
+        times.print(name, &Times::new(syncs, span()));
     }
     start(folder).await
 }
@@ -157,8 +163,8 @@ async fn bare(folder: &Path) -> Outcome<Vec<Duration>> {
         let page = [b'x'; 4096];
         file.set_len(64 * 4096)?;
         let mut times = Vec::new();
-        let start = Instant::now();
-        while start.elapsed() < SPAN / 2 {
+        let (start, span) = (Instant::now(), span() / 2);
+        while start.elapsed() < span {
             let write = Instant::now();
             file.seek(SeekFrom::Start((times.len() % 64 * page.len()) as u64))?;
             file.write_all(&page)?;
@@ -210,7 +216,8 @@ impl Load {
             let first = tokio::time::Instant::now() + every * caller / self.callers;
             tokio::time::interval_at(first, every)
         });
-        while start.elapsed() < SPAN {
+        let span = span();
+        while start.elapsed() < span {
             if let Some(pace) = &mut pace {
                 pace.tick().await;
             }
