@@ -119,7 +119,9 @@ impl Lifecycle {
         let final_ = running.begun >= self.visible_at && !self.exists;
         match found {
             LookUp::NotMade => {
-                let at = turn.now.saturating_add(turn.rules.max_backoff());
+                let at = turn
+                    .now
+                    .saturating_add(turn.rules.wait(doubt.done.saturating_add(1)));
                 let next = Next::LookUp { at };
                 self.phase = Phase::InDoubt(Doubt { next, ..doubt });
             }
