@@ -34,6 +34,14 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// pass as they are. Asked for every request, so it must be cheap.
     fn operation(&self, method: &Method, uri: &Uri) -> Option<Operation>;
 
+    /// Whether a request without an [`operation`](Self::operation) is known to be about no order. One that
+    /// is not is rejected: it may be an order under another path, as behind the prefix of a gateway. Asked
+    /// for requests of methods that are not safe (RFC 9110, section 9.2.1); `true` unless implemented.
+    fn is_no_order(&self, method: &Method, uri: &Uri) -> bool {
+        let _ = (method, uri);
+        true
+    }
+
     /// Reads an order from a request for which [`operation`](Self::operation) is known.
     ///
     /// # Errors
@@ -111,6 +119,10 @@ impl<B: Broker + ?Sized> Broker for std::sync::Arc<B> {
 
     fn operation(&self, method: &Method, uri: &Uri) -> Option<Operation> {
         (**self).operation(method, uri)
+    }
+
+    fn is_no_order(&self, method: &Method, uri: &Uri) -> bool {
+        (**self).is_no_order(method, uri)
     }
 
     fn read(

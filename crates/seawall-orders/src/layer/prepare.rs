@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request, Uri};
 use http_body::Body;
 use seawall_core::{Reason, Rejection};
 
@@ -102,6 +102,17 @@ impl Shared {
         self.events
             .emit(|| seawall_core::EventKind::Rejected(rejection));
         rejection
+    }
+
+    /// Whether a request that is no order of the broker's table may pass.
+    pub(super) fn is_no_order(&self, method: &Method, uri: &Uri) -> bool {
+        method.is_safe() || self.broker.is_no_order(method, uri)
+    }
+
+    /// The rejection of a request that may be an order of a route that nobody knows.
+    pub(super) fn unknown_route(&self) -> Rejection {
+        let why = "it may be an order, and its route is none of the broker's";
+        self.not_admitted(self.rejection(Reason::InvalidRequest, why))
     }
 
     /// The rejection of a request that breaks a rule.

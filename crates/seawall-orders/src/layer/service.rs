@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Rejectable};
+use seawall_core::{Classify, Rejectable, Rejection};
 use seawall_http::HttpClassifier;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -176,9 +176,15 @@ where
             .broker
             .operation(request.method(), request.uri());
         let step = match operation {
-            None => Step::Passed {
+            None if self.shared.is_no_order(request.method(), request.uri()) => Step::Passed {
                 inner: self.inner.call(request),
             },
+            None => {
+                self.inner = self.inner.clone(); // clone: gives the reservation up
+                Step::Rejected {
+                    rejection: Some(self.shared.unknown_route()),
+                }
+            }
             Some(operation) => {
                 self.shared.enter();
                 // What was polled ready is given up: an order waits before it leaves.
@@ -227,12 +233,14 @@ pin_project! {
     enum Step<F, R, E> {
         Passed { #[pin] inner: F },
         Order { placing: Placed<R, E> },
+        Rejected { rejection: Option<Rejection> },
     }
 }
 
 impl<F, R, E> Future for OrderFuture<F, R, E>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    E: From<Rejection>,
 {
     type Output = Result<Response<OrderBody<R>>, E>;
 
@@ -243,6 +251,10 @@ where
                 Poll::Ready(response.map(|response| response.map(OrderBody::passed)))
             }
             StepProj::Order { placing } => placing.as_mut().poll(cx),
+            StepProj::Rejected { rejection } => match rejection.take() {
+                Some(rejection) => Poll::Ready(Err(rejection.into())),
+                None => panic!("polled after it has completed"),
+            },
         }
     }
 }

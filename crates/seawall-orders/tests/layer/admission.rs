@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{DepartureLayer, Error, Reason, Sent};
 use seawall_http::NoteDeparture;
@@ -182,5 +184,44 @@ async fn what_a_person_has_stopped_does_not_leave_any_more() {
     assert_eq!(
         (client.executed("first"), client.executed("second")),
         (1, 0)
+    );
+}
+
+/// It may be an order: behind the prefix of a gateway, with a slash more.
+#[tokio::test(start_paused = true)]
+async fn what_may_be_an_order_under_another_path_does_not_pass() {
+    let layer: OrderLayer<Body> = OrderLayer::builder("desk", crate::lists::broker()).build();
+    let desk = Desk::of(Client::default(), Default::default(), layer);
+    let send = |method: Method, path: &str| {
+        let mut request = order(&json!({ "symbol": "AAPL", "qty": 1, "client_order_id": "a" }));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("http://broker{path}").parse().unwrap();
+        desk.service.clone().oneshot(request)
+    };
+    for path in [
+        "/gateway/orders",
+        "/orders/",
+        "//orders",
+        "/%6Frders",
+        "/bulk",
+    ] {
+        let rejected = rejection(send(Method::POST, path).await);
+        assert_eq!(rejected.reason(), Reason::InvalidRequest, "{path}");
+        assert!(
+            rejected
+                .to_string()
+                .contains("its route is none of the broker's"),
+            "{rejected}"
+        );
+    }
+    assert_eq!(desk.client.world().creates, 0);
+    assert_eq!(desk.handle.counts().not_admitted, 5);
+    assert!(
+        send(Method::GET, "/quotes").await.is_ok(),
+        "safe methods pass"
+    );
+    assert!(
+        send(Method::POST, "/margins").await.is_ok(),
+        "as does what the table knows"
     );
 }

@@ -227,6 +227,7 @@ impl Service<Request<Body>> for Client {
                 .unwrap_or_else(|never: Infallible| match never {});
             let last = head.uri.path().rsplit('/').next().unwrap().to_owned();
             match head.method {
+                Method::POST if head.uri.path() == "/margins" => Ok(respond(200, &json!("margin"))),
                 Method::POST => client.create(body.to_bytes()).await,
                 Method::DELETE => Ok(client.cancel(&last)),
                 Method::PUT => {

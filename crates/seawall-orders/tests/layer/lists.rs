@@ -13,7 +13,7 @@ use crate::common::{Body, Client, Desk, Placed, rules};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn broker() -> BrokerTable {
+pub(crate) fn broker() -> BrokerTable {
     let ids = OrderIds::text(IdRules::text(20).unwrap().with_characters("-"), "d-").unwrap();
     let fields = || {
         let fields = OrderFields::new("id").id("client_order_id");
@@ -21,6 +21,7 @@ fn broker() -> BrokerTable {
     };
     let mut table = BrokerTable::builder("test", rules(Duplicates::RejectWhileOpen), ids)
         .route(Operation::Create, "POST /orders")
+        .other_route("POST /margins")
         .request(
             Operation::Create,
             RequestFields::new()

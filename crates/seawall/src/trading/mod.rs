@@ -22,9 +22,11 @@
 //! # Which requests are orders
 //!
 //! Those whose method and path are in the broker's part of the [catalogue](crate::catalog), as its own
-//! documentation has them. **Everything else passes as it is**: other paths, the same ones behind the prefix of
-//! a gateway, with a slash more or in other characters. So take the paths of `docs/providers.md`, and watch
-//! `seawall_orders_intended_total` when you begin.
+//! documentation has them. Reads pass as they are, and so do other requests that the catalogue has a route for.
+//! What is left is rejected before it leaves: a `POST`, `PUT`, `PATCH` or `DELETE` of a path that nobody knows
+//! may be an order, as it is behind the prefix of a gateway or with a slash more. One that is none is
+//! let through by [`other_route`](seawall_orders::broker::BrokerTableBuilder::other_route), of
+//! [`Provider::broker_table_builder`](crate::catalog::Provider::broker_table_builder).
 //!
 //! # Which responses to believe
 //!

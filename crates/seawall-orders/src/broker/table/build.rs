@@ -22,6 +22,7 @@ pub struct BrokerTableBuilder {
     ids: OrderIds,
     rules: [Option<Rules>; 3],
     routes: Vec<(Operation, Handling, Text)>,
+    others: Vec<Text>,
     requests: [RequestFields; 3],
     reply: OrderFields,
     orders: OrderFields,
@@ -49,6 +50,7 @@ impl BrokerTable {
             ids,
             rules: [Some(rules), None, None],
             routes: Vec::new(),
+            others: Vec::new(),
             requests: Default::default(),
             reply: OrderFields::default(),
             orders: OrderFields::default(),
@@ -87,6 +89,15 @@ impl BrokerTableBuilder {
     pub fn unprotected_route(mut self, route: impl Into<Cow<'static, str>>) -> Self {
         let route = (Operation::Create, Handling::Passes, route.into());
         self.routes.insert(0, route);
+        self
+    }
+
+    /// Adds a route that does nothing to orders, of a method that is not safe: `POST /margins`. Requests of
+    /// such methods that no route has are rejected, since they may be orders under a path that the table does
+    /// not know. Those of safe methods pass without a route.
+    #[must_use]
+    pub fn other_route(mut self, route: impl Into<Cow<'static, str>>) -> Self {
+        self.others.push(route.into());
         self
     }
 
@@ -198,6 +209,10 @@ impl BrokerTableBuilder {
     /// rules need and the table has not.
     pub fn build(self) -> Result<BrokerTable, InvalidConfig> {
         let routes = self.routes()?;
+        let others = self.others.iter();
+        let other =
+            |text: &Text| Route::new("other_route", text, Operation::Create, Handling::Passes);
+        let others = others.map(other).collect::<Result<_, _>>()?;
         let requests = self.requests.each_ref().map(RequestReader::new);
         let [create, replace, cancel] = requests;
         let requests = [create?, replace?, cancel?];
@@ -229,6 +244,7 @@ impl BrokerTableBuilder {
         });
         Ok(BrokerTable {
             routes,
+            others,
             requests,
             replies: [
                 reply(Operation::Create)?,

@@ -79,6 +79,8 @@ pub use spec::{ListRequest, Meaning, OrderFields, PositionFields, ReplyRule, Req
 pub struct BrokerTable {
     name: Text,
     routes: Vec<Route>,
+    /// Those of other requests, by methods that are not safe.
+    others: Vec<Route>,
     requests: [RequestReader; 3],
     replies: [ReplyReader; 3],
     states: States,
@@ -207,6 +209,11 @@ impl Broker for BrokerTable {
     fn operation(&self, method: &Method, uri: &Uri) -> Option<Operation> {
         let (route, _) = self.route(method, uri)?;
         (route.handling != Handling::Passes).then_some(route.operation)
+    }
+
+    fn is_no_order(&self, method: &Method, uri: &Uri) -> bool {
+        let is_of = |route: &Route| route.captures(method, uri).is_some();
+        self.route(method, uri).is_some() || self.others.iter().any(is_of)
     }
 
     fn read(

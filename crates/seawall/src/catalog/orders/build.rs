@@ -131,13 +131,29 @@ fn route(table: BrokerTableBuilder, route: &RouteData) -> BrokerTableBuilder {
         Operation::OrderCreate => OrderOperation::Create,
         Operation::OrderReplace => OrderOperation::Replace,
         Operation::OrderCancel => OrderOperation::Cancel,
-        _ => return table,
+        _ => return other_route(table, route),
     };
     let method = route.method.as_deref().unwrap_or("*");
     let text = format!("{method} {}", route.path);
     match route.look_up {
         Some(false) => table.rejected_route(operation, text),
         Some(true) | None => table.route(operation, text),
+    }
+}
+
+/// A route that does nothing to orders. One of all methods and the rest of a path says nothing of what is
+/// there: orders may be.
+fn other_route(table: BrokerTableBuilder, route: &RouteData) -> BrokerTableBuilder {
+    let path = &route.path;
+    match route.method.as_deref() {
+        Some("GET" | "HEAD") => table,
+        Some(method) => table.other_route(format!("{method} {path}")),
+        None if path.ends_with("**") => table,
+        None => ["POST", "PUT", "PATCH", "DELETE"]
+            .into_iter()
+            .fold(table, |table, method| {
+                table.other_route(format!("{method} {path}"))
+            }),
     }
 }
 
