@@ -184,7 +184,7 @@ impl InstanceHandle for BreakerHandle {
         pattern: this.events().pattern(),
         state: Self::state(this).as_str(),
         attach: this.circuit.common().setup,
-        commands: [Block => force_open, Bypass => force_closed, Reset => reset],
+        commands: [Block => force_open, Bypass => force_closed, Reset => reset, Resume => automatic, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

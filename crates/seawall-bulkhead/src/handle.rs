@@ -214,7 +214,7 @@ impl InstanceHandle for BulkheadHandle {
         pattern: this.source().pattern(),
         state: this.state_of(&this.usage()).as_str(),
         attach: this.source(),
-        commands: [Block => pause, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset, Resume => resume, Drain => drain, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

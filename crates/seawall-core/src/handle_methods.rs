@@ -6,7 +6,8 @@
 ///
 /// `attach` names the event source. `commands` lists what the handle can do, and with which of its
 /// own methods, each of which [emits](crate::EventSource::commanded) that it was given; it is
-/// [`Unsupported`](crate::Unsupported) to ask it for anything else.
+/// [`Unsupported`](crate::Unsupported) to ask it for anything else. A method that takes an argument gets it
+/// there: `ShadowOn => set_shadow(true)`.
 /// `handle_methods!(|this| inner: this.handle)` writes everything but `settings`, by another handle.
 ///
 /// ```
@@ -34,6 +35,7 @@
 ///
 /// let handle = DoorHandle { source: EventSource::new("door", "front") };
 /// assert!(handle.control(Command::Block).is_ok());
+/// assert_eq!(handle.commands(), [Command::Block]);
 /// let unsupported = handle.control(Command::Bypass).unwrap_err();
 /// assert_eq!(unsupported.to_string(), "`door` has no command Bypass");
 /// ```
@@ -69,6 +71,11 @@ macro_rules! handle_methods {
             $inner.attach(events);
         }
 
+        fn commands(&self) -> &'static [$crate::Command] {
+            let $this = self;
+            $inner.commands()
+        }
+
         fn control(&self, command: $crate::Command) -> Result<(), $crate::Unsupported> {
             let $this = self;
             $inner.control(command)
@@ -79,7 +86,7 @@ macro_rules! handle_methods {
         pattern: $pattern:expr,
         state: $state:expr,
         $(attach: $source:expr,)?
-        $(commands: [$($Command:ident => $method:ident),+ $(,)?],)?
+        $(commands: [$($Command:ident => $method:ident $(($argument:expr))?),+ $(,)?],)?
     ) => {
         fn pattern(&self) -> &'static str {
             let $this = self;
@@ -109,9 +116,13 @@ macro_rules! handle_methods {
         )?
 
         $(
+            fn commands(&self) -> &'static [$crate::Command] {
+                &[$($crate::Command::$Command),+]
+            }
+
             fn control(&self, command: $crate::Command) -> Result<(), $crate::Unsupported> {
                 match command {
-                    $($crate::Command::$Command => self.$method(),)+
+                    $($crate::Command::$Command => self.$method($($argument)?),)+
                     command => {
                         let pattern = $crate::InstanceHandle::pattern(self);
                         return Err($crate::Unsupported::new(pattern, command));

@@ -34,6 +34,11 @@ pub trait InstanceHandle: Send + Sync {
     /// that it was attached to first.
     fn attach(&self, events: &Events);
 
+    /// The commands that it carries out; none unless implemented.
+    fn commands(&self) -> &'static [Command] {
+        &[]
+    }
+
     /// Carries out a command.
     ///
     /// # Errors
@@ -126,7 +131,7 @@ pub enum Value {
 
 /// A command to a component.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Reject everything until another command comes, in shadow mode, too.
     Block,
@@ -134,6 +139,41 @@ pub enum Command {
     Bypass,
     /// Forget what was learned and every earlier command, and work by the rules again.
     Reset,
+    /// End [`Block`](Self::Block), [`Bypass`](Self::Bypass) and [`Drain`](Self::Drain), and keep what was
+    /// learned.
+    Resume,
+    /// Let no new call pass, and serve those that are queued.
+    Drain,
+    /// Decide and count, and let every call pass.
+    ShadowOn,
+    /// End [`ShadowOn`](Self::ShadowOn).
+    ShadowOff,
+}
+
+impl Command {
+    /// Every command.
+    pub const ALL: [Self; 7] = [
+        Self::Block,
+        Self::Bypass,
+        Self::Reset,
+        Self::Resume,
+        Self::Drain,
+        Self::ShadowOn,
+        Self::ShadowOff,
+    ];
+
+    /// The command in a word, as it is written in paths and files: `block`, `shadow_on`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Bypass => "bypass",
+            Self::Reset => "reset",
+            Self::Resume => "resume",
+            Self::Drain => "drain",
+            Self::ShadowOn => "shadow_on",
+            Self::ShadowOff => "shadow_off",
+        }
+    }
 }
 
 /// A command that the component does not know.

@@ -292,7 +292,7 @@ impl InstanceHandle for RateLimitHandle {
         pattern: this.state().events.pattern(),
         state: RateLimitState::of(this.limiter(), this.now()).as_str(),
         attach: this.state().events,
-        commands: [Block => pause, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset, Resume => resume, Drain => drain, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

@@ -126,7 +126,7 @@ impl InstanceHandle for AdaptiveThrottleHandle {
         pattern: this.state.common().events.pattern(),
         state: AdaptiveThrottleState::of(&inspect(&this.state).probabilities).as_str(),
         attach: this.state.common().events,
-        commands: [Bypass => bypass, Reset => reset],
+        commands: [Bypass => bypass, Reset => reset, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

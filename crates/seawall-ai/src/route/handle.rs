@@ -164,9 +164,14 @@ impl InstanceHandle for RouterHandle {
         self.state.events.misconfigured()
     }
 
+    fn commands(&self) -> &'static [Command] {
+        &[Command::Block, Command::Resume, Command::Reset]
+    }
+
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
             Command::Block => self.pause_all(),
+            Command::Resume => self.resume_all(),
             Command::Reset => self.reset(),
             _ => return Err(Unsupported::new(self.pattern(), command)),
         }

@@ -204,7 +204,7 @@ impl InstanceHandle for SpendHandle {
         pattern: this.shared().events.pattern(),
         state: state_of(&this.shared().account()).as_str(),
         attach: this.shared().events,
-        commands: [Bypass => bypass, Reset => reset],
+        commands: [Bypass => bypass, Reset => reset, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

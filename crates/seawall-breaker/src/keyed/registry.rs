@@ -338,7 +338,7 @@ where
         pattern: this.events().pattern(),
         state: worst(&this.state().map.totals()).as_str(),
         attach: this.events(),
-        commands: [Block => force_open, Bypass => force_closed, Reset => reset],
+        commands: [Block => force_open, Bypass => force_closed, Reset => reset, Resume => automatic],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

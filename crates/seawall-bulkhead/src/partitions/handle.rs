@@ -182,7 +182,7 @@ impl InstanceHandle for PartitionHandle {
         pattern: this.source().pattern(),
         state: this.permits().read(state_of).as_str(),
         attach: this.source(),
-        commands: [Block => pause, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset, Resume => resume, Drain => drain, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

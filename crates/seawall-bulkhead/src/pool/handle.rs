@@ -178,7 +178,7 @@ impl<C> InstanceHandle for PoolHandle<C> {
         pattern: this.state.source.pattern(),
         state: this.state.usage().state().as_str(),
         attach: this.state.source,
-        commands: [Block => pause, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset, Resume => resume, Drain => drain, ShadowOn => set_shadow(true), ShadowOff => set_shadow(false)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

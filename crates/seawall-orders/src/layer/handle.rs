@@ -354,7 +354,7 @@ impl InstanceHandle for OrderHandle {
         pattern: this.shared.events.pattern(),
         state: this.shared.control.mode().as_str(),
         attach: this.shared.events,
-        commands: [Block => halt, Reset => reset],
+        commands: [Block => halt, Reset => reset, Resume => set_mode(None)],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

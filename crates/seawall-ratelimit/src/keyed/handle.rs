@@ -429,7 +429,7 @@ impl InstanceHandle for KeyedRateLimitHandle {
         pattern: this.state().events.pattern(),
         state: this.typed_state().as_str(),
         attach: this.state().events,
-        commands: [Block => pause_all, Bypass => bypass, Reset => reset],
+        commands: [Block => pause_all, Bypass => bypass, Reset => reset, Resume => resume_all, Drain => drain_all],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
