@@ -111,6 +111,9 @@ assert score["executed_once"] + score["reported_not_executed"] == 300, score' ||
         complain "order_torture --seed $seed failed"
 done
 
+# A server for scripts/fuzz_api.sh, which runs it.
+checked+=' fuzz_target'
+
 # The journal in a file, as its bars are measured, for a second each: it has a feature of its own.
 checked+=' journal_speed'
 if ! output=$(timeout 120 cargo run --quiet --release -p seawall-orders --features durable \

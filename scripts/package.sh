@@ -33,7 +33,7 @@ import json, pathlib, re, sys
 # Those of https://crates.io/category_slugs that fit; another one is added when it is needed.
 CATEGORIES = {
     "asynchronous", "command-line-utilities", "concurrency", "development-tools::testing", "network-programming",
-    "web-programming::http-client",
+    "web-programming::http-client", "web-programming::http-server",
 }
 failed = False
 for package in json.load(sys.stdin)["packages"]:

@@ -13,11 +13,11 @@ seawall_core::counters! {
     #[derive(Debug, Default)]
     pub(crate) struct AttemptTimeoutCounters {
         /// Attempts that took longer than the timeout.
-        timed_out => "seawall_timeouts_total" [cause = "attempt"],
+        timed_out => "seawall_timeouts_total" [layer = "attempt_timeout", cause = "attempt"],
         /// Attempts that ended at the deadline of their request.
-        deadline_exceeded => "seawall_timeouts_total" [cause = "deadline"],
+        deadline_exceeded => "seawall_timeouts_total" [layer = "attempt_timeout", cause = "deadline"],
         /// Attempts that were not begun, since the deadline of their request had passed.
-        expired_on_arrival => "seawall_timeouts_total" [cause = "late"],
+        expired_on_arrival => "seawall_timeouts_total" [layer = "attempt_timeout", cause = "late"],
     }
 }
 

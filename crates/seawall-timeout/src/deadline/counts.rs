@@ -13,11 +13,11 @@ seawall_core::counters! {
     #[derive(Debug, Default)]
     pub(crate) struct DeadlineCounters {
         /// Calls whose deadline passed while the inner service worked.
-        deadline_exceeded => "seawall_timeouts_total" [cause = "deadline"],
+        deadline_exceeded => "seawall_timeouts_total" [layer = "deadline", cause = "deadline"],
         /// Calls whose request came with a deadline that had passed.
-        expired_on_arrival => "seawall_timeouts_total" [cause = "late"],
+        expired_on_arrival => "seawall_timeouts_total" [layer = "deadline", cause = "late"],
         /// Calls whose deadline passed while the inner service was not ready.
-        readiness_timeouts => "seawall_timeouts_total" [cause = "readiness"],
+        readiness_timeouts => "seawall_timeouts_total" [layer = "deadline", cause = "readiness"],
     }
 }
 

@@ -1,0 +1,26 @@
+//! A server for `scripts/fuzz_api.sh`: everything that the admin interface shows and controls, and prints
+//! where it listens.
+
+use std::error::Error;
+
+use seawall::{CheckConfig, HealthMonitor, Registry};
+use seawall_admin::serve::AdminServer;
+use seawall_admin::{Admin, Role, Tokens};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let registry = Registry::new("desk");
+    seawall::broker("alpaca").build()?.register(&registry)?;
+    seawall::market_data("polygon")
+        .build()?
+        .register(&registry)?;
+    let health = HealthMonitor::new("desk");
+    health.register("broker", CheckConfig::default(), || async { true })?;
+    let tokens = Tokens::new().with(Role::Admin, "fuzz", "fuzz-token-of-the-admin")?;
+    let admin = Admin::builder("desk").registry(registry).health(health);
+    // A fuzzer asks more often than a person.
+    let admin = admin.tokens(tokens).requests_per_second(100_000).build()?;
+    let server = AdminServer::bind("127.0.0.1:0", admin).await?;
+    println!("{}", server.local_addr());
+    std::future::pending().await
+}

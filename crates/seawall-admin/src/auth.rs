@@ -1,0 +1,130 @@
+//! Who a request is of, and whether they may make it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+
+use crate::audit::AuditEntry;
+use crate::problem::Problem;
+use crate::session;
+use crate::state::Shared;
+use crate::{Identity, Role};
+
+/// Who makes a request, if that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) from: Option<SocketAddr>,
+}
+
+impl Caller {
+    fn of(shared: &Shared, parts: &Parts) -> Result<Self, Problem> {
+        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self {
+            identity: identify(shared, &parts.headers)?,
+            from: from.map(|ConnectInfo(address)| *address),
+        })
+    }
+
+    /// What to write down about it.
+    pub(crate) fn name(&self) -> String {
+        let name = self.identity.as_ref().map(|identity| &*identity.who);
+        name.unwrap_or("nobody").to_owned()
+    }
+
+    /// An entry of the audit log about what they ask for.
+    pub(crate) fn entry(&self, action: &str, target: String, reason: &str) -> AuditEntry {
+        AuditEntry {
+            from: self.from.map(|address| address.to_string()),
+            reason: reason.to_owned(),
+            ..AuditEntry::of(self.name(), action, target)
+        }
+    }
+}
+
+/// Whom the token or the session of a request is of. A token that is wrong is no request without one.
+fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Option<Identity>, Problem> {
+    let unauthorized = |detail: &'static str| Problem::new(StatusCode::UNAUTHORIZED, detail);
+    let tokens = shared.tokens();
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let token = value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        let Some(token) = token else {
+            return Err(unauthorized(
+                "`authorization` is of another form, accepted is `Bearer TOKEN`",
+            ));
+        };
+        return match tokens.find(token) {
+            Some((identity, _)) => Ok(Some(identity)),
+            None => Err(unauthorized("this token is not known")),
+        };
+    }
+    let Some(secret) = session::cookie(headers) else {
+        return Ok(None);
+    };
+    let token = shared.sessions.token(secret);
+    Ok(token.and_then(|digest| tokens.find_digest(&digest)))
+}
+
+/// Whether a caller may do what `role` may.
+///
+/// Without any token, what only shows is open to everybody that reaches the server, which binds to
+/// loopback unless it is configured otherwise; nothing can be commanded.
+fn check(shared: &Shared, caller: &Caller, role: Role) -> Result<(), Problem> {
+    match &caller.identity {
+        Some(identity) if identity.role >= role => Ok(()),
+        Some(identity) => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "the role of `{}` is {}, accepted is {role} or more",
+                identity.who, identity.role
+            ),
+        )),
+        None if shared.tokens().is_empty() && role == Role::Viewer => Ok(()),
+        None if shared.tokens().is_empty() => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "control is off: no token is configured, so nobody can be asked who they are",
+        )),
+        None => Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            format!("a token of the role {role} or more is needed"),
+        )),
+    }
+}
+
+macro_rules! needs {
+    ($($(#[$meta:meta])* $Name:ident => $role:expr),+ $(,)?) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug)]
+            pub(crate) struct $Name(pub(crate) Caller);
+
+            impl FromRequestParts<Arc<Shared>> for $Name {
+                type Rejection = Problem;
+
+                async fn from_request_parts(
+                    parts: &mut Parts,
+                    shared: &Arc<Shared>,
+                ) -> Result<Self, Problem> {
+                    let caller = Caller::of(shared, parts)?;
+                    check(shared, &caller, $role)?;
+                    Ok(Self(caller))
+                }
+            }
+        )+
+    };
+}
+
+needs! {
+    /// Somebody that may see what is shown.
+    Viewing => Role::Viewer,
+    /// Somebody that may command layers.
+    Operating => Role::Operator,
+    /// Somebody that may do everything.
+    Administering => Role::Admin,
+}

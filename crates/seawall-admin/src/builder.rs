@@ -1,0 +1,193 @@
+//! What an admin interface shows and controls.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use seawall_core::{InstanceName, InvalidConfig, NonZeroCount, Registry};
+use seawall_health::HealthMonitor;
+
+use crate::Tokens;
+use crate::audit::AuditLog;
+use crate::commands::ActiveCommands;
+use crate::hosts::Hosts;
+use crate::rate::{PER_SECOND, rate_limit};
+use crate::session::Sessions;
+use crate::state::Shared;
+
+/// An admin interface: what it shows and controls, and who may use it. Clones share.
+///
+/// ```
+/// use seawall_admin::{Admin, Role, Tokens};
+/// use seawall_core::Registry;
+///
+/// let registry = Registry::new("desk");
+/// let tokens = Tokens::new().with(Role::Admin, "alice", "a-secret-of-some-length")?;
+/// let admin = Admin::builder("desk").registry(registry).tokens(tokens).build()?;
+/// let app: axum::Router = axum::Router::new().nest("/ops", admin.router());
+/// # Ok::<(), seawall_admin::InvalidConfig>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Builds an [`Admin`].
+#[must_use]
+#[derive(Debug)]
+pub struct AdminBuilder {
+    name: InstanceName,
+    registries: Vec<Registry>,
+    health: Option<HealthMonitor>,
+    hosts: Vec<String>,
+    tokens: Tokens,
+    audit: Option<PathBuf>,
+    per_second: u32,
+}
+
+impl Admin {
+    /// An interface of the program of that name, which shows nothing yet.
+    pub fn builder(name: impl Into<InstanceName>) -> AdminBuilder {
+        AdminBuilder {
+            name: name.into(),
+            registries: Vec::new(),
+            health: None,
+            hosts: Vec::new(),
+            tokens: Tokens::new(),
+            audit: None,
+            per_second: PER_SECOND,
+        }
+    }
+
+    /// The name of the program.
+    pub fn name(&self) -> InstanceName {
+        self.shared.name
+    }
+
+    /// Accepts these tokens from now on and no others. Sessions of tokens that are gone end.
+    pub fn set_tokens(&self, tokens: Tokens) {
+        let mut current = self
+            .shared
+            .tokens
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(tokens);
+    }
+
+    /// What `/readyz` answers: 200 after `true`, which it begins with, and 503 after `false`, for a
+    /// program that starts or shuts down.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.is_ready.store(ready, Ordering::Release);
+    }
+
+    /// The routes, to be nested in any axum application.
+    ///
+    /// They know the address of a client where the application is served with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`; rates are limited for all clients
+    /// together otherwise.
+    pub fn router(&self) -> axum::Router {
+        crate::routes::router(&self.shared)
+    }
+}
+
+impl AdminBuilder {
+    /// Shows and controls the components of a registry; of several, one after the other.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registries.push(registry);
+        self
+    }
+
+    /// Shows these health checks.
+    pub fn health(mut self, health: HealthMonitor) -> Self {
+        self.health = Some(health);
+        self
+    }
+
+    /// Accepts these tokens. Without any, everything is shown to everybody that reaches the routes, and
+    /// nothing can be commanded.
+    pub fn tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Accepts requests that name this host, beside `localhost` and addresses: a name without a port.
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self
+    }
+
+    /// Answers so many requests a second of each client address, and five times as many at once; 20 unless
+    /// set. A dashboard makes a few, and who guesses tokens makes no more.
+    pub fn requests_per_second(mut self, requests: u32) -> Self {
+        self.per_second = requests;
+        self
+    }
+
+    /// Appends who has commanded what to this file, a line of JSON for each. What cannot be written down
+    /// is not done. Without a file the last 1,000 entries are kept in memory.
+    pub fn audit_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.audit = Some(path.into());
+        self
+    }
+
+    /// The interface.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when there is nothing to show, two registries have one name, a host is no name,
+    /// no request a second is allowed, or the audit file cannot be opened.
+    pub fn build(self) -> Result<Admin, InvalidConfig> {
+        if self.registries.is_empty() && self.health.is_none() {
+            return Err(InvalidConfig::new(
+                "registry",
+                "none",
+                "a registry or health checks to show",
+            ));
+        }
+        for (index, registry) in self.registries.iter().enumerate() {
+            let service = registry.service();
+            let mut earlier = self.registries[..index].iter();
+            if earlier.any(|earlier| earlier.service() == service) {
+                let value = format!("a second `{}`", service.as_str());
+                return Err(InvalidConfig::new("registry", value, "a service once"));
+            }
+        }
+        NonZeroCount::check("requests_per_second", self.per_second)?;
+        let mut hosts = Hosts::default();
+        for host in &self.hosts {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+            if host.is_empty() || !host.chars().all(is_name) {
+                let value = format!("{host:?}");
+                return Err(InvalidConfig::new(
+                    "allow_host",
+                    value,
+                    "a name without a port",
+                ));
+            }
+            hosts.add(host);
+        }
+        let audit = match &self.audit {
+            None => AuditLog::in_memory(),
+            Some(path) => AuditLog::file(path).map_err(|error| {
+                let value = format!("{}: {error}", path.display());
+                InvalidConfig::new("audit_file", value, "a file that can be appended to")
+            })?,
+        };
+        Ok(Admin {
+            shared: Arc::new(Shared {
+                name: self.name,
+                registries: self.registries,
+                health: self.health,
+                hosts,
+                sessions: Sessions::default(),
+                active: ActiveCommands::default(),
+                audit,
+                is_ready: AtomicBool::new(true),
+                rate_limit: rate_limit(self.per_second)?,
+                tokens: RwLock::new(Arc::new(self.tokens)),
+                commanding: Mutex::new(()),
+                commands: AtomicU64::new(0),
+            }),
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! What the registries know, as `OpenMetrics` text for Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use seawall_core::{Registry, Samples, Value};
+
+/// The type of the text.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// Every sample of the registries, by metric.
+#[derive(Debug)]
+struct Collected(BTreeMap<&'static str, Vec<(Labels, Value)>>);
+
+impl Collected {
+    fn of(registries: &[Registry]) -> Self {
+        let mut by_metric: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for registry in registries {
+            let service = registry.service().as_str();
+            for component in registry.all() {
+                let name = component.name().as_str();
+                component.samples(&mut Samples::new(&mut |sample| {
+                    let mut labels = Vec::with_capacity(2 + sample.labels.len());
+                    labels.extend([("service", service), ("name", name)]);
+                    labels.extend_from_slice(sample.labels);
+                    let of_metric = by_metric.entry(sample.metric).or_default();
+                    of_metric.push((labels, sample.value));
+                }));
+            }
+        }
+        Self(by_metric)
+    }
+}
+
+impl Collector for Collected {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (metric, samples) in &self.0 {
+            let is_counter = matches!(samples[0].1, Value::Counter(_));
+            let (name, kind) = match is_counter {
+                // The encoder writes the ending.
+                true => (
+                    metric.strip_suffix("_total").unwrap_or(metric),
+                    MetricType::Counter,
+                ),
+                false => (*metric, MetricType::Gauge),
+            };
+            let mut family = encoder.encode_descriptor(name, metric, None, kind)?;
+            for (labels, value) in samples {
+                let encoder = family.encode_family(labels)?;
+                match *value {
+                    Value::Counter(total) => ConstCounter::new(total).encode(encoder)?,
+                    Value::Gauge(value) => ConstGauge::new(value).encode(encoder)?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text of a scrape.
+pub(crate) fn render(registries: &[Registry]) -> Result<String, fmt::Error> {
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Collected::of(registries)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}

@@ -1,0 +1,212 @@
+//! Commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use seawall_core::Command;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::components::Of;
+use crate::Role;
+use crate::auth::{Administering, Caller, Operating};
+use crate::commands::{LONGEST, begins, inverse};
+use crate::extract::{Body, Path, Query};
+use crate::problem::Problem;
+use crate::state::{Shared, target_name};
+use crate::view::ComponentView;
+
+/// The longest reason, in bytes.
+const MAX_REASON_BYTES: usize = 500;
+
+/// A command to a component.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandRequest {
+    /// `block`, `bypass`, `drain`, `resume`, `shadow_on`, `shadow_off`; `reset` needs the role admin.
+    #[schema(pattern = "^(block|bypass|drain|resume|shadow_on|shadow_off|reset)$")]
+    command: String,
+    /// Why: it is shown to others, and written to the audit log.
+    #[schema(min_length = 1, max_length = 500, pattern = "\\S")]
+    reason: String,
+    /// After how many seconds it ends by itself, up to seven days. `null`: when it is ended.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 604_800)]
+    expires_in_seconds: Option<u64>,
+}
+
+/// Why something is commanded.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Why {
+    /// Why: it is written to the audit log.
+    #[schema(min_length = 1, max_length = 500, pattern = "\\S")]
+    pub(crate) reason: String,
+}
+
+pub(crate) fn check_reason(reason: &str) -> Result<(), Problem> {
+    if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES {
+        let detail = format!(
+            "`reason` is {} bytes, accepted is a text of 1 to {MAX_REASON_BYTES}",
+            reason.len()
+        );
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(())
+}
+
+/// Gives a command to a component: with a reason, and for a time if wanted.
+#[utoipa::path(
+    post, path = "/api/v1/components/{pattern}/{name}/commands", tag = "control",
+    params(("pattern" = String, Path, description = "The pattern: `breaker`"),
+        ("name" = String, Path, description = "The name of the instance"), Of),
+    request_body = CommandRequest,
+    responses((status = OK, body = ComponentView), (status = BAD_REQUEST, body = Problem),
+        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
+        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
+        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
+        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+)]
+pub(crate) async fn command(
+    Operating(caller): Operating,
+    State(shared): State<Arc<Shared>>,
+    Path((pattern, name)): Path<(String, String)>,
+    Query(of): Query<Of>,
+    Body(request): Body<CommandRequest>,
+) -> Result<Json<ComponentView>, Problem> {
+    let command = Command::ALL
+        .into_iter()
+        .find(|it| it.as_str() == request.command);
+    let Some(command) = command else {
+        let accepted: Vec<_> = Command::ALL.iter().map(|it| it.as_str()).collect();
+        let detail = format!(
+            "`command` is {:?}, accepted is {}",
+            request.command,
+            accepted.join(", ")
+        );
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    };
+    let role = caller.identity.as_ref().map(|identity| identity.role);
+    if command == Command::Reset && role < Some(Role::Admin) {
+        let detail = "`reset` forgets what was learned, accepted is the role admin";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    let lasts = request.expires_in_seconds.map(Duration::from_secs);
+    give(
+        &shared,
+        &caller,
+        Given {
+            service: of.service,
+            pattern,
+            name,
+            command,
+            reason: request.reason,
+            lasts,
+        },
+    )
+    .await
+}
+
+/// Resets the circuit of a service: it closes, and forgets what it has counted. Needs the role admin.
+#[utoipa::path(
+    post, path = "/api/v1/system/health/circuit-breakers/{service}/reset", tag = "system",
+    params(("service" = String, Path, description = "The name of the circuit")),
+    request_body = Why,
+    responses((status = OK, body = ComponentView), (status = BAD_REQUEST, body = Problem),
+        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
+        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
+        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
+        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+)]
+pub(crate) async fn reset_circuit_breaker(
+    Administering(caller): Administering,
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    Body(why): Body<Why>,
+) -> Result<Json<ComponentView>, Problem> {
+    give(
+        &shared,
+        &caller,
+        Given {
+            service: None,
+            pattern: "breaker".to_owned(),
+            name,
+            command: Command::Reset,
+            reason: why.reason,
+            lasts: None,
+        },
+    )
+    .await
+}
+
+/// A command with all that belongs to it.
+struct Given {
+    service: Option<String>,
+    pattern: String,
+    name: String,
+    command: Command,
+    reason: String,
+    lasts: Option<Duration>,
+}
+
+async fn give(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    given: Given,
+) -> Result<Json<ComponentView>, Problem> {
+    let Given {
+        service,
+        pattern,
+        name,
+        command,
+        reason,
+        lasts,
+    } = given;
+    check_reason(&reason)?;
+    let (registry, component) = shared.find(service.as_deref(), &pattern, &name)?;
+    if let Some(lasts) = lasts {
+        check_lasts(command, component.commands(), lasts)?;
+    }
+    let target = (
+        registry.service().as_str(),
+        component.pattern(),
+        component.name().as_str(),
+    );
+    let mut entry = caller.entry(command.as_str(), target_name(target), &reason);
+    entry.expires_in_seconds = lasts.map(|lasts| lasts.as_secs());
+    let who = caller.name();
+    let (state, to) = (Arc::clone(shared), Arc::clone(&component));
+    let runtime = tokio::runtime::Handle::current();
+    shared
+        .audited(entry, move || {
+            let number = state.command(target, &*to, command, (who, reason), lasts)?;
+            if let Some(lasts) = lasts {
+                let _runtime = runtime.enter();
+                state.end_later(target, to, command, number, lasts);
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(Json(ComponentView::of(shared, registry, &*component)))
+}
+
+fn check_lasts(command: Command, has: &[Command], lasts: Duration) -> Result<(), Problem> {
+    let invalid = |detail: String| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    if !begins(command) || inverse(command, has).is_none() {
+        return invalid(format!(
+            "`expires_in_seconds` has no effect: nothing ends `{}` by itself",
+            command.as_str()
+        ));
+    }
+    if lasts.is_zero() || lasts > LONGEST {
+        return invalid(format!(
+            "`expires_in_seconds` is {}, accepted is 1 to {}",
+            lasts.as_secs(),
+            LONGEST.as_secs()
+        ));
+    }
+    Ok(())
+}

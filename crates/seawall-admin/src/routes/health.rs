@@ -1,0 +1,192 @@
+//! Health and metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use seawall_health::{CheckReport, HealthMonitor, HealthReport, Status};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::{Operating, Viewing};
+use crate::extract::Path;
+use crate::problem::Problem;
+use crate::prometheus;
+use crate::state::Shared;
+use crate::view::{ComponentView, components, each};
+
+/// How healthy the program is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthView {
+    /// The program.
+    name: &'static str,
+    /// `healthy`, `degraded`, `unhealthy`, or `unknown` before the first check.
+    status: &'static str,
+    /// How many circuits are open.
+    open_circuits: usize,
+}
+
+/// The same with every check.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DetailedHealth {
+    #[serde(flatten)]
+    summary: HealthView,
+    /// Every check with its last result.
+    #[schema(value_type = Option<Object>)]
+    checks: Option<HealthReport>,
+    /// Components that are not in their usual state.
+    components: Vec<ComponentState>,
+}
+
+/// The state of a component.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ComponentState {
+    service: &'static str,
+    pattern: &'static str,
+    name: &'static str,
+    state: &'static str,
+}
+
+fn status(shared: &Shared) -> Status {
+    shared
+        .health
+        .as_ref()
+        .map_or(Status::Healthy, HealthMonitor::status)
+}
+
+fn summary(shared: &Shared) -> HealthView {
+    let circuits = each(shared, |pattern| pattern == "breaker");
+    let is_open = |circuit: &&ComponentView| matches!(circuit.state, "open" | "forced_open");
+    HealthView {
+        name: shared.name.as_str(),
+        status: status(shared).as_str(),
+        open_circuits: circuits.iter().filter(is_open).count(),
+    }
+}
+
+/// 503 where the program is not healthy enough to be relied on.
+fn code(shared: &Shared) -> StatusCode {
+    match status(shared) {
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    }
+}
+
+/// How healthy the program is: 200, or 503 when it is unhealthy. For load balancers: it needs no token.
+#[utoipa::path(
+    get, path = "/health", tag = "health",
+    responses((status = OK, body = HealthView), (status = SERVICE_UNAVAILABLE, body = HealthView)),
+)]
+pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    (code(&shared), Json(summary(&shared))).into_response()
+}
+
+/// Every check with its last result, and what is not in its usual state.
+#[utoipa::path(
+    get, path = "/health/detailed", tag = "health",
+    responses(
+        (status = OK, body = DetailedHealth), (status = SERVICE_UNAVAILABLE, body = DetailedHealth),
+        (status = UNAUTHORIZED, body = Problem),
+    ),
+)]
+pub(crate) async fn detailed(_: Viewing, State(shared): State<Arc<Shared>>) -> Response {
+    (code(&shared), Json(detailed_of(&shared))).into_response()
+}
+
+/// The same: every check, and what is not in its usual state.
+#[utoipa::path(
+    get, path = "/api/v1/system/health/comprehensive", tag = "system",
+    responses((status = OK, body = DetailedHealth), (status = UNAUTHORIZED, body = Problem)),
+)]
+pub(crate) async fn comprehensive(
+    _: Viewing,
+    State(shared): State<Arc<Shared>>,
+) -> Json<DetailedHealth> {
+    Json(detailed_of(&shared))
+}
+
+fn detailed_of(shared: &Shared) -> DetailedHealth {
+    let unusual = components(shared).into_iter().filter(|component| {
+        !matches!(
+            component.state,
+            "closed" | "ok" | "healthy" | "normal" | "idle"
+        )
+    });
+    let states = unusual.map(|component| ComponentState {
+        service: component.service,
+        pattern: component.pattern,
+        name: component.name,
+        state: component.state,
+    });
+    DetailedHealth {
+        summary: summary(shared),
+        checks: shared.health.as_ref().map(HealthMonitor::report),
+        components: states.collect(),
+    }
+}
+
+/// Every counter and gauge, by component.
+#[utoipa::path(
+    get, path = "/health/metrics", tag = "health",
+    responses((status = OK, body = BTreeMap<String, Vec<ComponentView>>), (status = UNAUTHORIZED, body = Problem)),
+)]
+pub(crate) async fn metrics(
+    _: Viewing,
+    State(shared): State<Arc<Shared>>,
+) -> Json<BTreeMap<&'static str, Vec<ComponentView>>> {
+    let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for component in components(&shared) {
+        by_service
+            .entry(component.service)
+            .or_default()
+            .push(component);
+    }
+    Json(by_service)
+}
+
+/// Every counter and gauge, as `OpenMetrics` text for Prometheus.
+#[utoipa::path(
+    get, path = "/health/prometheus", tag = "health",
+    responses(
+        (status = OK, body = String, content_type = "application/openmetrics-text"),
+        (status = UNAUTHORIZED, body = Problem),
+    ),
+)]
+pub(crate) async fn prometheus(
+    _: Viewing,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Response, Problem> {
+    let text = prometheus::render(&shared.registries).map_err(|_error| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written",
+        )
+    })?;
+    Ok(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response())
+}
+
+/// Runs a check now, whatever its interval.
+#[utoipa::path(
+    post, path = "/api/v1/health/checks/{name}/run", tag = "health",
+    params(("name" = String, Path, description = "The name of the check")),
+    responses(
+        (status = OK, body = Object), (status = UNAUTHORIZED, body = Problem),
+        (status = FORBIDDEN, body = Problem), (status = NOT_FOUND, body = Problem),
+    ),
+)]
+pub(crate) async fn run_check(
+    Operating(caller): Operating,
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Result<Json<CheckReport>, Problem> {
+    let missing = || Problem::not_found(format!("there is no check `{name}`"));
+    let health = shared.health.clone().ok_or_else(missing)?;
+    let target = format!("check/{name}");
+    let entry = caller.entry("run_check", target, "");
+    shared.audited(entry, || Ok(())).await?;
+    let report = health.run_check(&name).await;
+    report.map(Json).ok_or_else(missing)
+}

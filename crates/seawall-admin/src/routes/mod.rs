@@ -1,0 +1,170 @@
+//! The routes.
+
+mod audit;
+mod components;
+mod control;
+mod health;
+mod probes;
+mod resilience;
+mod session;
+
+use std::sync::Arc;
+
+use axum::error_handling::HandleErrorLayer;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, middleware};
+use http::{HeaderValue, StatusCode, header};
+use seawall_core::WrapErrorLayer;
+use tower::ServiceBuilder;
+use tower_http::csrf::CsrfLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::{Content, RefOr};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::hosts::name_of;
+use crate::problem::Problem;
+use crate::state::Shared;
+
+/// The longest body of a request, in bytes.
+const MAX_BODY_BYTES: usize = 64 << 10;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Seawall admin",
+    description = "Health, metrics and control of Seawall stacks.",
+    license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+))]
+struct Api;
+
+/// Every route, and their description.
+fn all() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(probes::livez))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(health::health))
+        .routes(routes!(health::detailed))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::prometheus))
+        .routes(routes!(health::comprehensive))
+        .routes(routes!(health::run_check))
+        .routes(routes!(resilience::circuit_breakers))
+        .routes(routes!(resilience::system_circuit_breakers))
+        .routes(routes!(control::reset_circuit_breaker))
+        .routes(routes!(components::list))
+        .routes(routes!(components::detail))
+        .routes(routes!(control::command))
+        .routes(routes!(audit::audit))
+        .routes(routes!(session::log_in))
+        .routes(routes!(session::log_out))
+        .routes(routes!(session::session))
+}
+
+/// The routes with what all of them have in common.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let (router, mut api) = all().split_for_parts();
+    describe_problems(&mut api);
+    let api = serde_json::to_vec(&api).unwrap_or_default();
+    let api = bytes::Bytes::from(api);
+    let document = move || async move {
+        let json = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, json)], api)
+    };
+    let csrf = CsrfLayer::new().with_rejection_response(|_| {
+        let detail = "a request of another site changes nothing here";
+        Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+    });
+    let host = middleware::from_fn_with_state(Arc::clone(shared), allow_hosts);
+    router
+        .route("/api/v1/openapi.json", axum::routing::get(document))
+        .fallback(|| async { Problem::not_found("there is no such path") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path has other methods: `allow` lists them",
+            )
+        })
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::map_response(headers))
+                .layer(host)
+                .layer(HandleErrorLayer::new(rejected))
+                .layer(shared.rate_limit.clone())
+                .layer(WrapErrorLayer)
+                .layer(csrf)
+                .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
+        )
+        .with_state(Arc::clone(shared))
+}
+
+/// Gives each response that is a problem the type of one.
+fn describe_problems(api: &mut utoipa::openapi::OpenApi) {
+    let paths = api.paths.paths.values_mut();
+    let operations = paths.flat_map(|path| {
+        [&mut path.get, &mut path.post, &mut path.delete]
+            .into_iter()
+            .flatten()
+    });
+    let responses = operations.flat_map(|operation| operation.responses.responses.iter_mut());
+    for (status, response) in responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        // `/health` has its own body at 503.
+        let is_problem = |content: &RefOr<Content>| match content {
+            RefOr::T(content) => match &content.schema {
+                Some(RefOr::Ref(schema)) => schema.ref_location.ends_with("/Problem"),
+                _ => false,
+            },
+            RefOr::Ref(_) => false,
+        };
+        if status.as_str() >= "400" && response.content.values().any(is_problem) {
+            let contents = std::mem::take(&mut response.content).into_values();
+            let contents = contents.map(|content| ("application/problem+json".to_owned(), content));
+            response.content = contents.collect();
+        }
+    }
+}
+
+/// Rejects what is addressed to a host that this server is not, so that no page of another name can be
+/// made to point at it (DNS rebinding).
+async fn allow_hosts(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => {
+            let value = request.headers().get(header::HOST);
+            value.and_then(|value| value.to_str().ok())
+        }
+    };
+    match host.map(name_of) {
+        Some(name) if shared.hosts.allows(name) => next.run(request).await,
+        _ => Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "`host` is a name that this server does not have: allow it with `allow_host`",
+        )
+        .into_response(),
+    }
+}
+
+async fn rejected(_: seawall_core::Error<std::convert::Infallible>) -> Problem {
+    let detail = "too many requests from this address";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1)
+}
+
+/// Headers of every response: nothing is kept by caches, framed, or taken for another type.
+async fn headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

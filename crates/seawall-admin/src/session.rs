@@ -1,0 +1,117 @@
+//! Sessions of browsers: `EventSource` cannot send a token, so a log-in gives a cookie.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+use tokio::time::Instant;
+
+use crate::tokens::digest;
+
+/// The name of the cookie.
+pub(crate) const COOKIE: &str = "seawall_session";
+/// How long a session lasts.
+pub(crate) const LASTS: Duration = Duration::from_secs(12 * 3_600);
+/// The most sessions at once; the one that ends first makes room.
+const MOST: usize = 256;
+
+/// The sessions, by the digest of their secret.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
+
+#[derive(Debug)]
+struct Session {
+    /// The digest of the token that has begun it: it ends with the token.
+    token: [u8; 32],
+    ends: Instant,
+}
+
+impl Sessions {
+    /// Begins a session of a token; the secret of its cookie. `None` where the system has no randomness.
+    pub(crate) fn begin(&self, token: [u8; 32]) -> Option<String> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).ok()?;
+        let mut secret = String::with_capacity(64);
+        for byte in random {
+            let _ = write!(secret, "{byte:02x}");
+        }
+        let now = Instant::now();
+        let mut sessions = self.lock();
+        sessions.retain(|_, session| session.ends > now);
+        if sessions.len() >= MOST {
+            let first = sessions.iter().min_by_key(|(_, session)| session.ends);
+            if let Some(key) = first.map(|(key, _)| *key) {
+                sessions.remove(&key);
+            }
+        }
+        let ends = now + LASTS;
+        sessions.insert(digest(&secret), Session { token, ends });
+        Some(secret)
+    }
+
+    /// The digest of the token that a session is of.
+    pub(crate) fn token(&self, secret: &str) -> Option<[u8; 32]> {
+        let sessions = self.lock();
+        let session = sessions.get(&digest(secret))?;
+        (session.ends > Instant::now()).then_some(session.token)
+    }
+
+    /// Ends a session.
+    pub(crate) fn end(&self, secret: &str) {
+        self.lock().remove(&digest(secret));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The secret of the session that a request belongs to.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE);
+    let texts = cookies.iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = texts.flat_map(|text| text.split(';'));
+    pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_by_itself_by_hand_and_for_the_newest() {
+        let sessions = Sessions::default();
+        let first = sessions.begin([1; 32]).expect("randomness");
+        assert_eq!(sessions.token(&first), Some([1; 32]));
+        assert_eq!(sessions.token("another"), None);
+        sessions.end(&first);
+        assert_eq!(sessions.token(&first), None);
+
+        let old = sessions.begin([2; 32]).expect("randomness");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..MOST {
+            sessions.begin([3; 32]).expect("randomness");
+        }
+        assert_eq!(sessions.token(&old), None, "it made room");
+        let last = sessions.begin([4; 32]).expect("randomness");
+        tokio::time::advance(LASTS).await;
+        assert_eq!(sessions.token(&last), None);
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            header::COOKIE,
+            "a=b; seawall_sessionx=no".parse().expect("a value"),
+        );
+        headers.append(
+            header::COOKIE,
+            "c=d;  seawall_session=abc".parse().expect("a value"),
+        );
+        assert_eq!(cookie(&headers), Some("abc"));
+        assert_eq!(cookie(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! What all routes share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use seawall_core::{Command, InstanceHandle, InstanceName, Registry};
+use seawall_health::HealthMonitor;
+
+use crate::Tokens;
+use crate::audit::{AuditEntry, AuditLog};
+use crate::commands::{ActiveCommands, Target, inverse};
+use crate::hosts::Hosts;
+use crate::problem::Problem;
+use crate::rate::RateLimit;
+use crate::session::Sessions;
+
+/// What all routes share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: InstanceName,
+    pub(crate) registries: Vec<Registry>,
+    pub(crate) health: Option<HealthMonitor>,
+    pub(crate) hosts: Hosts,
+    pub(crate) sessions: Sessions,
+    pub(crate) active: ActiveCommands,
+    pub(crate) audit: AuditLog,
+    pub(crate) is_ready: AtomicBool,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) tokens: RwLock<Arc<Tokens>>,
+    /// Held while a command is carried out and noted, so that what is noted is what holds.
+    pub(crate) commanding: Mutex<()>,
+    pub(crate) commands: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn tokens(&self) -> Arc<Tokens> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&tokens)
+    }
+
+    /// The component of that pattern and name, with its registry. `service` is needed where several
+    /// registries have one.
+    pub(crate) fn find(
+        &self,
+        service: Option<&str>,
+        pattern: &str,
+        name: &str,
+    ) -> Result<(&Registry, Arc<dyn InstanceHandle>), Problem> {
+        let registries = self.registries.iter();
+        let is_asked = |registry: &&Registry| {
+            service.is_none_or(|service| registry.service().as_str() == service)
+        };
+        let mut found = registries.filter(is_asked).filter_map(|registry| {
+            let component = registry.all().into_iter().find(|component| {
+                component.pattern() == pattern && component.name().as_str() == name
+            });
+            Some((registry, component?))
+        });
+        let Some(first) = found.next() else {
+            return Err(Problem::not_found(format!(
+                "there is no {pattern} `{name}`"
+            )));
+        };
+        match found.next() {
+            None => Ok(first),
+            Some((other, _)) => Err(Problem::conflict(format!(
+                "`{}` and `{}` both have a {pattern} `{name}`: say which with `service`",
+                first.0.service().as_str(),
+                other.service().as_str()
+            ))),
+        }
+    }
+
+    /// Writes to the audit log that `action` is asked for, does it, and writes what came of it. What
+    /// cannot be written is not done.
+    pub(crate) async fn audited<T: Send + 'static>(
+        self: &Arc<Self>,
+        entry: AuditEntry,
+        action: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let shared = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let requested = AuditEntry {
+                outcome: "requested".to_owned(),
+                ..entry.clone()
+            };
+            shared
+                .audit
+                .append(requested)
+                .map_err(|error| unwritable(&error))?;
+            let result = action();
+            let outcome = match &result {
+                Ok(_) => "done".to_owned(),
+                Err(problem) => format!("rejected: {}", problem.detail()),
+            };
+            // It is done: that this line is missing shows that it may be.
+            let _ = shared.audit.append(AuditEntry { outcome, ..entry });
+            result
+        });
+        // Blocking tasks are not cancelled: a caller that hangs up changes nothing.
+        done.await.unwrap_or_else(|_| {
+            Err(Problem::new(
+                http::StatusCode::INTERNAL_SERVER_ERROR,
+                "the command panicked; the audit log has what was asked for",
+            ))
+        })
+    }
+
+    /// Carries a command out, and notes it.
+    pub(crate) fn command(
+        self: &Arc<Self>,
+        target: Target,
+        component: &dyn InstanceHandle,
+        command: Command,
+        (who, reason): (String, String),
+        lasts: Option<Duration>,
+    ) -> Result<u64, Problem> {
+        let _commanding = self
+            .commanding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        component.control(command).map_err(|unsupported| {
+            let has: Vec<_> = component.commands().iter().map(|it| it.as_str()).collect();
+            Problem::conflict(format!("{unsupported}, accepted is {}", has.join(", ")))
+        })?;
+        let number = self.commands.fetch_add(1, Ordering::Relaxed);
+        self.active
+            .note(target, command, (who, reason), lasts, number);
+        Ok(number)
+    }
+
+    /// Ends a command after its time, unless another one came.
+    pub(crate) fn end_later(
+        self: &Arc<Self>,
+        target: Target,
+        component: Arc<dyn InstanceHandle>,
+        command: Command,
+        number: u64,
+        lasts: Duration,
+    ) {
+        let Some(end) = inverse(command, component.commands()) else {
+            return;
+        };
+        let shared = Arc::clone(self);
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            let expire = move || {
+                let commanding = shared.commanding.lock();
+                let _commanding = commanding.unwrap_or_else(PoisonError::into_inner);
+                if !shared.active.expire(target, command, number) {
+                    return;
+                }
+                let outcome = match component.control(end) {
+                    Ok(()) => "expired".to_owned(),
+                    Err(error) => format!("expired, but: {error}"),
+                };
+                let _ = shared.audit.append(AuditEntry {
+                    outcome,
+                    ..AuditEntry::of("seawall".to_owned(), end.as_str(), target_name(target))
+                });
+            };
+            // Not this task, which `expire` may have to spare: it is the timer itself.
+            let _ = tokio::task::spawn_blocking(expire).await;
+        });
+        self.active
+            .set_timer(target, command, number, timer.abort_handle());
+    }
+}
+
+/// The target of an entry of the audit log.
+pub(crate) fn target_name((service, pattern, name): Target) -> String {
+    format!("{service}: {pattern}/{name}")
+}
+
+fn unwritable(error: &std::io::Error) -> Problem {
+    Problem::new(
+        http::StatusCode::SERVICE_UNAVAILABLE,
+        format!("nothing was done: the audit log cannot be written: {error}"),
+    )
+}

@@ -1,0 +1,101 @@
+//! What is shown of a component.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use seawall_core::{InstanceHandle, Registry, Samples, Value};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::commands::ActiveCommand;
+use crate::state::Shared;
+
+/// A layer instance: what it is doing and with which settings.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ComponentView {
+    /// The service, that is the registry, that it is in.
+    pub(crate) service: &'static str,
+    /// The pattern: `breaker`, `bulkhead`.
+    pub(crate) pattern: &'static str,
+    /// The name of the instance.
+    pub(crate) name: &'static str,
+    /// The state in a word.
+    pub(crate) state: &'static str,
+    /// Counters and gauges now.
+    pub(crate) figures: Vec<Figure>,
+    /// The settings in force.
+    pub(crate) settings: BTreeMap<&'static str, String>,
+    /// What is probably wrong with how it is set up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) misconfigured: Vec<&'static str>,
+    /// The commands that it carries out.
+    pub(crate) commands: Vec<&'static str>,
+    /// The commands that were given here and hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) active: Vec<ActiveCommand>,
+}
+
+/// A counter or gauge.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Figure {
+    /// The metric.
+    pub(crate) metric: &'static str,
+    /// Its labels beside those of the instance.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<&'static str, &'static str>,
+    /// The value; `null` for what is no number.
+    pub(crate) value: Option<f64>,
+}
+
+impl ComponentView {
+    pub(crate) fn of(shared: &Shared, registry: &Registry, component: &dyn InstanceHandle) -> Self {
+        let mut figures = Vec::new();
+        component.samples(&mut Samples::new(&mut |sample| {
+            let value = match sample.value {
+                Value::Counter(total) => Some(total as f64),
+                Value::Gauge(value) => Some(value).filter(|value| value.is_finite()),
+                _ => return,
+            };
+            figures.push(Figure {
+                metric: sample.metric,
+                labels: sample.labels.iter().copied().collect(),
+                value,
+            });
+        }));
+        let (pattern, name) = (component.pattern(), component.name().as_str());
+        let misconfigured = component.misconfigured();
+        Self {
+            service: registry.service().as_str(),
+            pattern,
+            name,
+            state: component.state(),
+            figures,
+            settings: component.settings().into_iter().collect(),
+            misconfigured: misconfigured.iter().map(|what| what.as_str()).collect(),
+            commands: component
+                .commands()
+                .iter()
+                .map(|command| command.as_str())
+                .collect(),
+            active: shared.active.of(registry.service().as_str(), pattern, name),
+        }
+    }
+}
+
+/// Every component of every registry, by service, pattern and name.
+pub(crate) fn components(shared: &Shared) -> Vec<ComponentView> {
+    each(shared, |_| true)
+}
+
+/// The components that `is_wanted` by their pattern.
+pub(crate) fn each(shared: &Shared, is_wanted: impl Fn(&str) -> bool) -> Vec<ComponentView> {
+    let mut views = Vec::new();
+    for registry in &shared.registries {
+        let all: Vec<Arc<dyn InstanceHandle>> = registry.all();
+        let wanted = all
+            .iter()
+            .filter(|component| is_wanted(component.pattern()));
+        views.extend(wanted.map(|component| ComponentView::of(shared, registry, &**component)));
+    }
+    views
+}

@@ -1,0 +1,128 @@
+//! A program with an admin server, and a client that speaks plain HTTP/1.1.
+
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use seawall::{CheckConfig, HealthMonitor, Registry};
+use seawall_admin::serve::AdminServer;
+use seawall_admin::{Admin, AdminBuilder, Role, Tokens};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) const VIEWER: &str = "token-of-the-viewer-0001";
+pub(crate) const OPERATOR: &str = "token-of-the-operator-01";
+pub(crate) const ADMIN: &str = "token-of-the-admin-00001";
+
+pub(crate) fn tokens() -> Tokens {
+    let tokens = Tokens::new().with(Role::Viewer, "wall", VIEWER);
+    let tokens = tokens.and_then(|tokens| tokens.with(Role::Operator, "olga", OPERATOR));
+    let tokens = tokens.and_then(|tokens| tokens.with(Role::Admin, "anna", ADMIN));
+    tokens.expect("tokens")
+}
+
+/// The registry of a desk with one broker, and its checks.
+pub(crate) fn desk() -> (Registry, HealthMonitor) {
+    let registry = Registry::new("desk");
+    let stack = seawall::broker("alpaca").build().expect("settings");
+    stack.register(&registry).expect("the first");
+    let monitor = HealthMonitor::new("desk");
+    let check = || async { Ok::<_, String>(()) };
+    monitor
+        .register("broker", CheckConfig::default(), check)
+        .expect("the first");
+    (registry, monitor)
+}
+
+pub(crate) fn admin() -> AdminBuilder {
+    let (registry, monitor) = desk();
+    Admin::builder("desk")
+        .registry(registry)
+        .health(monitor)
+        .tokens(tokens())
+}
+
+pub(crate) async fn serve(admin: Admin) -> AdminServer {
+    AdminServer::bind("127.0.0.1:0", admin)
+        .await
+        .expect("a free port")
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines();
+        lines.find_map(|line| {
+            let (is, value) = line.split_once(':')?;
+            is.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// Sends bytes as they are, and reads the response to its end.
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> Option<Answer> {
+    let work = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        // The server may answer and close before all is sent.
+        let _ = stream.write_all(request).await;
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer {
+            status,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
+    };
+    tokio::time::timeout(Duration::from_secs(20), work)
+        .await
+        .ok()?
+}
+
+/// A request with a token and a body, if any.
+pub(crate) async fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> Answer {
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    if let Some(token) = token {
+        request += &format!("authorization: Bearer {token}\r\n");
+    }
+    let body = body.map(|body| body.to_string());
+    if let Some(body) = &body {
+        request += &format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+    }
+    request += "\r\n";
+    request += &body.unwrap_or_default();
+    raw(address, request.as_bytes()).await.expect("an answer")
+}
+
+pub(crate) async fn get(address: SocketAddr, path: &str, token: &str) -> Answer {
+    ask(address, "GET", path, Some(token), None).await
+}
+
+pub(crate) async fn post(address: SocketAddr, path: &str, token: &str, body: Value) -> Answer {
+    ask(address, "POST", path, Some(token), Some(body)).await
+}
