@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod applied;
+mod changes;
 mod files;
 mod options;
 mod places;

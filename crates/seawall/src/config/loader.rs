@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, UnknownName};
 use crate::mistake::{Lines, Mistake};
 
+#[cfg(feature = "reload")]
+use super::changes::Overlay;
 use super::environment;
 use super::error::ConfigError;
 use super::file;
@@ -34,6 +36,11 @@ pub struct Loader {
     source: Source,
     variables: Vec<(String, String)>,
     catalog: Option<Catalog>,
+    #[cfg(feature = "reload")]
+    overlay_file: Option<PathBuf>,
+    /// What is put over file and variables, in place of the overlay file once that was read.
+    #[cfg(feature = "reload")]
+    overlay: Option<Overlay>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -138,6 +145,14 @@ impl Loader {
         self.environment(variables)
     }
 
+    /// Puts the settings of this file over the file and the variables: those that were changed while the
+    /// program ran, and [saved](crate::reload::ReloadableConfig::save_changes). It need not be there.
+    #[cfg(feature = "reload")]
+    pub fn overlay_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.overlay_file = Some(path.as_ref().to_owned());
+        self
+    }
+
     /// Takes providers from this catalogue; from that of this crate unless set.
     pub fn catalog(mut self, catalog: Catalog) -> Self {
         self.catalog = Some(catalog);
@@ -148,17 +163,22 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Unreadable`], and [`ConfigError::Invalid`] with all mistakes: what is no TOML,
+    /// [`ConfigError::Unreadable`], also of an overlay that is no list of settings, and
+    /// [`ConfigError::Invalid`] with all mistakes: what is no TOML,
     /// unknown keys and names, values that are not accepted, combinations that cannot be, settings
     /// without effect, variables that lead nowhere. With `fail_safe_defaults` it is only that where
     /// the file is no TOML, or where a service names no provider and no kind that is known.
     pub fn load(self) -> Result<Config, ConfigError> {
         let mut mistakes = Vec::new();
+        #[cfg(feature = "reload")]
+        let (overlay_name, overlay) = (self.overlay_name(), self.read_overlay()?);
         let mut document = self.read(&mut mistakes)?;
         let no_toml = !mistakes.is_empty() && document.is_empty();
         let mut variables = self.variables;
         variables.sort();
         environment::overlay(&mut document, &variables, &mut mistakes);
+        #[cfg(feature = "reload")]
+        overlay.put(&overlay_name, &mut document, &mut mistakes);
         if no_toml {
             mistakes.append(&mut document.unrelated);
             return Err(invalid(mistakes));
@@ -172,6 +192,49 @@ impl Loader {
             }
         };
         services(&document, catalog, mistakes)
+    }
+
+    /// What mistakes call the overlay.
+    #[cfg(feature = "reload")]
+    fn overlay_name(&self) -> String {
+        let file = self.overlay_file.as_ref();
+        file.map_or_else(|| "changes".to_owned(), |path| path.display().to_string())
+    }
+
+    /// The settings that are put over file and variables.
+    #[cfg(feature = "reload")]
+    pub(crate) fn read_overlay(&self) -> Result<Overlay, ConfigError> {
+        if let Some(overlay) = &self.overlay {
+            return Ok(overlay.clone());
+        }
+        let Some(path) = &self.overlay_file else {
+            return Ok(Overlay::default());
+        };
+        let unreadable = |error: io::Error| ConfigError::Unreadable {
+            path: path.clone(),
+            error: Arc::new(error),
+        };
+        let bytes = match content(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Overlay::default()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let wrong = |error: String| unreadable(io::Error::new(io::ErrorKind::InvalidData, error));
+        let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        Overlay::parse(&self.overlay_name(), &text).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The same with these settings in place of those of the overlay file.
+    #[cfg(feature = "reload")]
+    pub(crate) fn with_overlay(mut self, overlay: Overlay) -> Self {
+        self.overlay = Some(overlay);
+        self
+    }
+
+    /// Where settings that are changed are saved.
+    #[cfg(feature = "reload")]
+    pub(crate) fn overlay_path(&self) -> Option<&Path> {
+        self.overlay_file.as_deref()
     }
 
     /// The file that it reads, if it is one.
@@ -191,6 +254,11 @@ impl Loader {
             && let Ok(path) = std::path::absolute(&file.path)
         {
             file.path = path;
+        }
+        if let Some(file) = &mut self.overlay_file
+            && let Ok(path) = std::path::absolute(&*file)
+        {
+            *file = path;
         }
         self
     }

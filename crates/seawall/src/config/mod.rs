@@ -31,6 +31,8 @@
 
 mod apply;
 mod breaker;
+#[cfg(feature = "reload")]
+mod changes;
 mod environment;
 mod error;
 mod fail_safe;
@@ -56,6 +58,10 @@ mod update;
 mod value;
 
 pub use crate::mistake::{Mistake, Place};
+#[cfg(feature = "reload")]
+pub(crate) use changes::Overlay;
+#[cfg(feature = "reload")]
+pub use changes::{ChangedValue, Changes};
 pub use error::ConfigError;
 pub use kind::ServiceKind;
 pub use loader::{Config, Loader, MAX_FILE_BYTES};

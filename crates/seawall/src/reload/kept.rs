@@ -95,7 +95,7 @@ impl Current {
         (next, reloaded)
     }
 
-    fn difference(&self, config: &Config) -> Reloaded {
+    pub(super) fn difference(&self, config: &Config) -> Reloaded {
         let mut reloaded = Reloaded::default();
         for service in config.services() {
             match self.config.service(service.name()) {

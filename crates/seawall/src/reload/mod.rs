@@ -29,6 +29,7 @@
 //! [`watch`](ReloadableConfig::watch) does it when the file changes. The
 //! [guide](crate::guide::reload) says what a running stack can take.
 
+mod changed;
 mod directory;
 mod handle;
 mod kept;
@@ -38,6 +39,7 @@ mod report;
 mod turn;
 mod watch;
 
+pub use changed::ChangedSetting;
 pub use outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
 pub use reloadable::ReloadableConfig;
 pub use watch::{ConfigWatch, WatchConfig, WatchConfigBuilder, WatchError};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use seawall_core::InvalidConfig;
+
 use crate::config::{ConfigError, Mistake};
 use crate::mistake::write_all;
 
@@ -44,6 +46,8 @@ pub enum ReloadError {
     /// Settings that a running stack cannot have: all of them.
     /// [`forget`](super::ReloadableConfig::forget) the stacks of these services, and reload.
     NeedsNewStack(Vec<Mistake>),
+    /// A change of a service that is not in the configuration.
+    UnknownService(InvalidConfig),
     /// It was called by a listener of events that a reload on the same thread emits; nothing was read.
     Nested,
 }
@@ -54,16 +58,18 @@ impl ReloadError {
         match self {
             Self::Config(error) => error.mistakes(),
             Self::NeedsNewStack(mistakes) => mistakes,
-            Self::Nested => &[],
+            Self::UnknownService(_) | Self::Nested => &[],
         }
     }
 
-    /// Why, in one word: `"unreadable"`, `"invalid"`, `"new_stack"` or `"nested"`.
+    /// Why, in one word: `"unreadable"`, `"invalid"`, `"new_stack"`, `"unknown_service"` or
+    /// `"nested"`.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Config(ConfigError::Unreadable { .. }) => "unreadable",
             Self::Config(_) => "invalid",
             Self::NeedsNewStack(_) => "new_stack",
+            Self::UnknownService(_) => "unknown_service",
             Self::Nested => "nested",
         }
     }
@@ -74,6 +80,7 @@ impl fmt::Display for ReloadError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::NeedsNewStack(mistakes) => write_all(f, mistakes),
+            Self::UnknownService(error) => error.fmt(f),
             Self::Nested => f.write_str("a listener of a reload's events cannot reload"),
         }
     }
@@ -83,6 +90,7 @@ impl std::error::Error for ReloadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
+            Self::UnknownService(error) => Some(error),
             Self::NeedsNewStack(_) | Self::Nested => None,
         }
     }

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use seawall_core::{EventKind, EventSource, InstanceName, InvalidConfig};
 
 use crate::catalog::ProviderStack;
-use crate::config::{Config, ConfigError, Loader, ServiceConfig, Update};
+use crate::config::{Config, ConfigError, Loader, Overlay, ServiceConfig, Update};
 
 use super::kept::{Current, Kept, update};
 use super::outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
@@ -40,8 +40,10 @@ pub(super) struct Shared {
     pub(super) loader: Loader,
     pub(super) events: EventSource,
     pub(super) counters: Counters,
-    current: ArcSwap<Current>,
-    reloading: Reloading,
+    pub(super) current: ArcSwap<Current>,
+    pub(super) reloading: Reloading,
+    /// What was changed while the program runs. Changed in the turn of a reload.
+    pub(super) overlay: Mutex<Overlay>,
     /// Held while `current` is exchanged.
     changing: Mutex<()>,
 }
@@ -57,7 +59,8 @@ impl Loader {
     ///
     /// As [`load`](Self::load).
     pub fn load_reloadable(self) -> Result<ReloadableConfig, ConfigError> {
-        let config = self.clone().load()?;
+        let overlay = self.read_overlay()?;
+        let config = self.clone().with_overlay(overlay.clone()).load()?;
         let name = self.source_name();
         let name = Path::new(&name).file_name().unwrap_or_default();
         let name = InstanceName::new(&name.to_string_lossy());
@@ -71,6 +74,7 @@ impl Loader {
                 counters: Counters::default(),
                 current: ArcSwap::from_pointee(Current::first(config, source)),
                 reloading: Reloading::default(),
+                overlay: Mutex::new(overlay),
                 changing: Mutex::new(()),
             }),
         })
@@ -78,7 +82,7 @@ impl Loader {
 }
 
 /// What there is to report once no lock is held.
-enum Report {
+pub(super) enum Report {
     Nothing,
     Reloaded { generation: u64, recovered: bool },
     Rejected(ReloadError),
@@ -173,11 +177,8 @@ impl ReloadableConfig {
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (result, report) = {
             let _reloading = self.shared.reloading.enter()?;
-            let loaded = self.shared.loader.clone().load();
-            // What is in force is safer than the numbers of a base.
-            let right = loaded.and_then(Config::without_mistakes);
-            match right
-                .map_err(ReloadError::Config)
+            match self
+                .read_with(self.overlay())
                 .and_then(|config| self.put(config))
             {
                 Ok((reloaded, report)) => (Ok(reloaded), report),
@@ -194,8 +195,16 @@ impl ReloadableConfig {
         result
     }
 
+    /// What the file and the environment say, with `overlay` over it.
+    pub(super) fn read_with(&self, overlay: Overlay) -> Result<Config, ReloadError> {
+        let loaded = self.shared.loader.clone().with_overlay(overlay).load();
+        // What is in force is safer than the numbers of a base.
+        let right = loaded.and_then(Config::without_mistakes);
+        right.map_err(ReloadError::Config)
+    }
+
     /// Puts `config` on all stacks, those that are built meanwhile included, and in force.
-    fn put(&self, config: Config) -> Result<(Reloaded, Report), ReloadError> {
+    pub(super) fn put(&self, config: Config) -> Result<(Reloaded, Report), ReloadError> {
         let config = Arc::new(config);
         let (mut updated, mut updates) = (Vec::new(), Vec::new());
         loop {
@@ -244,7 +253,7 @@ impl ReloadableConfig {
         Report::Rejected(error.clone())
     }
 
-    fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: Report) {
         let Shared {
             events, counters, ..
         } = &*self.shared;
@@ -273,7 +282,10 @@ impl ReloadableConfig {
     }
 }
 
-fn service<'a>(config: &'a Config, name: &str) -> Result<&'a ServiceConfig, InvalidConfig> {
+pub(super) fn service<'a>(
+    config: &'a Config,
+    name: &str,
+) -> Result<&'a ServiceConfig, InvalidConfig> {
     config.service(name).map_err(|unknown| {
         InvalidConfig::new(
             "service",
@@ -283,6 +295,6 @@ fn service<'a>(config: &'a Config, name: &str) -> Result<&'a ServiceConfig, Inva
     })
 }
 
-fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
