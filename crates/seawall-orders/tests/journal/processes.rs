@@ -10,6 +10,7 @@ use seawall_orders::journal::{Filter, Journal, JournalError, Mark};
 use crate::common::{Folder, intent, open};
 
 const FILE: &str = "SEAWALL_TEST_JOURNAL";
+const CUT: &str = "SEAWALL_TEST_CUT_JOURNALS";
 
 /// Runs [`child`] in a process of its own.
 fn spawn(folder: &Folder) -> Child {
@@ -56,6 +57,69 @@ async fn child() {
     }
     for task in tasks {
         task.await.unwrap();
+    }
+}
+
+/// What the process does that opens journals which are cut short: each image of the folder, at many lengths.
+/// Nothing at all where it is run as a test of its own.
+#[tokio::test]
+async fn opens_cut_journals() {
+    let Ok(folder) = std::env::var(CUT) else {
+        return;
+    };
+    let folder = std::path::Path::new(&folder);
+    for image in ["closed", "killed"] {
+        let whole = std::fs::read(folder.join(image)).unwrap();
+        let pages = (0..whole.len()).step_by(4096);
+        let lengths = pages.flat_map(|at| [at.saturating_sub(1), at, at + 1, at + 513]);
+        let lengths = lengths.chain([whole.len() - 1]);
+        let (mut opened, mut cut) = (0, 0);
+        for len in lengths.filter(|len| *len < whole.len()) {
+            let file = folder.join("cut");
+            std::fs::write(&file, &whole[..len]).unwrap();
+            match DurableJournal::open(&file, DurableConfig::default()).await {
+                Ok(_) => opened += 1,
+                Err(JournalError::Corrupted { what, .. }) if what.contains("panicked") => {
+                    panic!("{len}: {what}")
+                }
+                Err(JournalError::Corrupted { .. }) => cut += 1,
+                Err(JournalError::NotAJournal { .. }) => assert!(len < 2 * 4096, "{len}"),
+                Err(error) => panic!("{len}: {error}"),
+            }
+        }
+        println!("\n{image} opened {opened} cut {cut}");
+    }
+}
+
+/// One panic of the database would be on the screen before the error that says what is wrong.
+#[tokio::test]
+async fn a_journal_that_is_cut_short_is_named_and_nothing_panics() {
+    let folder = Folder::new();
+    let journal = open(&folder.file()).await;
+    for n in 0..500 {
+        journal.append_sent(intent(&n.to_string())).await.unwrap();
+    }
+    let parent = folder.file().parent().unwrap().to_owned();
+    // As a kill leaves it.
+    std::fs::copy(folder.file(), parent.join("killed")).unwrap();
+    journal.close().await.unwrap();
+    std::fs::copy(folder.file(), parent.join("closed")).unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "processes::opens_cut_journals", "--nocapture"])
+        .env(CUT, &parent)
+        .output()
+        .unwrap();
+    let (out, errors) = (
+        String::from_utf8_lossy(&child.stdout),
+        String::from_utf8_lossy(&child.stderr),
+    );
+    assert!(child.status.success(), "{out}\n{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    for image in ["closed", "killed"] {
+        let line = out.lines().find(|line| line.starts_with(image));
+        let line = line.unwrap_or_else(|| panic!("{out}"));
+        let cut: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(line.contains("opened 0 ") && cut > 500, "{line}");
     }
 }
 

@@ -34,6 +34,8 @@ const MAGIC: [u8; 16] = *b"seawall-orders\r\n";
 /// Where the copy of the layout is, and its checksum.
 const LAYOUT: usize = 64;
 const LAYOUT_LEN: usize = 21;
+/// What the head of the database says of its layout and its length.
+const HEAD: usize = 32;
 const WITNESS: [u64; 2] = [512, 1024];
 pub(super) const OWNER: u64 = 2048;
 /// How far ahead of what is written blocks are asked for.
@@ -155,6 +157,7 @@ impl Frame {
         if page[LAYOUT..][..layout.len()] != layout {
             return Err(self.corrupted("the head of its database was changed"));
         }
+        self.check_length(len - FRAME)?;
         WITNESS
             .iter()
             .filter_map(|at| {
@@ -164,6 +167,35 @@ impl Frame {
             })
             .max()
             .ok_or_else(|| self.corrupted("the number of the last commit cannot be read"))
+    }
+
+    /// Compares the length of the database with what its head says: of one that is too short, or ends within
+    /// a page, opening is not attempted, since the database panics then.
+    fn check_length(&self, found: u64) -> Result<(), JournalError> {
+        let head = (self.file.read(FRAME, HEAD))
+            .map_err(|error| self.io("reading the second page", error))?;
+        let field = |at: usize| u128::from(number(&head[at..at + 4]));
+        let (page, region_head, region_pages) = (field(12), field(16), field(20));
+        let (full, trailing) = (field(24), field(28));
+        let region = page * (region_head + region_pages);
+        let last = match trailing {
+            0 => 0,
+            pages => page * (region_head + pages),
+        };
+        let (found, expected) = (u128::from(found), page + full * region + last);
+        if found < expected || full + trailing == 0 {
+            let head = u128::from(FRAME);
+            let (found, expected) = (found + head, expected + head);
+            let what = format!("it is cut short: {found} of at least {expected} bytes");
+            return Err(self.corrupted(what));
+        }
+        // Behind the head there are whole regions, and one of at least one page.
+        let rest = (found - page).checked_rem(region);
+        let ends = |rest: u128| rest.checked_rem(page) == Some(0) && rest > page * region_head;
+        match rest {
+            Some(rest) if rest == 0 || ends(rest) => Ok(()),
+            _ => Err(self.corrupted("it ends within a page")),
+        }
     }
 
     /// The same file in memory.
