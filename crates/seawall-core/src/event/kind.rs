@@ -105,8 +105,8 @@ pub enum EventKind {
     FileNotWritten,
     /// Something has become known of an order whose requests are journalled.
     Order {
-        /// Its number in the journal.
-        number: u64,
+        /// Its number in the journal; `None` until the journal has it.
+        number: Option<u64>,
         /// How many copies of its request have left: above 1 it was sent again.
         copy: u32,
         /// What is known: `"in_doubt"`, `"resent"`, `"confirmed"`, `"rejected"`, `"absent"`,

@@ -90,7 +90,8 @@ pub use state::State;
 /// Each method hands its operation over before it returns, and must not block for longer than a
 /// lock is held: what takes longer belongs to the answer.
 pub trait Journal: Send + Sync + fmt::Debug {
-    /// Writes an intent, and answers with its place in the order of all.
+    /// Writes an intent, and answers with its place in the order of all: any number below
+    /// [`u64::MAX`].
     ///
     /// # Errors
     ///

@@ -34,8 +34,8 @@ pub struct OrderHandle {
 pub struct OrderSnapshot {
     /// The client order id.
     pub id: Arc<str>,
-    /// Its number in the journal, where the first one is 0; 0 as well until it is written.
-    pub number: u64,
+    /// Its number in the journal; `None` until the journal has it.
+    pub number: Option<u64>,
     /// What its request does.
     pub operation: Operation,
     /// The symbol, where the request says so.
@@ -194,10 +194,11 @@ impl OrderHandle {
         OrderNotices(self.shared.notices.subscribe())
     }
 
-    /// The orders in memory: all that are not settled, and the last ones that are.
+    /// The orders in memory: all that are not settled, and the last ones that are. In the order of their
+    /// numbers; those that the journal does not have are last.
     pub fn orders(&self) -> Vec<OrderSnapshot> {
         let mut orders: Vec<_> = self.shared.all().iter().map(snapshot).collect();
-        orders.sort_unstable_by_key(|order| order.number);
+        orders.sort_unstable_by_key(|order| (order.number.is_none(), order.number));
         orders
     }
 
@@ -213,7 +214,7 @@ impl OrderHandle {
     pub fn by_reference(&self, number: u64) -> Option<OrderSnapshot> {
         self.orders()
             .into_iter()
-            .find(|order| order.number == number)
+            .find(|order| order.number == Some(number))
     }
 
     /// What is known of an order, in memory or in the journal.

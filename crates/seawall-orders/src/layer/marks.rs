@@ -27,8 +27,8 @@ pub struct Resend(pub u32);
 pub struct Reconciled {
     /// The client order id.
     pub id: Arc<str>,
-    /// The number of the order in the journal.
-    pub number: u64,
+    /// The number of the order in the journal; `None` where the journal does not have it.
+    pub number: Option<u64>,
     /// What is known, and from where.
     pub how: ReconciledHow,
 }

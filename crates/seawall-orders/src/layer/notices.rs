@@ -14,8 +14,8 @@ use crate::protocol::Notice;
 pub struct OrderNotice {
     /// Its client order id.
     pub id: Arc<str>,
-    /// Its number in the journal.
-    pub number: u64,
+    /// Its number in the journal; `None` until the journal has it.
+    pub number: Option<u64>,
     /// What happened.
     pub notice: Notice,
 }

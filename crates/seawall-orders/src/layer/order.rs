@@ -299,13 +299,14 @@ impl Order {
         self.it.lock().met = with;
     }
 
-    /// A rejection with the number of the order: its outcome is unknown.
+    /// A rejection with the number of the order, where it has one: its outcome is unknown.
     pub(super) fn unknown(&self) -> Rejection {
-        self.shared
-            .events
-            .rejection(Reason::OutcomeUnknown)
-            .with_sent(Sent::Maybe)
-            .with_reference(self.it.number())
+        let rejection = self.shared.events.rejection(Reason::OutcomeUnknown);
+        let rejection = rejection.with_sent(Sent::Maybe);
+        match self.it.number() {
+            Some(number) => rejection.with_reference(number),
+            None => rejection,
+        }
     }
 }
 

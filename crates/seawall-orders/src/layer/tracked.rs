@@ -18,10 +18,13 @@ use crate::protocol::{
 };
 use crate::safety::Admission;
 
+/// No number of a journal: [`Journal::append`](crate::journal::Journal::append).
+const UNWRITTEN: u64 = u64::MAX;
+
 /// What is known of an order.
 pub(super) struct Tracked {
     pub(super) id: Arc<str>,
-    /// Its place in the journal; zero until it is known.
+    /// Its place in the journal, or [`UNWRITTEN`].
     number: AtomicU64,
     pub(super) operation: Operation,
     pub(super) request: OrderRequest,
@@ -218,7 +221,7 @@ impl Tracked {
         keep_actions(actions);
         Self {
             id,
-            number: AtomicU64::new(0),
+            number: AtomicU64::new(UNWRITTEN),
             operation,
             request,
             rules,
@@ -275,8 +278,10 @@ impl Tracked {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
+    /// Its place in the journal, once the journal has it.
+    pub(super) fn number(&self) -> Option<u64> {
+        let number = self.number.load(Ordering::Relaxed);
+        (number != UNWRITTEN).then_some(number)
     }
 
     pub(super) fn intent_state(&self) -> IntentState {

@@ -11,7 +11,9 @@ use seawall_orders::journal::{
 };
 use seawall_orders::protocol::{Caps, Duplicates, OrderState, Report, TradingMode};
 use seawall_orders::safety::TradingControl;
-use seawall_orders::{Cancelled, Operation, OrderConfig, OrderError, OrderHandle, OrderLayer};
+use seawall_orders::{
+    Cancelled, Operation, OrderConfig, OrderError, OrderHandle, OrderLayer, ReceivedNotice,
+};
 
 use crate::common::{Body, Client, Desk, Fault, TestBroker, rejection, rules};
 
@@ -163,6 +165,35 @@ async fn the_orders_of_another_account_cannot_be_touched() {
     ));
     tokio::time::sleep(MINUTES).await;
     assert_eq!(state(&journal, "theirs").await, Some(State::Sent));
+}
+
+/// The first number is 0, so 0 cannot say that there is none.
+#[tokio::test(start_paused = true)]
+async fn an_order_has_a_number_once_the_journal_has_it() {
+    let journal = Arc::new(Faulty::default());
+    let desk = desk_on(&journal);
+    desk.handle.started().await;
+    journal.delay_ms.store(2_000, SeqCst);
+    let placing = tokio::spawn(desk.place("a"));
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let number = |desk: &Desk| desk.handle.orders()[0].number;
+    assert_eq!(number(&desk), None);
+    assert_eq!(desk.handle.by_reference(0), None);
+    assert!(placing.await.unwrap().is_ok());
+    assert_eq!(number(&desk), Some(0));
+    assert_eq!(&*desk.handle.by_reference(0).unwrap().id, "a");
+
+    // Of one that the journal did not take, neither its events nor its notices have one.
+    let mut notices = desk.handle.subscribe();
+    journal.fails.store(true, SeqCst);
+    assert_eq!(
+        rejection(desk.place("b").await).reason(),
+        Reason::NotExecuted
+    );
+    let Some(ReceivedNotice::Notice(notice)) = notices.next().await else {
+        panic!("no notice")
+    };
+    assert_eq!((&*notice.id, notice.number), ("b", None));
 }
 
 /// Where a lock is held while listeners run, this one waits for itself.
