@@ -85,7 +85,7 @@ impl Account {
             .journal(journal.clone())
             .config(config)
             .control(TradingControl::builder().policy(policy).build())
-            .build()
+            .build()?
             .classify(classify as Classifier);
         let orders = layer.handle();
         let client = MapErr::new(Client::new(ATTEMPT_TIMEOUT), Error::Inner as Wrap);

@@ -567,7 +567,8 @@ async fn in_doubt(id: &str) -> OrderHandle {
     let layer = OrderLayer::<Body>::builder(NAME, broker.expect("it takes orders"))
         .journal(journal)
         .account("desk")
-        .build();
+        .build()
+        .unwrap();
     let down = tower::service_fn(|_: http::Request<Body>| async {
         Err::<http::Response<Body>, _>(Error::Inner("down"))
     });

@@ -340,6 +340,7 @@ async fn orders() {
         let broker = broker.expect("it takes orders");
         OrderLayer::<Vec<u8>>::builder(NAME, broker)
             .build()
+            .expect("valid")
             .handle()
     };
     // The mode that it goes to: clean queries have to come first, unless it is reset.

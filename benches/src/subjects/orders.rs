@@ -36,13 +36,17 @@ pub(super) fn subjects() -> Vec<Subject> {
 }
 
 fn around() -> OrderService<Client> {
-    begun(&OrderLayer::<Body>::builder("bench", Plain::new()).build())
+    begun(
+        &OrderLayer::<Body>::builder("bench", Plain::new())
+            .build()
+            .expect("valid"),
+    )
 }
 
 /// The stack is to ask before a request leaves; this one does not, so that the rows are comparable.
 fn noted() -> OrderService<Client> {
     let builder = OrderLayer::<Body>::builder("bench", Plain::new());
-    begun(&builder.departures_noted().build())
+    begun(&builder.departures_noted().build().expect("valid"))
 }
 
 /// A service whose journal was read, so that no order waits.

@@ -117,22 +117,25 @@ impl Intent {
     }
 
     pub(super) fn check(&self) -> Result<(), InvalidConfig> {
-        if self.id.is_empty() {
-            return Err(InvalidConfig::new("id", "empty", "1 to 255 bytes"));
-        }
-        for (field, value) in [
-            ("id", &self.id),
-            ("account", &self.account),
-            ("run", &self.run),
-        ] {
-            if value.len() > MAX_NAME {
-                let value = format!("{} bytes long", value.len());
-                return Err(InvalidConfig::new(field, value, "at most 255 bytes"));
+        check_name("id", &self.id)?;
+        for (field, value) in [("account", &self.account), ("run", &self.run)] {
+            if !value.is_empty() {
+                check_name(field, value)?;
             }
         }
         check_data("request", self.request.len())?;
         check_data("hook", self.hook.len())
     }
+}
+
+/// Rejects a name that says nothing, or that is longer than a record takes.
+pub(crate) fn check_name(field: &'static str, value: &str) -> Result<(), InvalidConfig> {
+    let found = match value.len() {
+        0 => "empty".to_owned(),
+        1..=MAX_NAME => return Ok(()),
+        len => format!("{len} bytes long"),
+    };
+    Err(InvalidConfig::new(field, found, "1 to 255 bytes"))
 }
 
 /// Rejects what would make one record fill the disk.

@@ -80,6 +80,7 @@ pub use entry::{Entry, Step};
 pub use error::JournalError;
 pub use filter::{Filter, Page};
 pub use intent::Intent;
+pub(crate) use intent::check_name;
 pub use mark::Mark;
 pub use memory::{MemoryJournal, MemoryJournalConfig};
 pub use request::SavedRequest;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
-use seawall_core::InstanceName;
+use seawall_core::{InstanceName, InvalidConfig};
 use seawall_http::HttpClassifier;
 
 use super::config::OrderConfig;
 use super::service::OrderLayer;
 use super::shared::{Authorize, Parts, Shared};
 use crate::broker::Broker;
-use crate::journal::{Journal, MemoryJournal};
+use crate::journal::{Journal, MemoryJournal, check_name};
 use crate::safety::TradingControl;
 
 /// Makes an [`OrderLayer`].
@@ -70,13 +70,15 @@ impl<B> OrderLayerBuilder<B> {
     }
 
     /// Marks the intents as those of this account; the name of the broker unless set. A layer looks up
-    /// those of its own account, so that several layers can share a journal.
+    /// those of its own account, so that several layers can share a journal. 1 to 255 bytes, so that no
+    /// intent is rejected for it later.
     pub fn account(mut self, account: impl Into<Arc<str>>) -> Self {
         self.parts.account = account.into();
         self
     }
 
-    /// Marks the intents as those of this run of the program; the number of the process unless set.
+    /// Marks the intents as those of this run of the program; the number of the process unless set. 1 to
+    /// 255 bytes.
     pub fn run(mut self, run: impl Into<Arc<str>>) -> Self {
         self.parts.run = run.into();
         self
@@ -109,7 +111,14 @@ impl<B> OrderLayerBuilder<B> {
     }
 
     /// The layer.
-    pub fn build(self) -> OrderLayer<B> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of `account` or `run` where it is empty or longer than 255 bytes. An account that
+    /// is not set is the name of the broker.
+    pub fn build(self) -> Result<OrderLayer<B>, InvalidConfig> {
+        check_name("account", &self.parts.account)?;
+        check_name("run", &self.parts.run)?;
         let shared = Arc::new(Shared::new(self.parts));
         let listener = Arc::downgrade(&shared);
         shared.control.listen(move |change| {
@@ -118,11 +127,11 @@ impl<B> OrderLayerBuilder<B> {
                 shared.standing_changed.notify_one();
             }
         });
-        OrderLayer {
+        Ok(OrderLayer {
             shared,
             classifier: HttpClassifier::new(),
             body: self.body,
-        }
+        })
     }
 }
 

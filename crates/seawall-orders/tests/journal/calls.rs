@@ -64,11 +64,11 @@ async fn bad_input_is_rejected() {
             (intent(""), "`id` is empty, accepted is 1 to 255 bytes"),
             (
                 intent(&"x".repeat(256)),
-                "`id` is 256 bytes long, accepted is at most 255 bytes",
+                "`id` is 256 bytes long, accepted is 1 to 255 bytes",
             ),
             (
                 intent("a").account("x".repeat(300)),
-                "`account` is 300 bytes long, accepted is at most 255 bytes",
+                "`account` is 300 bytes long, accepted is 1 to 255 bytes",
             ),
             (
                 intent("a").request(SavedRequest::new("POST", "/").body(vec![0; 17 << 20])),

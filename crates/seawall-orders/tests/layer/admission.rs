@@ -20,6 +20,26 @@ use crate::common::{
     Body, Classifier, Client, Desk, Fault, TestBroker, classify, order, rejection, rules,
 };
 
+#[test]
+fn names_that_no_intent_could_have_are_errors_of_the_builder() {
+    let builder =
+        || OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)));
+    for (field, name, found) in [
+        ("account", String::new(), "empty"),
+        ("account", "a".repeat(256), "256 bytes long"),
+        ("run", String::new(), "empty"),
+        ("run", "r".repeat(300), "300 bytes long"),
+    ] {
+        let built = match field {
+            "account" => builder().account(name).build(),
+            _ => builder().run(name).build(),
+        };
+        let expected = format!("`{field}` is {found}, accepted is 1 to 255 bytes");
+        assert_eq!(built.unwrap_err().to_string(), expected);
+    }
+    assert!(builder().account("a".repeat(255)).run("r").build().is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn ids_that_break_the_rules_and_bodies_that_cannot_be_read() {
     let desk = Desk::new(Duplicates::Accept);
@@ -86,7 +106,8 @@ async fn a_mode_a_cap_and_the_duplicate_guard() {
     let layer: OrderLayer<Body> =
         OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::Accept)))
             .control(TradingControl::builder().caps(caps).build())
-            .build();
+            .build()
+            .unwrap();
     let desk = Desk::of(Client::default(), Default::default(), layer);
     desk.place("a").await.unwrap();
     let twin = rejection(desk.place("b").await);
@@ -153,7 +174,8 @@ async fn what_a_person_has_stopped_does_not_leave_any_more() {
     let layer: OrderLayer<Body> =
         OrderLayer::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
             .departures_noted()
-            .build();
+            .build()
+            .unwrap();
     let layer = layer.classify(classify as Classifier);
     let handle = layer.handle();
     let one = BulkheadConfig::builder().max_concurrent(1).max_waiting(5);
@@ -190,7 +212,9 @@ async fn what_a_person_has_stopped_does_not_leave_any_more() {
 /// It may be an order: behind the prefix of a gateway, with a slash more.
 #[tokio::test(start_paused = true)]
 async fn what_may_be_an_order_under_another_path_does_not_pass() {
-    let layer: OrderLayer<Body> = OrderLayer::builder("desk", crate::lists::broker()).build();
+    let layer: OrderLayer<Body> = OrderLayer::builder("desk", crate::lists::broker())
+        .build()
+        .unwrap();
     let desk = Desk::of(Client::default(), Default::default(), layer);
     let send = |method: Method, path: &str| {
         let mut request = order(&json!({ "symbol": "AAPL", "qty": 1, "client_order_id": "a" }));

@@ -259,17 +259,17 @@ fn desk(sim: &Sim, rng: &mut Rng, journal: &Arc<Faulty>) -> (Desk, OrderHandle) 
         .unwrap();
     let bulkhead = BulkheadLayer::new("desk", bulkhead);
     let (layer, stack): (OrderLayer<Body>, Stack) = match rng.u8(0..3) {
-        0 => (builder.build(), BoxCloneService::new(sim.clone())),
+        0 => (builder.build().unwrap(), BoxCloneService::new(sim.clone())),
         1 => {
             let stack = ServiceBuilder::new().layer(bulkhead).service(sim.clone());
-            (builder.build(), BoxCloneService::new(stack))
+            (builder.build().unwrap(), BoxCloneService::new(stack))
         }
         _ => {
             let stack = ServiceBuilder::new()
                 .layer(bulkhead)
                 .layer(DepartureLayer::new(NoteDeparture))
                 .service(sim.clone());
-            let layer = builder.departures_noted().build();
+            let layer = builder.departures_noted().build().unwrap();
             (layer, BoxCloneService::new(stack))
         }
     };

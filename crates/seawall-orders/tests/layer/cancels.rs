@@ -75,7 +75,8 @@ async fn an_order_that_waits_in_the_stack_is_removed_unsent() {
     let layer: OrderLayer<Body> =
         OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
             .departures_noted()
-            .build();
+            .build()
+            .unwrap();
     let layer = layer.classify(classify as Classifier);
     let handle = layer.handle();
     let one = BulkheadConfig::builder()

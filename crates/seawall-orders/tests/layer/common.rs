@@ -416,7 +416,8 @@ impl Desk {
         let layer: OrderLayer<Body> = OrderLayer::<Body>::builder("desk", TestBroker(rules))
             .journal(Arc::clone(&journal))
             .config(config)
-            .build();
+            .build()
+            .unwrap();
         Self::of(client, journal, layer)
     }
 

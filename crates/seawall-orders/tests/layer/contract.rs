@@ -45,7 +45,9 @@ fn subject(
         }
     }
     let broker = TestBroker(rules(Duplicates::Accept));
-    let layer = OrderLayer::<Body>::builder("contract", broker).build();
+    let layer = OrderLayer::<Body>::builder("contract", broker)
+        .build()
+        .unwrap();
     let layer = layer.classify(not_sent as fn(Result<&_, &BoxError>) -> Outcome);
     // In a runtime of its own, since checks poll by hand and count tasks.
     std::thread::scope(|scope| {

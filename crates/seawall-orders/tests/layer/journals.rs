@@ -95,6 +95,7 @@ fn layer_on(journal: &Arc<Faulty>) -> OrderLayer<Body> {
         .journal(Arc::clone(journal))
         .config(config)
         .build()
+        .unwrap()
 }
 
 fn desk_on(journal: &Arc<Faulty>) -> Desk {
@@ -218,7 +219,8 @@ fn a_listener_may_look_at_the_orders_when_the_journal_fails() {
                 OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
                     .journal(Arc::clone(&journal))
                     .control(control)
-                    .build();
+                    .build()
+                    .unwrap();
             let desk = Desk::of(Client::default(), Arc::default(), layer);
             let _ = handle.set(desk.handle.clone());
             desk.client.fault(Fault::Stall(1));
@@ -272,7 +274,8 @@ async fn a_journal_that_cannot_be_read_at_first_is_counted_once() {
     let layer = OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
         .journal(Arc::clone(&journal))
         .control(TradingControl::builder().caps(caps).build())
-        .build();
+        .build()
+        .unwrap();
     let desk = Desk::of(Client::default(), Arc::default(), layer);
     desk.handle.started().await;
     tokio::time::sleep(MINUTES).await;

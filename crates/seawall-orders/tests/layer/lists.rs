@@ -50,7 +50,8 @@ fn desk(client: Client) -> Desk {
         .lists(lists.build().unwrap());
     let layer: OrderLayer<Body> = OrderLayer::<Body>::builder("desk", broker())
         .config(config.build().unwrap())
-        .build();
+        .build()
+        .unwrap();
     Desk::of(client, std::sync::Arc::default(), layer)
 }
 

@@ -31,6 +31,7 @@ fn noted(rules: Rules, journal: &Arc<MemoryJournal>) -> OrderLayer<Body, Classif
         .config(config)
         .departures_noted()
         .build()
+        .unwrap()
         .classify(classify as Classifier)
 }
 

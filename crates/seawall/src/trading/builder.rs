@@ -153,7 +153,8 @@ impl OrderStackBuilder {
         self
     }
 
-    /// Marks the intents in the journal as those of this account; the name of the broker unless set.
+    /// Marks the intents in the journal as those of this account, of 1 to 255 bytes; the name of the
+    /// broker unless set.
     pub fn account(mut self, account: impl Into<Arc<str>>) -> Self {
         self.account = Some(account.into());
         self
@@ -205,7 +206,7 @@ impl OrderStackBuilder {
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// [`InvalidConfig`] of `account` where it is empty or longer than 255 bytes.
     pub fn build<B>(self) -> Result<OrderStack<B>, InvalidConfig> {
         let reserved = reserved(&self.stack)?;
         let stack = self.stack.on_departure(NoteDeparture);
@@ -234,7 +235,7 @@ impl OrderStackBuilder {
             orders = orders.account(account);
         }
         Ok(OrderStack {
-            orders: orders.build(),
+            orders: orders.build()?,
             stack,
             reserved,
         })

@@ -13,6 +13,7 @@ use super::spec::{ListRequest, OrderFields, PositionFields, ReplyRule, RequestFi
 use super::template::{Place, Template};
 use super::{BrokerTable, OrderListReader, ReplyReader, index, place};
 use crate::ids::OrderIds;
+use crate::journal::check_name;
 use crate::protocol::{Operation, OrderState, Query, Rules};
 
 /// Makes a [`BrokerTable`]. Its texts are checked when it is built.
@@ -204,10 +205,12 @@ impl BrokerTableBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] for a text that cannot be read, with its field; where no route creates orders,
+    /// [`InvalidConfig`] for a text that cannot be read, with its field; for a name, account, prefix or
+    /// signature that is empty or longer than 255 bytes; where no route creates orders,
     /// requests have no client order id, or responses no id of the broker's; and for a query that the
     /// rules need and the table has not.
     pub fn build(self) -> Result<BrokerTable, InvalidConfig> {
+        self.check_names()?;
         let routes = self.routes()?;
         let others = self.others.iter();
         let other =
@@ -272,6 +275,18 @@ impl BrokerTableBuilder {
         let routes = routes
             .map(|(operation, handling, text)| Route::new("route", text, *operation, *handling));
         routes.collect()
+    }
+
+    fn check_names(&self) -> Result<(), InvalidConfig> {
+        check_name("name", &self.name)?;
+        let account = self.account.iter().map(|text| ("account", text));
+        let prefix = self
+            .client_prefix
+            .iter()
+            .map(|text| ("client_prefix", text));
+        let signatures = self.signatures.iter().map(|text| ("signature", text));
+        let mut names = account.chain(prefix).chain(signatures);
+        names.try_for_each(|(field, text)| check_name(field, text))
     }
 
     fn check(&self, requests: &[RequestReader; 3]) -> Result<(), InvalidConfig> {

@@ -102,11 +102,18 @@ fn times() {
 }
 
 fn table(edit: impl FnOnce(BrokerTableBuilder) -> BrokerTableBuilder) -> Result<(), String> {
+    named("b", edit)
+}
+
+fn named(
+    name: &str,
+    edit: impl FnOnce(BrokerTableBuilder) -> BrokerTableBuilder,
+) -> Result<(), String> {
     let rules = Rules::builder(crate::protocol::Duplicates::RejectWhileOpen)
         .build()
         .unwrap();
     let ids = OrderIds::text(crate::ids::IdRules::text(36).unwrap(), "").unwrap();
-    let complete = BrokerTable::builder("b", rules, ids)
+    let complete = BrokerTable::builder(name.to_owned(), rules, ids)
         .route(Operation::Create, "POST /orders")
         .request(Operation::Create, RequestFields::new().id("id"))
         .reply(OrderFields::new("order"))
@@ -121,6 +128,13 @@ fn table(edit: impl FnOnce(BrokerTableBuilder) -> BrokerTableBuilder) -> Result<
 #[test]
 fn an_incomplete_table_is_an_error_that_names_what_is_missing() {
     assert_eq!(table(|table| table), Ok(()));
+    for (name, found) in [
+        (String::new(), "empty"),
+        ("n".repeat(256), "256 bytes long"),
+    ] {
+        let error = format!("`name` is {found}, accepted is 1 to 255 bytes");
+        assert_eq!(named(&name, |table| table), Err(error));
+    }
     let missing = |edit: fn(BrokerTableBuilder) -> BrokerTableBuilder| table(edit).unwrap_err();
     let coverage = crate::protocol::Coverage::OpenThenClosed;
     let rules = |operation| {
@@ -167,6 +181,15 @@ fn an_incomplete_table_is_an_error_that_names_what_is_missing() {
             "`route`",
         ),
         (missing(|t| t.cancel("DELETE orders")), "`cancel`"),
+        (
+            missing(|t| t.account("")),
+            "`account` is empty, accepted is 1 to 255 bytes",
+        ),
+        (missing(|t| t.client_prefix("")), "`client_prefix` is empty"),
+        (
+            missing(|t| t.signature("a").signature("")),
+            "`signature` is empty",
+        ),
         (
             missing(|t| t.query(Query::Open, ListRequest::new("GET"))),
             "`query`",
