@@ -30,7 +30,7 @@ impl Shared {
     /// Begins to compare, until the layer and all that uses it are gone.
     pub(super) fn compare_lists(self: &Arc<Self>) {
         if self.broker.list(Query::Open, None).is_some() || self.latest().is_some() {
-            self.spawn(run(Arc::downgrade(self)));
+            self.spawn_one(|tasks| &tasks.comparing, run(Arc::downgrade(self)));
         }
     }
 

@@ -23,6 +23,10 @@ use crate::protocol::{
 use crate::safety::TradingControl;
 
 /// Reads and controls the orders of a layer from any thread.
+///
+/// Look-ups run in the Tokio runtime of a call. Where that runtime has ended, the next order, cancel or
+/// replace through the layer takes up what it has left, and so does every method here that reads orders or
+/// commands something, if it is called in another runtime.
 #[derive(Clone)]
 pub struct OrderHandle {
     shared: Arc<Shared>,
@@ -151,6 +155,7 @@ impl OrderHandle {
 
     /// Everything at once, but for the single [orders](Self::orders).
     pub fn snapshot(&self) -> OrdersSnapshot {
+        self.shared.enter();
         let (in_doubt, exhausted, of_earlier_process) = self.shared.standing();
         OrdersSnapshot {
             name: self.name(),
@@ -171,6 +176,7 @@ impl OrderHandle {
     /// Begins to look up the orders of an earlier process, if it was not begun yet, and waits until each of
     /// them is settled or exhausted. New orders wait for the same.
     pub async fn started(&self) {
+        self.shared.enter();
         self.shared.begin();
         let mut started = self.shared.started.subscribe();
         // An error would mean that the layer is gone, which this handle prevents.
@@ -197,6 +203,7 @@ impl OrderHandle {
     /// The orders in memory: all that are not settled, and the last ones that are. In the order of their
     /// numbers; those that the journal does not have are last.
     pub fn orders(&self) -> Vec<OrderSnapshot> {
+        self.shared.enter();
         let mut orders: Vec<_> = self.shared.all().iter().map(snapshot).collect();
         orders.sort_unstable_by_key(|order| (order.number.is_none(), order.number));
         orders
@@ -227,6 +234,7 @@ impl OrderHandle {
     }
 
     async fn find(&self, id: &str) -> Result<Order, OrderError> {
+        self.shared.enter();
         let of = |it| Order {
             shared: Arc::clone(&self.shared),
             it,
@@ -319,6 +327,7 @@ impl OrderHandle {
 
     /// Lets only those requests pass that `mode` does, or fewer where something is wrong; `None` ends it.
     pub fn set_mode(&self, mode: Option<TradingMode>) {
+        self.shared.enter();
         self.shared.control.set_mode(mode);
         self.shared.events.commanded("set_mode");
     }
@@ -330,6 +339,7 @@ impl OrderHandle {
     /// Ends what was commanded, and takes the mode that the conditions ask for at once, without the clean
     /// queries that [`set_mode`](Self::set_mode) waits for: for a person that has looked.
     pub fn reset(&self) {
+        self.shared.enter();
         self.shared.control.set_mode(None);
         self.shared.control.reset();
         self.shared.events.commanded("reset");

@@ -209,15 +209,12 @@ impl Order {
     /// What the journal answered to marks.
     fn answered(&self, after: &mut After) {
         if let Some(answer) = after.durable.take() {
-            let order = self.clone();
-            self.shared.spawn(async move {
-                let written = answer.await;
-                let event = match order.shared.wrote(&written) {
-                    true => Event::Durable,
-                    false => Event::NotDurable,
-                };
-                order.feed(event);
-            });
+            let mut waits = WaitsForMark {
+                order: self.clone(),
+                event: Event::NotDurable,
+            };
+            self.shared
+                .spawn(async move { waits.answered(&answer.await) });
         }
         if let Some(error) = after.failed.take() {
             self.shared.wrote::<()>(&Err(error));
@@ -317,8 +314,28 @@ pub(super) enum CancelTurn {
     Over(CancelStep),
 }
 
+/// Waits until a mark is durable. Where it ends early, with its runtime, the copy does not leave.
+struct WaitsForMark {
+    order: Order,
+    event: Event,
+}
+
+impl WaitsForMark {
+    fn answered(&mut self, written: &Result<State, JournalError>) {
+        if self.order.shared.wrote(written) {
+            self.event = Event::Durable;
+        }
+    }
+}
+
+impl Drop for WaitsForMark {
+    fn drop(&mut self) {
+        self.order.feed(self.event);
+    }
+}
+
 /// Looks after the times of an order: one task for each that needs it. Where it ends early, with its
-/// runtime, the next event makes another one.
+/// runtime, the next event, or the next call with a runtime, makes another one.
 struct KeepsTime(Option<Order>);
 
 impl KeepsTime {

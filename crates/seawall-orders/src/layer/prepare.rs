@@ -13,6 +13,7 @@ use seawall_core::{Reason, Rejection};
 
 use super::order::Order;
 use super::shared::{Shared, Start};
+use super::tasks::Hearing;
 use super::template::Template;
 use super::tracked::{Mail, Tracked};
 use crate::body::{Unread, read};
@@ -44,13 +45,7 @@ impl Drop for Caller {
             self.order.feed(Event::Dropped);
         }
         if let Some(written) = self.written.take() {
-            let order = self.order.clone();
-            self.order.shared.spawn(async move {
-                // An entry that is another order's is not this one's to be found by.
-                if order.written(written.await).is_err() {
-                    order.shared.forget(&order.it);
-                }
-            });
+            Hearing::of(self.order.clone()).to(written);
         }
     }
 }

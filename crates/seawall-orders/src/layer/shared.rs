@@ -2,7 +2,6 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::sync::atomic::Ordering::AcqRel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,7 +11,6 @@ use http::{Request, Response, Uri};
 use seawall_core::{
     Clock, EventSource, Figure, InstanceName, InvalidConfig, Reason, Rejection, ns,
 };
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
@@ -20,6 +18,7 @@ use super::compared::Compared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
+use super::runtime::Tasks;
 use super::tracked::{Standing, Tracked};
 use crate::broker::{Broker, Target};
 use crate::client::{BoxError, RequestSender};
@@ -53,7 +52,7 @@ pub(super) struct Shared {
     pub(super) compared: Mutex<Compared>,
     /// Wakes the task that watches.
     pub(super) standing_changed: Arc<Notify>,
-    runtime: OnceLock<Handle>,
+    pub(super) tasks: Tasks,
     clock: Clock,
     /// The last URI that an order went to, and its text.
     target: Mutex<Option<(Uri, Bytes)>>,
@@ -120,7 +119,7 @@ impl Shared {
             notices: broadcast::Sender::new(1_024),
             compared: Mutex::default(),
             standing_changed: Arc::new(Notify::new()),
-            runtime: OnceLock::new(),
+            tasks: Tasks::default(),
             clock: Clock::start(),
             target: Mutex::default(),
             book: Mutex::default(),
@@ -173,31 +172,6 @@ impl Shared {
     pub(super) fn rejection(&self, reason: Reason, why: &str) -> Rejection {
         let because = Figure::Because(InstanceName::new(why));
         self.events.rejection(reason).with_figure(because)
-    }
-
-    /// Remembers the runtime for what is spawned where there is none, as when a future is dropped.
-    /// `false`: there is none here, and none was known.
-    pub(super) fn enter(&self) -> bool {
-        if self.runtime.get().is_some() {
-            return true;
-        }
-        match Handle::try_current() {
-            Ok(handle) => {
-                let _ = self.runtime.set(handle);
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// Runs a task, in the runtime where it is called if there is one, else in the first that was seen.
-    /// Without a runtime the order stays open in the journal, and is looked up at the next start.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        match (Handle::try_current(), self.runtime.get()) {
-            (Ok(runtime), _) => drop(runtime.spawn(task)),
-            (Err(_), Some(runtime)) => drop(runtime.spawn(task)),
-            (Err(_), None) => {}
-        }
     }
 
     /// Sends a request of the layer's own.

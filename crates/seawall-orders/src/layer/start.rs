@@ -24,7 +24,11 @@ impl Shared {
     pub(super) fn begin(self: &Arc<Self>) {
         // Without a service there is nothing to look up with: the first one begins.
         let waits = *self.started.borrow() != Start::Before || self.below.get().is_none();
-        if waits || !self.enter() {
+        if waits {
+            return;
+        }
+        self.enter();
+        if !self.has_runtime() {
             return;
         }
         let begins = self.started.send_if_modified(|start| {

@@ -17,8 +17,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 impl Shared {
     /// Begins to watch, until the layer and all that uses it are gone.
     pub(super) fn watch(self: &Arc<Self>) {
-        let shared = Arc::downgrade(self);
-        self.spawn(watch(shared));
+        self.spawn_one(|tasks| &tasks.watching, watch(Arc::downgrade(self)));
         self.compare_lists();
     }
 

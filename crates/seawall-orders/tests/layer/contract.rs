@@ -1,5 +1,6 @@
 //! The contract of a layer, for requests that are about no order and for orders.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bytes::Bytes;
@@ -49,13 +50,15 @@ fn subject(
         .build()
         .unwrap();
     let layer = layer.classify(not_sent as fn(Result<&_, &BoxError>) -> Outcome);
-    // In a runtime of its own, since checks poll by hand and count tasks.
+    // In a runtime of its own, which stays, since checks poll by hand and count tasks.
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_time().build();
+        runtime.expect("a runtime")
+    });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build();
-            runtime.expect("a runtime").block_on(async {
+            RUNTIME.block_on(async {
                 let _below = layer.layer(upstream(mock().0));
                 layer.handle().started().await;
             });

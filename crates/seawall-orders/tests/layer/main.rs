@@ -12,4 +12,5 @@ mod journals;
 mod lists;
 mod outcomes;
 mod restarts;
+mod runtimes;
 mod stacks;
