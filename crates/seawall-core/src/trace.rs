@@ -78,6 +78,9 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::FileNotWritten => {
             tracing::warn!(target: "seawall", pattern, name, "file not written");
         }
+        EventKind::JournalRecovered { marks } => {
+            tracing::info!(target: "seawall", pattern, name, marks, "journal recovered");
+        }
         EventKind::Order {
             number,
             copy,

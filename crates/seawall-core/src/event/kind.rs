@@ -103,6 +103,11 @@ pub enum EventKind {
     },
     /// A file that keeps what is used could not be written; it is tried again.
     FileNotWritten,
+    /// The journal of orders can be written again after it had failed, and what was lost of it is written.
+    JournalRecovered {
+        /// How many marks were written again.
+        marks: u64,
+    },
     /// Something has become known of an order whose requests are journalled.
     Order {
         /// Its number in the journal; `None` until the journal has it.

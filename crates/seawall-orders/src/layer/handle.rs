@@ -71,6 +71,8 @@ pub struct OrdersSnapshot {
     pub exhausted: u32,
     /// Those in doubt that are of an earlier process.
     pub of_earlier_process: u32,
+    /// Marks that a failing journal has lost, and that are written again when it works.
+    pub unwritten_marks: u32,
     /// What became of all of them.
     pub counts: OrderCounts,
 }
@@ -164,6 +166,7 @@ impl OrderHandle {
             in_doubt,
             exhausted,
             of_earlier_process,
+            unwritten_marks: u32::try_from(self.shared.unwritten.len()).unwrap_or(u32::MAX),
             counts: self.counts(),
         }
     }

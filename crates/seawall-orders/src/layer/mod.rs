@@ -13,6 +13,7 @@ mod notices;
 mod order;
 mod place;
 mod prepare;
+mod recover;
 mod response;
 mod runtime;
 mod service;
@@ -21,6 +22,7 @@ mod start;
 mod tasks;
 mod template;
 mod tracked;
+mod unwritten;
 mod watch;
 
 pub use body::OrderBody;

@@ -12,7 +12,7 @@ use seawall_http::WatchDeparture;
 
 use super::notices::OrderNotice;
 use super::shared::Shared;
-use super::tracked::{self, CancelBy, Step, Tracked, Written, keep_actions, spare_actions};
+use super::tracked::{self, CancelBy, Marked, Step, Tracked, Written, keep_actions, spare_actions};
 use crate::journal::{Answer, JournalError, State};
 use crate::protocol::{
     Action, CancelReply, CancelStep, Event, IntentState, Lifecycle, MarkKind, Notice, Reply, Rules,
@@ -38,9 +38,13 @@ pub(super) enum Gate {
 struct After {
     gate: Option<Gate>,
     /// A mark that has to be durable.
-    durable: Option<Answer<State>>,
+    durable: Option<(Marked, Answer<State>)>,
+    /// One that is not written before others that were lost.
+    not_durable: bool,
     /// A mark that was answered at once, and not taken.
     failed: Option<JournalError>,
+    /// A mark that is answered later.
+    handed: bool,
 }
 
 impl Order {
@@ -192,25 +196,42 @@ impl Order {
             Written::Unknown => return state.held.push(mark),
             Written::No => return,
         }
-        let Some(mark) = state.mark(mark) else { return };
-        let mut answer = self.shared.journal.mark(&self.it.id, mark);
-        if durable {
-            after.durable = Some(answer);
+        if durable && state.lost > 0 {
+            after.not_durable = true;
             return;
         }
-        // One that is not there yet is not waited for: the next order that is to be written meets the
-        // same store.
+        let Some(marked) = state.mark(mark) else {
+            return;
+        };
+        if state.lost > 0 {
+            return self.lose(state, marked);
+        }
+        let mut answer = self.shared.journal.mark(&self.it.id, state.mark_of(marked));
+        if durable {
+            after.durable = Some((marked, answer));
+            return;
+        }
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(Err(error)) = Pin::new(&mut answer).poll(&mut context) {
-            after.failed = Some(error);
+        match Pin::new(&mut answer).poll(&mut context) {
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => {
+                self.keep_lost(state, marked, &error);
+                after.failed = Some(error);
+            }
+            Poll::Pending => {
+                let handed = (Arc::clone(&self.it), marked, answer);
+                self.shared.unwritten.handed().marks.push_back(handed);
+                after.handed = true;
+            }
         }
     }
 
     /// What the journal answered to marks.
     fn answered(&self, after: &mut After) {
-        if let Some(answer) = after.durable.take() {
+        if let Some((marked, answer)) = after.durable.take() {
             let mut waits = WaitsForMark {
                 order: self.clone(),
+                marked: Some(marked),
                 event: Event::NotDurable,
             };
             self.shared
@@ -218,6 +239,12 @@ impl Order {
         }
         if let Some(error) = after.failed.take() {
             self.shared.wrote::<()>(&Err(error));
+        }
+        if after.handed {
+            self.shared.hear_marks();
+        }
+        if after.not_durable {
+            self.feed(Event::NotDurable);
         }
     }
 
@@ -317,12 +344,15 @@ pub(super) enum CancelTurn {
 /// Waits until a mark is durable. Where it ends early, with its runtime, the copy does not leave.
 struct WaitsForMark {
     order: Order,
+    marked: Option<Marked>,
     event: Event,
 }
 
 impl WaitsForMark {
     fn answered(&mut self, written: &Result<State, JournalError>) {
-        if self.order.shared.wrote(written) {
+        if let Some(marked) = self.marked.take()
+            && self.order.marked(marked, written)
+        {
             self.event = Event::Durable;
         }
     }
@@ -330,6 +360,9 @@ impl WaitsForMark {
 
 impl Drop for WaitsForMark {
     fn drop(&mut self) {
+        if let Some(marked) = self.marked.take() {
+            self.order.unheard(marked);
+        }
         self.order.feed(self.event);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering::AcqRel;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -20,9 +19,10 @@ use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
 use super::runtime::Tasks;
 use super::tracked::{Standing, Tracked};
+use super::unwritten::Unwritten;
 use crate::broker::{Broker, Target};
 use crate::client::{BoxError, RequestSender};
-use crate::journal::{Journal, JournalError};
+use crate::journal::Journal;
 use crate::protocol::{Alert, Notice, Settlement};
 use crate::safety::TradingControl;
 
@@ -57,8 +57,7 @@ pub(super) struct Shared {
     /// The last URI that an order went to, and its text.
     target: Mutex<Option<(Uri, Bytes)>>,
     book: Mutex<Book>,
-    /// Whether a task tries whether the journal can be written again.
-    probing: std::sync::atomic::AtomicBool,
+    pub(super) unwritten: Unwritten,
 }
 
 /// How far the start is.
@@ -123,7 +122,7 @@ impl Shared {
             clock: Clock::start(),
             target: Mutex::default(),
             book: Mutex::default(),
-            probing: std::sync::atomic::AtomicBool::new(false),
+            unwritten: Unwritten::default(),
         }
     }
 
@@ -312,27 +311,6 @@ impl Shared {
         }
     }
 
-    /// What the journal answered to a write: whether it is written. A store that fails halts trading.
-    pub(super) fn wrote<T>(self: &Arc<Self>, written: &Result<T, JournalError>) -> bool {
-        match written {
-            Ok(_) => true,
-            Err(error) => {
-                if is_store_error(error) {
-                    self.journal_failed();
-                }
-                false
-            }
-        }
-    }
-
-    fn journal_failed(self: &Arc<Self>) {
-        self.control.set_journal_failed(true);
-        if self.probing.swap(true, AcqRel) {
-            return;
-        }
-        self.spawn(Probe(Arc::downgrade(self)).run());
-    }
-
     pub(super) fn count(&self, notice: Notice) {
         let counters = &self.counters;
         let counter = match notice {
@@ -351,34 +329,6 @@ impl Shared {
     pub(super) fn publish(&self, notice: OrderNotice) {
         // An error means that nobody is subscribed.
         let _ = self.notices.send(Published::Order(notice));
-    }
-}
-
-/// Tries whether the journal can be written again, as long as the layer is there.
-struct Probe(Weak<Shared>);
-
-impl Probe {
-    async fn run(self) {
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let Some(shared) = self.0.upgrade() else {
-                return;
-            };
-            // A write that removes nothing.
-            if shared.journal.prune(UNIX_EPOCH).await.is_ok() {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.probing.swap(false, AcqRel);
-            // Also where the runtime ends: the next order finds out.
-            shared.control.set_journal_failed(false);
-        }
     }
 }
 
@@ -404,19 +354,6 @@ impl Book {
             }
         }
     }
-}
-
-/// Whether the journal took a mark: an entry that does not allow it is no fault of the store.
-const fn is_store_error(error: &JournalError) -> bool {
-    !matches!(
-        error,
-        JournalError::UsedId { .. }
-            | JournalError::UnknownId { .. }
-            | JournalError::Forbidden { .. }
-            | JournalError::WrongAttempt { .. }
-            | JournalError::Invalid(_)
-            | JournalError::Full { .. }
-    )
 }
 
 seawall_core::impl_debug!(Shared: |this|

@@ -55,6 +55,7 @@ impl Shared {
             let shared = Arc::clone(self);
             Hearing::of(Order { shared, it }).again();
         }
+        self.recover();
         for it in self.all() {
             let shared = Arc::clone(self);
             Order { shared, it }.begin();

@@ -76,6 +76,8 @@ pub(super) struct State {
     pub(super) written: Written,
     /// Marks that wait for the answer to the intent.
     pub(super) held: Vec<MarkKind>,
+    /// How many of its marks wait until the journal can be written again; later ones wait behind them.
+    pub(super) lost: u32,
     /// How many marks there are of copies that leave.
     pub(super) attempts: u32,
     /// What the layer has counted of it.
@@ -121,17 +123,28 @@ impl State {
         (std::mem::replace(&mut self.counted, now), now)
     }
 
-    /// A mark for the journal; `None` for the one that is no mark.
-    pub(super) fn mark(&mut self, mark: MarkKind) -> Option<journal::Mark> {
-        let at = SystemTime::now();
-        let found = self.found.as_ref();
-        let figures = || found.map(|found| found.body.clone()).unwrap_or_default();
-        Some(match mark {
+    /// A mark of now; `None` for the one that is no mark.
+    pub(super) fn mark(&mut self, kind: MarkKind) -> Option<Marked> {
+        let attempt = match kind {
             // Appended before the protocol begins.
             MarkKind::Intended => return None,
             MarkKind::Sent | MarkKind::Resent => {
                 self.attempts += 1;
-                journal::Mark::sent(at, self.attempts)
+                self.attempts
+            }
+            _ => 0,
+        };
+        let at = SystemTime::now();
+        Some(Marked { kind, attempt, at })
+    }
+
+    /// A mark as the journal takes it.
+    pub(super) fn mark_of(&self, Marked { kind, attempt, at }: Marked) -> journal::Mark {
+        let found = self.found.as_ref();
+        let figures = || found.map(|found| found.body.clone()).unwrap_or_default();
+        match kind {
+            MarkKind::Intended | MarkKind::Sent | MarkKind::Resent => {
+                journal::Mark::sent(at, attempt)
             }
             MarkKind::Exhausted => journal::Mark::exhausted(at, self.met),
             MarkKind::Confirmed => {
@@ -141,7 +154,7 @@ impl State {
             MarkKind::Rejected => journal::Mark::rejected(at, figures()),
             MarkKind::Absent => journal::Mark::absent(at),
             MarkKind::Abandoned => journal::Mark::abandoned(at, self.reason()),
-        })
+        }
     }
 
     fn reason(&self) -> &'static str {
@@ -167,6 +180,15 @@ pub(super) fn keep_actions(mut actions: Vec<Action>) {
     actions.clear();
     // Where the thread ends, it is freed.
     let _ = ACTIONS.try_with(|spare| spare.set(actions));
+}
+
+/// A mark, without what the order knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marked {
+    pub(super) kind: MarkKind,
+    /// The number of the copy that leaves, from 1; else 0.
+    attempt: u32,
+    at: SystemTime,
 }
 
 /// Whether the journal has the intent.
@@ -233,6 +255,7 @@ impl Tracked {
                 actions: Vec::new(),
                 written: Written::Unknown,
                 held: Vec::new(),
+                lost: 0,
                 attempts: 0,
                 counted: Standing::default(),
                 starting: false,

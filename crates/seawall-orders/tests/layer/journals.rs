@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
-use seawall_core::Reason;
+use seawall_core::{EventKind, Events, InstanceHandle, Reason, Received};
 use seawall_orders::journal::{
-    Answer, Entry, Filter, Intent, Journal, JournalError, Mark, MemoryJournal, Page, State,
+    Answer, Entry, Filter, Intent, Journal, JournalError, Mark, MemoryJournal, Page, State, Step,
 };
 use seawall_orders::protocol::{Caps, Duplicates, OrderState, Report, TradingMode};
 use seawall_orders::safety::TradingControl;
@@ -26,6 +26,10 @@ pub(crate) struct Faulty {
     pub(crate) delay_ms: AtomicU64,
     pub(crate) fails: AtomicBool,
     pub(crate) lists_fail: AtomicU64,
+    /// Marks are not taken, which is answered later.
+    pub(crate) marks_fail_late: AtomicBool,
+    /// How often it was tried.
+    pub(crate) prunes: AtomicU64,
 }
 
 impl Faulty {
@@ -63,6 +67,12 @@ impl Journal for Faulty {
     }
 
     fn mark(&self, id: &str, mark: Mark) -> Answer<State> {
+        if self.marks_fail_late.load(SeqCst) {
+            return Answer::pending(async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Err(JournalError::Closed)
+            });
+        }
         match self.fails.load(SeqCst) {
             true => Answer::ready(Err(JournalError::Closed)),
             false => self.late(self.inner.mark(id, mark)),
@@ -82,6 +92,7 @@ impl Journal for Faulty {
     }
 
     fn prune(&self, before: SystemTime) -> Answer<u64> {
+        self.prunes.fetch_add(1, SeqCst);
         self.late(self.inner.prune(before))
     }
 }
@@ -254,6 +265,68 @@ async fn a_journal_that_fails_halts_trading_until_it_works_again() {
     tokio::time::sleep(MINUTES).await;
     assert!(desk.place("c").await.is_ok());
     assert_eq!(desk.client.world().creates, 1);
+}
+
+/// Every mark is lost, at once or later; the order of the entry's steps is that of the events.
+#[tokio::test(start_paused = true)]
+async fn lost_marks_are_written_in_their_order_when_the_journal_works() {
+    for late in [false, true] {
+        let journal = Arc::new(Faulty::default());
+        let desk = desk_on(&journal);
+        desk.handle.started().await;
+        let events = Events::new(64);
+        desk.handle.attach(&events);
+        let mut events = events.subscribe();
+        let fails = match late {
+            true => &journal.marks_fail_late,
+            false => &journal.fails,
+        };
+        // From after the intents.
+        journal.delay_ms.store(1_000, SeqCst);
+        let placed = ["a", "b", "c"].map(|id| tokio::spawn(desk.place(id)));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        fails.store(true, SeqCst);
+        journal.delay_ms.store(0, SeqCst);
+        for placed in placed {
+            assert_eq!(placed.await.unwrap().unwrap().status(), 200);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(desk.handle.snapshot().unwritten_marks, 6, "late: {late}");
+        assert_eq!(state(&journal, "a").await, Some(State::Intent));
+        assert_eq!(desk.handle.snapshot().mode, TradingMode::Halted);
+
+        // It is tried again with longer and longer waits.
+        journal.fails.store(true, SeqCst);
+        let before = journal.prunes.load(SeqCst);
+        tokio::time::sleep(MINUTES).await;
+        let tried = journal.prunes.load(SeqCst) - before;
+        assert!((8..=16).contains(&tried), "{tried}");
+        assert_eq!(desk.handle.snapshot().unwritten_marks, 6);
+        assert_eq!(desk.handle.snapshot().mode, TradingMode::Halted);
+
+        journal.fails.store(false, SeqCst);
+        fails.store(false, SeqCst);
+        tokio::time::sleep(MINUTES).await;
+        for id in ["a", "b", "c"] {
+            let entry = journal.inner.entry(id).await.unwrap().unwrap();
+            let steps: Vec<_> = entry.steps().iter().map(Step::state).collect();
+            assert_eq!(steps, [State::Intent, State::Sent, State::Confirmed]);
+            assert!(!entry.broker_id().is_empty());
+            let times: Vec<_> = entry.steps().iter().map(Step::at).collect();
+            assert!(times.is_sorted(), "{times:?}");
+        }
+        let snapshot = desk.handle.snapshot();
+        assert_eq!(
+            (snapshot.unwritten_marks, snapshot.mode),
+            (0, TradingMode::Normal)
+        );
+        let recovered = std::iter::from_fn(|| events.try_next()).filter(|received| {
+            matches!(received, Received::Event(event)
+                if matches!(event.kind, EventKind::JournalRecovered { marks: 6 }))
+        });
+        assert_eq!(recovered.count(), 1);
+        assert!(desk.place("d").await.is_ok());
+    }
 }
 
 #[tokio::test(start_paused = true)]
