@@ -15,8 +15,8 @@ use super::shared::Shared;
 use super::tracked::{self, CancelBy, Marked, Step, Tracked, Written, keep_actions, spare_actions};
 use crate::journal::{Answer, JournalError, State};
 use crate::protocol::{
-    Action, CancelReply, CancelStep, Event, IntentState, Lifecycle, MarkKind, Notice, Reply, Rules,
-    Settlement,
+    Action, CancelReply, CancelStep, Event, IntentState, Lifecycle, MarkKind, Notice, OrderState,
+    Reply, Rules, Settlement,
 };
 
 /// An order of a layer. Clones are the same one.
@@ -159,11 +159,36 @@ impl Order {
             self.shared.control.give_back(admission);
         }
         self.shared.moved(&self.it, counted, settled_now);
+        if let (true, Some(settlement)) = (settled_now, settled) {
+            self.cancel_settled(settlement);
+        }
         for action in &actions {
             self.act_unlocked(*action);
         }
         keep_actions(actions);
         after.gate
+    }
+
+    /// A cancel with rules of its own is settled, which is evidence about the order that it cancels.
+    fn cancel_settled(&self, settlement: Settlement) {
+        match settlement {
+            Settlement::Confirmed(_, OrderState::Cancelled) => {
+                self.reply_to_target(CancelReply::Cancelled);
+            }
+            // It was certainly not executed: the order may be filled, and another cancel is safe.
+            Settlement::Rejected(_) | Settlement::Absent(_) => {
+                self.reply_to_target(CancelReply::UnknownOrder);
+            }
+            // The broker works on it, or a person does.
+            Settlement::Confirmed(..) | Settlement::Abandoned => {}
+        }
+    }
+
+    pub(super) fn reply_to_target(&self, reply: CancelReply) {
+        let (operation, request) = (self.it.operation, &self.it.request);
+        if let Some(target) = self.shared.target_of_cancel(operation, request) {
+            target.feed(Event::CancelReply(reply));
+        }
     }
 
     fn act_locked(&self, state: &mut tracked::State, action: Action, after: &mut After) {

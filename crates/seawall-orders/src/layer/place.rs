@@ -66,6 +66,7 @@ impl<S, C> Placing<S, C> {
         match self.shared.prepare(operation, request).await? {
             Prepared::Order(caller, template) => self.follow(caller, template).await,
             Prepared::Cancel(order, request) => self.cancel(order, request).await,
+            Prepared::Over(order, step) => Ok(order.cancelled(step)),
             Prepared::Pass(request) => self.pass(request).await,
         }
     }
@@ -93,6 +94,7 @@ impl<S, C> Placing<S, C> {
                 caller.answered = true;
                 shared.forget(&order.it);
                 order.take_back();
+                order.reply_to_target(CancelReply::Unknown);
                 return Err(shared.not_admitted(shared.not_appended(&error)).into());
             }
         };
@@ -253,12 +255,10 @@ impl<S, C> Placing<S, C> {
         B: From<Bytes>,
         R: Body<Data = Bytes>,
     {
-        let target = request.target.as_ref();
-        let Some(it) = target.and_then(|target| self.shared.find_target(target)) else {
+        let target = self.shared.target_of_cancel(Operation::Cancel, &request);
+        let Some(order) = target else {
             return self.pass(http).await;
         };
-        let shared = Arc::clone(&self.shared);
-        let order = Order { shared, it };
         if let CancelTurn::Over(step) = order.cancel_by_caller() {
             return Ok(order.cancelled(step));
         }

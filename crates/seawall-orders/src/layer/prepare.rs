@@ -11,7 +11,7 @@ use http::{Method, Request, Uri};
 use http_body::Body;
 use seawall_core::{Reason, Rejection};
 
-use super::order::Order;
+use super::order::{CancelTurn, Order};
 use super::shared::{Shared, Start};
 use super::tasks::Hearing;
 use super::template::Template;
@@ -19,7 +19,7 @@ use super::tracked::{Mail, Tracked};
 use crate::body::{Unread, read};
 use crate::broker::{InvalidOrder, OrderRequest};
 use crate::journal::{self, JournalError};
-use crate::protocol::{Event, Operation, Rules};
+use crate::protocol::{CancelReply, CancelStep, Event, Operation, Rules};
 
 /// A request that was read.
 #[allow(clippy::large_enum_variant, reason = "it is moved once")]
@@ -27,6 +27,8 @@ pub(super) enum Prepared {
     /// An order that was begun.
     Order(Caller, Template),
     Cancel(OrderRequest, Request<Bytes>),
+    /// A cancel that need not be sent, of this order.
+    Over(Order, CancelStep),
     Pass(Request<Bytes>),
 }
 
@@ -172,8 +174,29 @@ impl Shared {
         let now = self.start_over(begun, until).await?;
         let template = Template::new(request);
         let kind = (operation, rules);
-        let caller = self.begin_order(id, kind, order, &template, (now, until))?;
-        Ok(Prepared::Order(caller, template))
+        let target = self.target_of_cancel(operation, &order);
+        if let Some(target) = &target
+            && let CancelTurn::Over(step) = target.cancel_by_caller()
+        {
+            return Ok(Prepared::Over(target.clone(), step));
+        }
+        let begun = self.begin_order(id, kind, order, &template, (now, until));
+        if let (Err(_), Some(target)) = (&begun, target) {
+            target.feed(Event::CancelReply(CancelReply::Unknown));
+        }
+        Ok(Prepared::Order(begun?, template))
+    }
+
+    /// The order that is cancelled.
+    pub(super) fn target_of_cancel(
+        self: &Arc<Self>,
+        operation: Operation,
+        request: &OrderRequest,
+    ) -> Option<Order> {
+        let target = request.target.as_ref();
+        let target = target.filter(|_| operation == Operation::Cancel)?;
+        let (shared, it) = (Arc::clone(self), self.find_target(target)?);
+        Some(Order { shared, it })
     }
 
     /// Admits an order, and hands its intent to the journal.

@@ -23,7 +23,7 @@ use crate::common::{
 #[test]
 fn names_that_no_intent_could_have_are_errors_of_the_builder() {
     let builder =
-        || OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)));
+        || OrderLayer::<Body>::builder("desk", TestBroker::new(rules(Duplicates::RejectWhileOpen)));
     for (field, name, found) in [
         ("account", String::new(), "empty"),
         ("account", "a".repeat(256), "256 bytes long"),
@@ -104,7 +104,7 @@ async fn a_mode_a_cap_and_the_duplicate_guard() {
         .build()
         .unwrap();
     let layer: OrderLayer<Body> =
-        OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::Accept)))
+        OrderLayer::<Body>::builder("desk", TestBroker::new(rules(Duplicates::Accept)))
             .control(TradingControl::builder().caps(caps).build())
             .build()
             .unwrap();
@@ -172,7 +172,7 @@ async fn what_a_person_has_stopped_does_not_leave_any_more() {
     // Queued below the layer: it was admitted, and has not left.
     let client = Client::default();
     let layer: OrderLayer<Body> =
-        OrderLayer::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
+        OrderLayer::builder("desk", TestBroker::new(rules(Duplicates::RejectWhileOpen)))
             .departures_noted()
             .build()
             .unwrap();

@@ -248,7 +248,7 @@ fn desk(sim: &Sim, rng: &mut Rng, journal: &Arc<Faulty>) -> (Desk, OrderHandle) 
         .remembered(rng.u32(1..100))
         .build()
         .unwrap();
-    let builder = OrderLayer::<Body>::builder("desk", TestBroker(rules))
+    let builder = OrderLayer::<Body>::builder("desk", TestBroker::new(rules))
         .journal(Arc::clone(journal))
         .config(config);
     let bulkhead = BulkheadConfig::builder()

@@ -69,11 +69,76 @@ async fn an_order_in_doubt_is_cancelled_when_it_is_found_and_not_sent_again() {
     assert_eq!(desk.client.executed("a"), 0);
 }
 
+fn delete(order: &str) -> Request<Body> {
+    let request = Request::delete(format!("http://broker/orders/{order}"));
+    request.body(Body::default()).unwrap()
+}
+
+/// A cancel whose repetition is not safe is written to the journal, and an event of its order all the same.
+#[tokio::test(start_paused = true)]
+async fn a_cancel_with_rules_is_evidence_about_its_order() {
+    let broker = TestBroker::new(rules(Duplicates::RejectWhileOpen)).with_cancel_rules();
+    let layer = OrderLayer::<Body>::builder("desk", broker).build().unwrap();
+    let desk = Desk::of(Client::default(), Arc::default(), layer);
+    desk.client.world().resting = true;
+    desk.place("a").await.unwrap();
+    let response = desk.service.clone().oneshot(delete("b1")).await.unwrap();
+    assert_eq!(response.status(), 204);
+    // It is known as over: neither of these is sent.
+    let cancelled = desk.handle.cancel("a", LIMIT).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Over);
+    let again = desk.service.clone().oneshot(delete("b1")).await.unwrap();
+    assert_eq!(again.headers()["x-seawall-reconciled"], "not_open");
+    assert_eq!(desk.client.world().cancels, 1);
+    assert_eq!(desk.handle.counts().intended, 2, "the order and one cancel");
+
+    // One that the broker rejected says that there is something to find out.
+    desk.place("b").await.unwrap();
+    desk.client.world().orders[1].state = "filled";
+    let rejected = desk.service.clone().oneshot(delete("b2")).await.unwrap();
+    assert_eq!(rejected.status(), 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_with_rules_takes_a_waiting_order_out_unsent() {
+    let broker = TestBroker::new(rules(Duplicates::RejectWhileOpen)).with_cancel_rules();
+    let layer = OrderLayer::<Body>::builder("desk", broker).departures_noted();
+    let layer = layer.build().unwrap().classify(classify as Classifier);
+    let (client, handle) = (Client::default(), layer.handle());
+    let one = BulkheadConfig::builder().max_concurrent(1).max_waiting(5);
+    let stack = ServiceBuilder::new()
+        .layer(BulkheadLayer::new("desk", one.build().unwrap()))
+        .layer(DepartureLayer::new(NoteDeparture))
+        .service(client.clone());
+    let service = layer.layer(stack);
+    client.fault(Fault::Stall(10_000));
+    let place = |id: &str| {
+        let body = serde_json::json!({ "symbol": "A", "qty": 1, "client_order_id": id });
+        tokio::spawn(service.clone().oneshot(order(&body)))
+    };
+    let first = place("first");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let second = place("second");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let response = service.clone().oneshot(delete("client:second")).await;
+    let response = response.unwrap();
+    assert_eq!(response.headers()["x-seawall-reconciled"], "not_sent");
+    let Err(seawall_core::Error::Rejected(rejected)) = second.await.unwrap() else {
+        panic!("it was sent");
+    };
+    assert_eq!(rejected.reason(), Reason::NotExecuted);
+    assert_eq!(client.world().cancels, 0);
+    assert_eq!(handle.counts().intended, 2, "no cancel is journalled");
+    first.abort();
+    tokio::time::sleep(LIMIT).await;
+    assert_eq!(client.executed("second"), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_order_that_waits_in_the_stack_is_removed_unsent() {
     let client = Client::default();
     let layer: OrderLayer<Body> =
-        OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
+        OrderLayer::<Body>::builder("desk", TestBroker::new(rules(Duplicates::RejectWhileOpen)))
             .departures_noted()
             .build()
             .unwrap();

@@ -244,7 +244,30 @@ impl Service<Request<Body>> for Client {
 
 /// The rules of that broker.
 #[derive(Clone, Debug)]
-pub(crate) struct TestBroker(pub(crate) Rules);
+pub(crate) struct TestBroker {
+    rules: Rules,
+    cancel_rules: Option<Rules>,
+}
+
+impl TestBroker {
+    pub(crate) const fn new(rules: Rules) -> Self {
+        let cancel_rules = None;
+        Self {
+            rules,
+            cancel_rules,
+        }
+    }
+
+    /// The same where repeating a cancel is not safe.
+    pub(crate) fn with_cancel_rules(self) -> Self {
+        let rules = Rules::builder(Duplicates::Accept).operation(Operation::Cancel);
+        let cancel_rules = Some(rules.resends(0).build().unwrap());
+        Self {
+            cancel_rules,
+            ..self
+        }
+    }
+}
 
 impl Broker for TestBroker {
     fn name(&self) -> &str {
@@ -268,7 +291,10 @@ impl Broker for TestBroker {
         let mut order = OrderRequest::default();
         if operation != Operation::Create {
             let id = request.uri().path().rsplit('/').next().unwrap();
-            order.target = Some(Target::Broker(id.into()));
+            order.target = Some(match id.strip_prefix("client:") {
+                Some(id) => Target::Client(id.into()),
+                None => Target::Broker(id.into()),
+            });
             return Ok(order);
         }
         let body: Value = serde_json::from_slice(request.body())
@@ -294,14 +320,19 @@ impl Broker for TestBroker {
     }
 
     fn write_id(&self, request: &mut Request<Bytes>, id: &str) -> Result<(), InvalidOrder> {
-        let mut body: Value = serde_json::from_slice(request.body()).unwrap();
+        let mut body: Value = serde_json::from_slice(request.body())
+            .map_err(|_unread| InvalidOrder::new("body", "", "JSON"))?;
         body["client_order_id"] = json!(id);
         *request.body_mut() = body.to_string().into();
         Ok(())
     }
 
     fn rules(&self, operation: Operation) -> Option<&Rules> {
-        (operation == Operation::Create).then_some(&self.0)
+        match operation {
+            Operation::Create => Some(&self.rules),
+            Operation::Cancel => self.cancel_rules.as_ref(),
+            _ => None,
+        }
     }
 
     fn reply(&self, operation: Operation, response: &Response<Bytes>) -> OrderReply {
@@ -413,7 +444,7 @@ impl Desk {
             .deadline(Duration::from_secs(120))
             .build()
             .unwrap();
-        let layer: OrderLayer<Body> = OrderLayer::<Body>::builder("desk", TestBroker(rules))
+        let layer: OrderLayer<Body> = OrderLayer::<Body>::builder("desk", TestBroker::new(rules))
             .journal(Arc::clone(&journal))
             .config(config)
             .build()

@@ -45,7 +45,7 @@ fn subject(
             Err(_) => Outcome::Failure(FailureKind::NotSent),
         }
     }
-    let broker = TestBroker(rules(Duplicates::Accept));
+    let broker = TestBroker::new(rules(Duplicates::Accept));
     let layer = OrderLayer::<Body>::builder("contract", broker)
         .build()
         .unwrap();

@@ -172,7 +172,7 @@ impl Service<Request<Body>> for RejectsReads {
 async fn look_ups_that_do_not_leave_do_not_count() {
     let client = Client::default();
     let rejects = Arc::new(AtomicBool::new(true));
-    let broker = TestBroker(rules(Duplicates::RejectWhileOpen));
+    let broker = TestBroker::new(rules(Duplicates::RejectWhileOpen));
     let layer: OrderLayer<Body> = OrderLayer::builder("desk", broker).build().unwrap();
     let layer = layer.classify(classify as Classifier);
     let handle = layer.handle();

@@ -102,7 +102,7 @@ fn layer_on(journal: &Arc<Faulty>) -> OrderLayer<Body> {
         .deadline(Duration::from_secs(10))
         .build()
         .unwrap();
-    OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
+    OrderLayer::<Body>::builder("desk", TestBroker::new(rules(Duplicates::RejectWhileOpen)))
         .journal(Arc::clone(journal))
         .config(config)
         .build()
@@ -226,12 +226,14 @@ fn a_listener_may_look_at_the_orders_when_the_journal_fails() {
             control.listen(move |_| {
                 let _ = looks.get().map(OrderHandle::orders);
             });
-            let layer =
-                OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
-                    .journal(Arc::clone(&journal))
-                    .control(control)
-                    .build()
-                    .unwrap();
+            let layer = OrderLayer::<Body>::builder(
+                "desk",
+                TestBroker::new(rules(Duplicates::RejectWhileOpen)),
+            )
+            .journal(Arc::clone(&journal))
+            .control(control)
+            .build()
+            .unwrap();
             let desk = Desk::of(Client::default(), Arc::default(), layer);
             let _ = handle.set(desk.handle.clone());
             desk.client.fault(Fault::Stall(1));
@@ -344,11 +346,12 @@ async fn a_journal_that_cannot_be_read_at_first_is_counted_once() {
     }
     journal.lists_fail.store(3, SeqCst);
     let caps = Caps::builder().orders_per_day(3).build().unwrap();
-    let layer = OrderLayer::<Body>::builder("desk", TestBroker(rules(Duplicates::RejectWhileOpen)))
-        .journal(Arc::clone(&journal))
-        .control(TradingControl::builder().caps(caps).build())
-        .build()
-        .unwrap();
+    let layer =
+        OrderLayer::<Body>::builder("desk", TestBroker::new(rules(Duplicates::RejectWhileOpen)))
+            .journal(Arc::clone(&journal))
+            .control(TradingControl::builder().caps(caps).build())
+            .build()
+            .unwrap();
     let desk = Desk::of(Client::default(), Arc::default(), layer);
     desk.handle.started().await;
     tokio::time::sleep(MINUTES).await;

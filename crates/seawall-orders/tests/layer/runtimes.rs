@@ -157,7 +157,7 @@ fn an_order_whose_intent_was_being_written_is_marked() {
     let journal = Arc::new(Faulty::default());
     let first = runtime();
     let desk = first.block_on(async {
-        let layer = OrderLayer::<Body>::builder("desk", TestBroker(quick()))
+        let layer = OrderLayer::<Body>::builder("desk", TestBroker::new(quick()))
             .journal(Arc::clone(&journal))
             .build()
             .unwrap();

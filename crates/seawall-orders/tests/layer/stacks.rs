@@ -26,7 +26,7 @@ fn noted(rules: Rules, journal: &Arc<MemoryJournal>) -> OrderLayer<Body, Classif
         .deadline(Duration::from_secs(30))
         .build()
         .unwrap();
-    OrderLayer::<Body>::builder("desk", TestBroker(rules))
+    OrderLayer::<Body>::builder("desk", TestBroker::new(rules))
         .journal(Arc::clone(journal))
         .config(config)
         .departures_noted()
