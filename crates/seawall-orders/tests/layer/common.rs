@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Dropped,
     /// Executed after so many milliseconds; no answer ever.
     Stall(u64),
+    /// Executed, and answered after so many milliseconds.
+    Slow(u64),
     /// Executed, and a proxy answers 504.
     Gateway,
     /// Rejected by the broker.
@@ -136,6 +138,11 @@ impl Client {
                     late.execute(&id);
                 });
                 std::future::pending().await
+            }
+            Some(Fault::Slow(ms)) => {
+                let placed = self.execute(&id);
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                Ok(respond(200, &order_json(&placed)))
             }
             Some(Fault::Gateway) => {
                 self.execute(&id);

@@ -10,6 +10,7 @@ mod doubts;
 mod dropped;
 mod journals;
 mod lists;
+mod many;
 mod outcomes;
 mod restarts;
 mod runtimes;

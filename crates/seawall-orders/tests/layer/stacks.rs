@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use seawall_core::{DepartureLayer, Error, Reason};
+use seawall_hedge::{HedgeConfig, HedgeLayer, RequestMeta};
 use seawall_http::NoteDeparture;
 use seawall_orders::journal::{Journal, MemoryJournal, State};
 use seawall_orders::protocol::{Duplicates, OrderState, Report, Rules};
@@ -101,6 +102,39 @@ async fn a_layer_below_that_repeats_sends_no_order_twice_and_hides_none() {
             1,
             "the second departure is an alert"
         );
+    }
+}
+
+/// A hedge that takes orders for safe to repeat: its copy stays here, while the first one is on its way.
+#[tokio::test(start_paused = true)]
+async fn a_hedge_below_sends_no_second_copy() {
+    for fault in [Fault::Stall(1_000), Fault::Slow(5_000)] {
+        let (client, journal) = (Client::default(), Arc::default());
+        let once = Rules::builder(Duplicates::Accept).build().unwrap();
+        let layer = noted(once, &journal);
+        let handle = layer.handle();
+        let config = HedgeConfig::builder().initial_delay(Duration::from_millis(50));
+        let hedge = HedgeLayer::new("desk", config.build().unwrap());
+        let hedge = hedge.describe(|_: &Request<Body>| RequestMeta::idempotent());
+        let hedges = hedge.handle();
+        let stack = ServiceBuilder::new()
+            .layer(hedge)
+            .layer(DepartureLayer::new(NoteDeparture))
+            .service(client.clone());
+        client.fault(fault);
+        let result = layer.layer(stack).oneshot(create("a")).await;
+        match fault {
+            Fault::Slow(_) => assert_eq!(result.unwrap().status(), 200),
+            // Nothing comes back until the deadline.
+            _ => assert_eq!(rejection(result).reason(), Reason::OutcomeUnknown),
+        }
+        sleep(MINUTES).await;
+        assert_eq!(hedges.counts().extra.begun, 1, "{fault:?}: it hedged");
+        assert_eq!(client.world().creates, 1, "{fault:?}");
+        assert_eq!(client.executed("a"), 1, "{fault:?}");
+        let state = journal.entry("a").await.unwrap().unwrap().state();
+        assert_eq!(state, State::Confirmed, "{fault:?}");
+        assert_eq!(handle.counts().alerts, 1, "{fault:?}: the copy is an alert");
     }
 }
 
