@@ -17,7 +17,7 @@ fn changes(folder: &Folder) -> PathBuf {
 
 fn load(folder: &Folder) -> ReloadableConfig {
     let loader = Config::loader().file(folder.file());
-    let loader = loader.overlay_file(changes(&folder));
+    let loader = loader.overlay_file(changes(folder));
     loader.load_reloadable().expect("a configuration")
 }
 

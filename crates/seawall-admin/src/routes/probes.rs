@@ -9,7 +9,7 @@ use http::StatusCode;
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// Whether the process answers. It looks at nothing outside: a restart mends no upstream.
+/// Whether the process answers. It looks at nothing outside: a restart repairs no upstream.
 #[utoipa::path(get, path = "/livez", tag = "probes", responses((status = OK, body = String)))]
 pub(crate) async fn livez() -> &'static str {
     "ok"

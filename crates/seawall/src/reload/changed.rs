@@ -30,7 +30,7 @@ pub struct ChangedSetting {
 }
 
 impl ReloadableConfig {
-    /// Changes settings, as if the file said so: on all running stacks, or where something is wrong, on
+    /// Changes settings, as if it stood in the file: on all running stacks, or where something is wrong, on
     /// none. They stay changed when the file is read again, until they are
     /// [unset](Changes::unset), and across restarts once they are [saved](Self::save_changes). It reads
     /// the file, so call it where that may block.
