@@ -24,7 +24,7 @@ pub(crate) fn reported(extensions: &Extensions) -> Option<Usage> {
 
 /// Emits that less is believed than was reported.
 pub(crate) fn emit_bounded(events: &EventSource, reported: Usage, applied: Usage) {
-    events.emit(|| EventKind::Bounded {
+    events.emit_call(|| EventKind::Bounded {
         what: "usage",
         reported: reported.total(),
         applied: applied.total(),

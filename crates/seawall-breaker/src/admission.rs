@@ -52,7 +52,7 @@ pub(crate) trait Admit: CheckOverdue {
                 if at == EntryPoint::Breaker {
                     self.stripe().counters.shadowed.add();
                     let events = &common.setup.breaker_events;
-                    events.emit(|| EventKind::Shadowed(common.rejection(at, denial)));
+                    events.emit_call(|| EventKind::Shadowed(common.rejection(at, denial)));
                 }
                 Ok(word)
             }
@@ -65,7 +65,7 @@ pub(crate) trait Admit: CheckOverdue {
     fn count_rejection(&self, at: EntryPoint, rejection: Rejection) {
         self.stripe().count_rejection(at, rejection.reason());
         let events = self.common().setup.events(at);
-        events.emit(|| EventKind::Rejected(rejection));
+        events.emit_call(|| EventKind::Rejected(rejection));
     }
 
     /// When a call starts that passes under `word`.

@@ -127,11 +127,14 @@ pub(crate) trait Settle: EvaluateRules {
         };
         if wait > longest {
             self.stripe().counters.retry_after_capped.add();
-            common.setup.breaker_events.emit(|| EventKind::Bounded {
-                what: "wait_ms",
-                reported: ns(wait) / 1_000_000,
-                applied: ns(longest) / 1_000_000,
-            });
+            common
+                .setup
+                .breaker_events
+                .emit_call(|| EventKind::Bounded {
+                    what: "wait_ms",
+                    reported: ns(wait) / 1_000_000,
+                    applied: ns(longest) / 1_000_000,
+                });
         }
         let now = common.now();
         let until = now.saturating_add(ns(wait.min(longest)));
@@ -168,7 +171,7 @@ pub(crate) trait Settle: EvaluateRules {
             self.abandon_locked(record);
         }
         let events = &self.common().setup.breaker_events;
-        events.emit(|| EventKind::Abandoned);
+        events.emit_call(|| EventKind::Abandoned);
     }
 
     fn abandon_locked(&self, record: AdmissionRecord) {

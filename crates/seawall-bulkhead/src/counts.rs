@@ -83,7 +83,7 @@ impl BulkheadStripe {
         }
         .add();
         let rejection = source.rejection(reason);
-        source.emit(|| EventKind::Rejected(rejection));
+        source.emit_call(|| EventKind::Rejected(rejection));
         rejection
     }
 
@@ -94,12 +94,12 @@ impl BulkheadStripe {
             return self.waited.add();
         };
         self.shadowed.add();
-        source.emit(|| EventKind::Shadowed(source.rejection(reason)));
+        source.emit_call(|| EventKind::Shadowed(source.rejection(reason)));
     }
 
     #[cold]
     pub(crate) fn abandon(&self, source: &EventSource) {
         self.abandoned.add();
-        source.emit(|| EventKind::Abandoned);
+        source.emit_call(|| EventKind::Abandoned);
     }
 }

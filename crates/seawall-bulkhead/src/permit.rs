@@ -86,7 +86,7 @@ impl Permit {
         if let Some(state) = self.state.take() {
             state.stripe().abandoned.add();
             release(&state);
-            state.common().source.emit(|| EventKind::Abandoned);
+            state.common().source.emit_call(|| EventKind::Abandoned);
         }
     }
 }

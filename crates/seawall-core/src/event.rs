@@ -1,42 +1,49 @@
 //! What happened, for everything that listens; nothing is built when nothing does.
 
+mod bus;
+mod changes;
+mod event_type;
+mod filter;
 mod kind;
 mod misconfiguration;
 mod source;
+mod subscription;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
-pub use kind::{Event, EventKind};
+use crate::InstanceName;
+use bus::Bus;
+
+pub use changes::{ChangeFeed, Changes};
+pub use event_type::EventType;
+pub use filter::EventFilter;
+pub use kind::{Event, EventKind, Severity};
 pub use misconfiguration::Misconfiguration;
 pub use source::EventSource;
+pub use subscription::{ListenerGuard, Received, Subscription};
 
-type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
-
-struct Bus {
-    /// Subscriptions and listeners together: what the hot path looks at.
-    listening: Arc<AtomicUsize>,
-    feed: broadcast::Sender<Event>,
-    listeners: RwLock<Arc<[(u64, Listener)]>>,
-    next_id: AtomicU64,
-    panics: AtomicU64,
-}
-
-/// Delivers events to subscriptions and listeners. Clones share.
+/// Delivers events to subscriptions and listeners, and keeps the last changes. Clones share.
 ///
-/// Events are delivered outside of every lock of the layers. A subscription that lags loses the
-/// oldest events and receives how many; a listener that panics is left in place, its panic is
-/// caught and counted, and neither the call nor the other listeners notice.
+/// There are two sorts of events. What happens to a call (a rejection, a retry) is as frequent as
+/// calls are: it is built only where somebody asks for such. A change (a transition, a command, an
+/// alert) is rare: each has a number, and the last 1,024 are kept for later subscribers. A subscriber that
+/// asks for changes alone makes no call build anything.
+///
+/// Events are delivered outside of every lock of the layers. Each subscription has a channel of its
+/// own: one that lags loses the oldest of the events that it asked for, and receives how many. A
+/// listener that panics is left in place, its panic is caught and counted, and neither the call nor
+/// the other listeners notice.
 ///
 /// ```
-/// use seawall_core::{Received, Event, Events, EventSource, EventKind};
+/// use seawall_core::{EventFilter, EventKind, EventSource, Events, Received};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let events = Events::new(16);
-/// let mut subscription = events.subscribe();
+/// let mut subscription = events.subscribe_to(EventFilter::changes());
 ///
 /// let breaker = EventSource::new("breaker", "alpaca");
 /// breaker.attach(&events);
@@ -44,6 +51,10 @@ struct Bus {
 ///
 /// let Some(Received::Event(event)) = subscription.next().await else { panic!() };
 /// assert_eq!(event.name.as_str(), "alpaca");
+///
+/// // Who comes later reads what was kept.
+/// assert_eq!(events.changes_since(0).events, [event]);
+/// assert!(events.changes_since(1).events.is_empty());
 /// # }
 /// ```
 #[derive(Clone)]
@@ -52,29 +63,38 @@ pub struct Events {
 }
 
 impl Events {
-    /// Delivers to subscriptions through a ring of `capacity` events, at least one.
+    /// Delivers to subscriptions through a ring of `capacity` events each, at least one, and keeps
+    /// the last 1,024 changes.
     pub fn new(capacity: usize) -> Self {
-        // The channel panics outside of these bounds.
-        let (feed, _) = broadcast::channel(capacity.clamp(1, 1 << 20));
         Self {
-            bus: Arc::new(Bus {
-                listening: Arc::default(),
-                feed,
-                listeners: RwLock::new(Arc::new([])),
-                next_id: AtomicU64::new(0),
-                panics: AtomicU64::new(0),
-            }),
+            // The channel panics outside of these bounds.
+            bus: Arc::new(Bus::new(capacity.clamp(1, MOST), 1_024)),
         }
     }
 
-    /// Subscribes to what happens from now on.
+    /// Keeps the last `changes` from now on, at most a million; 0 keeps none.
+    #[must_use]
+    pub fn keep_changes(self, changes: usize) -> Self {
+        self.bus.kept.limit_to(changes.min(MOST));
+        self
+    }
+
+    /// Subscribes to everything that happens from now on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
-        let feed = self.bus.feed.subscribe();
-        self.bus.listening.fetch_add(1, Ordering::Relaxed);
+        self.subscribe_to(EventFilter::all())
+    }
+
+    /// Subscribes to what the filter asks for, from now on.
+    #[must_use]
+    pub fn subscribe_to(&self, filter: EventFilter) -> Subscription {
+        let (sender, feed) = broadcast::channel(self.bus.capacity);
+        // An error means that the subscription is about to go.
+        let id = self.bus.add(filter, move |event| drop(sender.send(*event)));
         Subscription {
             feed,
-            listening: Arc::clone(&self.bus.listening),
+            bus: Arc::downgrade(&self.bus),
+            id,
         }
     }
 
@@ -83,46 +103,82 @@ impl Events {
     /// what takes time belongs into a subscription.
     #[must_use = "the listener is removed when the guard is dropped"]
     pub fn listen(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> ListenerGuard {
-        let id = self.bus.next_id.fetch_add(1, Ordering::Relaxed);
-        let listener: Listener = Arc::new(listener);
-        self.bus.change(|all| all.push((id, listener)));
-        self.bus.listening.fetch_add(1, Ordering::Relaxed);
+        self.listen_to(EventFilter::all(), listener)
+    }
+
+    /// Like [`listen`](Self::listen), for every event that the filter asks for.
+    #[must_use = "the listener is removed when the guard is dropped"]
+    pub fn listen_to(
+        &self,
+        filter: EventFilter,
+        listener: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> ListenerGuard {
         ListenerGuard {
-            id,
+            id: self.bus.add(filter, listener),
             bus: Arc::clone(&self.bus),
             detached: false,
         }
     }
 
+    /// The changes after the one of number `id` (0: all) that are kept, and how many are not kept
+    /// any more. A number that was not given yet, as one of an earlier process may be, counts as 0.
+    pub fn changes_since(&self, id: u64) -> Changes {
+        self.bus.kept.since(id)
+    }
+
+    /// The changes after the one of number `id` that are kept, then those that come, without a gap
+    /// and none twice: what a stream to a browser needs that reconnects.
+    ///
+    /// Changes are read from where they are kept, and filtered as they are read. So one that lags
+    /// behind by more than is kept receives how many it has missed of every type, not of its own.
+    #[must_use]
+    pub fn follow(&self, filter: EventFilter, id: u64) -> ChangeFeed {
+        self.bus.kept.follow(filter, id)
+    }
+
     /// Whether anything listens.
     #[inline]
     pub fn is_listening(&self) -> bool {
-        self.bus.listening.load(Ordering::Relaxed) != 0
+        self.bus.wants(u32::MAX)
     }
 
-    /// Delivers an event. Call it outside of every lock.
-    pub fn emit(&self, event: &Event) {
-        // An error means that nobody is subscribed.
-        let _ = self.bus.feed.send(*event);
-        let listeners = Arc::clone(
-            &self
-                .bus
-                .listeners
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        for (_, listener) in listeners.iter() {
-            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
-                self.bus.panics.fetch_add(1, Ordering::Relaxed);
-            }
+    /// Whether anything listens to what happens to calls.
+    #[inline]
+    pub fn wants_calls(&self) -> bool {
+        self.bus.wants(event_type::CALLS)
+    }
+
+    /// Numbers and keeps a change, and delivers. To be called outside of every lock.
+    fn publish(&self, pattern: &'static str, name: InstanceName, kind: EventKind) {
+        let event_type = kind.event_type();
+        let is_wanted = self.bus.wants(event_type.bit());
+        if !is_wanted && !event_type.is_change() {
+            return;
+        }
+        let mut event = Event {
+            sequence: None,
+            at: Instant::now(),
+            time: SystemTime::now(),
+            pattern,
+            name,
+            kind,
+        };
+        if event_type.is_change() {
+            self.bus.kept.keep(&mut event);
+        }
+        if is_wanted {
+            self.bus.deliver(&event);
         }
     }
 
     /// How many times a listener has panicked.
     pub fn listener_panics(&self) -> u64 {
-        self.bus.panics.load(Ordering::Relaxed)
+        self.bus.panics()
     }
 }
+
+/// The most events of a channel, and the most changes that are kept.
+const MOST: usize = 1 << 20;
 
 impl Default for Events {
     /// A ring of 1,024 events.
@@ -132,189 +188,9 @@ impl Default for Events {
 }
 
 crate::impl_debug!(Events: |this|
-    listening = this.bus.listening,
-    listener_panics = this.bus.panics,
+    listening = this.is_listening(),
+    listener_panics = this.listener_panics(),
 );
 
-impl Bus {
-    fn change(&self, change: impl FnOnce(&mut Vec<(u64, Listener)>)) {
-        let mut listeners = self
-            .listeners
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut all = listeners.to_vec();
-        change(&mut all);
-        let before = std::mem::replace(&mut *listeners, all.into());
-        drop(listeners);
-        // A listener may own what leads back to this bus: it is dropped outside of the lock.
-        drop(before);
-    }
-}
-
-/// What a subscription hands out.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Received {
-    /// An event.
-    Event(Event),
-    /// This many events were lost here, since the subscription lagged behind.
-    Missed(u64),
-}
-
-/// A stream of events, in the order in which they were emitted; see [`Events::subscribe`].
-///
-/// What two threads do at once may be emitted in either order; the handle of the instance knows
-/// the state. The stream ends when every [`Events`] of its bus, and every layer that is attached to
-/// it, is gone.
-pub struct Subscription {
-    feed: broadcast::Receiver<Event>,
-    // Not the bus itself, which would keep the stream from ending.
-    listening: Arc<AtomicUsize>,
-}
-
-impl Subscription {
-    /// Waits for the next event; `None` when no more can come. Cancel-safe: dropping the future
-    /// loses no event.
-    pub async fn next(&mut self) -> Option<Received> {
-        match self.feed.recv().await {
-            Ok(event) => Some(Received::Event(event)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Received::Missed(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
-
-    /// The next event, if one is there.
-    pub fn try_next(&mut self) -> Option<Received> {
-        match self.feed.try_recv() {
-            Ok(event) => Some(Received::Event(event)),
-            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Received::Missed(missed)),
-            Err(_) => None,
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.listening.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-crate::impl_debug!(Subscription: |this| waiting = this.feed.len());
-
-/// Keeps a listener in place; see [`Events::listen`].
-pub struct ListenerGuard {
-    id: u64,
-    bus: Arc<Bus>,
-    detached: bool,
-}
-
-impl ListenerGuard {
-    /// Leaves the listener in place for as long as the bus lives.
-    pub fn detach(mut self) {
-        self.detached = true;
-    }
-}
-
-impl Drop for ListenerGuard {
-    fn drop(&mut self) {
-        if self.detached {
-            return;
-        }
-        self.bus.listening.fetch_sub(1, Ordering::Relaxed);
-        self.bus.change(|all| all.retain(|(id, _)| *id != self.id));
-    }
-}
-
-crate::impl_debug!(ListenerGuard: |this| id = this.id);
-
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn is_emitted(observer: &EventSource) -> bool {
-        let mut built = false;
-        observer.emit(|| {
-            built = true;
-            EventKind::Abandoned
-        });
-        built
-    }
-
-    #[test]
-    fn nothing_is_built_when_nobody_listens() {
-        let observer = EventSource::new("breaker", "quiet");
-        assert!(!is_emitted(&observer));
-        let events = Events::new(4);
-        assert!(observer.attach(&events));
-        assert!(!is_emitted(&observer));
-        let subscription = events.subscribe();
-        assert!(is_emitted(&observer));
-        drop(subscription);
-        assert!(!is_emitted(&observer));
-    }
-
-    #[test]
-    fn a_lagging_subscription_loses_the_oldest_and_receives_how_many() {
-        let observer = EventSource::new("retry", "lagging");
-        let events = Events::new(4);
-        observer.attach(&events);
-        let mut subscription = events.subscribe();
-        for attempt in 0..10 {
-            observer.emit(|| EventKind::Retry {
-                attempt,
-                delay: Duration::ZERO,
-            });
-        }
-        assert_eq!(subscription.try_next(), Some(Received::Missed(6)));
-        let mut seen = Vec::new();
-        while let Some(Received::Event(event)) = subscription.try_next() {
-            if let EventKind::Retry { attempt, .. } = event.kind {
-                seen.push(attempt);
-            }
-        }
-        assert_eq!(seen, [6, 7, 8, 9]);
-    }
-
-    #[tokio::test]
-    async fn a_subscription_ends_with_its_bus() {
-        let events = Events::new(4);
-        let mut subscription = events.subscribe();
-        drop(events);
-        assert_eq!(subscription.next().await, None);
-    }
-
-    #[test]
-    fn a_listener_may_own_what_leads_back_to_the_bus() {
-        let events = Events::new(4);
-        let inner = events.listen(|_| {});
-        let outer = events.listen(move |_| {
-            let _ = &inner;
-        });
-        drop(outer);
-        assert!(!events.is_listening());
-        events.listen(|_| {}).detach();
-        assert!(events.is_listening());
-    }
-
-    #[test]
-    fn a_panicking_listener_is_counted_and_disturbs_nobody() {
-        let observer = EventSource::new("breaker", "panicking");
-        let events = Events::new(4);
-        observer.attach(&events);
-        let _bad = events.listen(|_| panic!("listener"));
-        let heard = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&heard);
-        let good = events.listen(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        assert!(is_emitted(&observer));
-        assert!(is_emitted(&observer));
-        assert_eq!(heard.load(Ordering::Relaxed), 2);
-        assert_eq!(events.listener_panics(), 2);
-        drop(good);
-        assert!(is_emitted(&observer));
-        assert_eq!(heard.load(Ordering::Relaxed), 2);
-    }
-}
+mod tests;

@@ -79,7 +79,8 @@ pub use copy::{CloneRequest, CopyRequest};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};
 pub use error::{Error, Rejectable, find_rejection};
 pub use event::{
-    Event, EventKind, EventSource, Events, ListenerGuard, Misconfiguration, Received, Subscription,
+    ChangeFeed, Changes, Event, EventFilter, EventKind, EventSource, EventType, Events,
+    ListenerGuard, Misconfiguration, Received, Severity, Subscription,
 };
 pub use figure::Figure;
 pub use human::Span;

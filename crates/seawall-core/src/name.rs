@@ -59,6 +59,21 @@ impl InstanceName {
         Self::intern(&printable(name))
     }
 
+    /// The name, if it was made before: for text from outside of the program, which must not fill
+    /// the table.
+    ///
+    /// ```
+    /// use seawall_core::InstanceName;
+    ///
+    /// assert_eq!(InstanceName::known("of a request"), None);
+    /// let name = InstanceName::new("of a setting");
+    /// assert_eq!(InstanceName::known("of a setting"), Some(name));
+    /// ```
+    pub fn known(name: &str) -> Option<Self> {
+        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        table.ids.get(&*printable(name)).copied().map(Self)
+    }
+
     fn intern(name: &str) -> Self {
         let known = TABLE
             .read()

@@ -1,11 +1,11 @@
 //! How snapshots write values that `serde` has no plain form for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::{CircuitCause, InstanceName, PartitionKey, Rejection, Sent};
+use crate::{CircuitCause, InstanceName, Misconfiguration, PartitionKey, Rejection, Sent};
 
 impl Serialize for InstanceName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -71,4 +71,34 @@ pub fn optional_seconds<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     duration.map(|d| d.as_secs_f64()).serialize(serializer)
+}
+
+/// Writes a time as milliseconds since the Unix epoch, 0 for what is before it: for
+/// `#[serde(serialize_with = "..")]`.
+///
+/// # Errors
+///
+/// Those of the serializer.
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+pub fn unix_ms<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let ms = since.unwrap_or_default().as_millis();
+    serializer.serialize_u64(u64::try_from(ms).unwrap_or(u64::MAX))
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+pub(crate) fn misconfigured<S: Serializer>(
+    what: &Misconfiguration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_struct("Misconfigured", 2)?;
+    map.serialize_field("what", what.as_str())?;
+    map.serialize_field("advice", what.advice())?;
+    map.end()
 }

@@ -5,6 +5,12 @@ use crate::{InstanceName, event::EventKind};
 
 #[cfg(feature = "tracing")]
 pub(crate) fn enabled() -> bool {
+    tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF
+}
+
+/// Nothing of a call is logged above `debug`.
+#[cfg(feature = "tracing")]
+pub(crate) fn enabled_for_calls() -> bool {
     tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG
 }
 
@@ -34,11 +40,16 @@ pub(crate) fn transition(
 
 #[cfg(feature = "tracing")]
 pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind) {
-    let name = name.as_str();
+    if what.event_type().is_change() {
+        change(pattern, name.as_str(), what);
+    } else {
+        of_call(pattern, name.as_str(), what);
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn of_call(pattern: &'static str, name: &'static str, what: &EventKind) {
     match what {
-        EventKind::Transition { from, to, reason } => {
-            tracing::debug!(target: "seawall", pattern, name, from, to, reason, "transition");
-        }
         EventKind::Rejected(rejection) => {
             let reason = rejection.reason().as_str();
             tracing::trace!(target: "seawall", pattern, name, reason, "rejected");
@@ -48,10 +59,10 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
             tracing::trace!(target: "seawall", pattern, name, reason, "would have been rejected");
         }
         EventKind::Retry { attempt, delay } => {
-            tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "retry");
+            tracing::debug!(target: "seawall", pattern, name, attempt, ?delay, "retry");
         }
         EventKind::Hedged { attempt, delay } => {
-            tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "hedged");
+            tracing::debug!(target: "seawall", pattern, name, attempt, ?delay, "hedged");
         }
         EventKind::BudgetExhausted => {
             tracing::trace!(target: "seawall", pattern, name, "budget exhausted");
@@ -59,8 +70,16 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::Abandoned => {
             tracing::trace!(target: "seawall", pattern, name, "abandoned");
         }
-        EventKind::Commanded { command } => {
-            tracing::info!(target: "seawall", pattern, name, command, "command");
+        EventKind::Throttled { wait } => {
+            tracing::debug!(target: "seawall", pattern, name, ?wait, "throttled");
+        }
+        EventKind::OrderSettled {
+            number,
+            copy,
+            state,
+            reason,
+        } => {
+            tracing::debug!(target: "seawall", pattern, name, number, copy, state, reason, "order");
         }
         EventKind::Bounded {
             what,
@@ -68,6 +87,19 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
             applied,
         } => {
             tracing::debug!(target: "seawall", pattern, name, what, reported, applied, "bounded");
+        }
+        _ => {}
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn change(pattern: &'static str, name: &'static str, what: &EventKind) {
+    match what {
+        EventKind::Transition { from, to, reason } => {
+            tracing::debug!(target: "seawall", pattern, name, from, to, reason, "transition");
+        }
+        EventKind::Commanded { command } => {
+            tracing::info!(target: "seawall", pattern, name, command, "command");
         }
         EventKind::ClockJumped { by, back } => {
             tracing::warn!(target: "seawall", pattern, name, ?by, back, "clock jumped");
@@ -100,13 +132,25 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::OrdersDiffer { what, is_gone } => {
             tracing::warn!(target: "seawall", pattern, name, what, is_gone, "orders differ");
         }
-        // What reloads logs it with the mistakes.
-        EventKind::Reloaded { .. } | EventKind::ReloadRejected { .. } => {}
+        EventKind::CheckChanged { check, from, to } => {
+            let check = check.as_str();
+            tracing::info!(target: "seawall", pattern, name, check, from, to, "check changed");
+        }
+        EventKind::Recovery { step, attempt } => {
+            tracing::info!(target: "seawall", pattern, name, step, attempt, "recovery");
+        }
+        // What reloads logs it with the mistakes, and what raises an alert with its figures.
+        _ => {}
     }
 }
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) const fn enabled() -> bool {
+    false
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) const fn enabled_for_calls() -> bool {
     false
 }
 

@@ -57,7 +57,7 @@ impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(local) = self.local.take() {
             local.stripe().counters.abandoned.add();
-            local.common().source.emit(|| EventKind::Abandoned);
+            local.common().source.emit_call(|| EventKind::Abandoned);
         }
     }
 }

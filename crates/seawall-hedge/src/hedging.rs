@@ -58,7 +58,7 @@ where
         };
         let Some(payment) = common.core.budget.withdraw(CostClass::Transient) else {
             stripe.skipped.budget_exhausted.add();
-            state.events.emit(|| EventKind::BudgetExhausted);
+            state.events.emit_call(|| EventKind::BudgetExhausted);
             return;
         };
         let extra = ExtraAttempt::new(common.service(), request, payment);
@@ -68,7 +68,7 @@ where
         self.copy = held;
         stripe.extra.begun.add();
         let (attempt, started) = (nth.saturating_add(1), self.started);
-        state.events.emit(|| EventKind::Hedged {
+        state.events.emit_call(|| EventKind::Hedged {
             attempt,
             delay: started.map_or(Duration::ZERO, |started| {
                 Instant::now().saturating_duration_since(started)
@@ -201,7 +201,7 @@ where
                 _ => {
                     if judgement.rejection.is_none() {
                         let events = &self.core().state.events;
-                        events.emit(|| EventKind::Rejected(claim));
+                        events.emit_call(|| EventKind::Rejected(claim));
                     }
                     Err(claim.into())
                 }

@@ -12,12 +12,15 @@ pub(crate) struct Applied {
     /// There was no limit to apply it to.
     pub(crate) unplaced: bool,
     pub(crate) bounded: Option<Bounded>,
+    /// For how long the layer pauses by it.
+    pub(crate) pause_ns: u64,
 }
 
 impl Applied {
     pub(crate) const UNPLACED: Self = Self {
         unplaced: true,
         bounded: None,
+        pause_ns: 0,
     };
 
     /// Both together.
@@ -25,6 +28,7 @@ impl Applied {
         Self {
             unplaced: self.unplaced || other.unplaced,
             bounded: self.bounded.or(other.bounded),
+            pause_ns: self.pause_ns.max(other.pause_ns),
         }
     }
 }
@@ -66,7 +70,14 @@ pub(crate) fn pause_ns(config: &RateLimitConfig, signal: QuotaSignal) -> Option<
         _ => return None,
     };
     let lasts = lasts.unwrap_or(config.default_pause());
-    Some(bound_time(what, lasts, max))
+    let (pause_ns, applied) = bound_time(what, lasts, max);
+    Some((
+        pause_ns,
+        Applied {
+            pause_ns,
+            ..applied
+        },
+    ))
 }
 
 /// The most that a limit may owe.

@@ -110,7 +110,7 @@ pub(crate) fn reject_rate_limited(
 #[inline(always)]
 fn emit_rejection(events: &EventSource, denial: Denial) -> Rejection {
     let rejection = rejection(events, denial);
-    events.emit(|| EventKind::Rejected(rejection));
+    events.emit_call(|| EventKind::Rejected(rejection));
     rejection
 }
 
@@ -119,13 +119,17 @@ fn emit_rejection(events: &EventSource, denial: Denial) -> Rejection {
 pub(crate) fn shadow(events: &EventSource, counters: &Counters, denial: Denial) {
     counters.shadowed.add();
     counters.granted.add();
-    events.emit(|| EventKind::Shadowed(rejection(events, denial)));
+    events.emit_call(|| EventKind::Shadowed(rejection(events, denial)));
 }
 
-/// Counts and emits what was not applied as the upstream has reported it.
+/// Emits a pause, and counts and emits what was not applied as the upstream has reported it.
 pub(crate) fn applied(events: &EventSource, counters: &Counters, applied: Applied) {
     if applied.unplaced {
         counters.unplaced.add();
+    }
+    if applied.pause_ns > 0 {
+        let wait = Duration::from_nanos(applied.pause_ns);
+        events.emit_call(|| EventKind::Throttled { wait });
     }
     if let Some(Bounded {
         what,
@@ -134,7 +138,7 @@ pub(crate) fn applied(events: &EventSource, counters: &Counters, applied: Applie
     }) = applied.bounded
     {
         counters.bounded.add();
-        events.emit(|| EventKind::Bounded {
+        events.emit_call(|| EventKind::Bounded {
             what,
             reported,
             applied,
@@ -145,7 +149,7 @@ pub(crate) fn applied(events: &EventSource, counters: &Counters, applied: Applie
 #[cold]
 pub(crate) fn abandon(events: &EventSource, counters: &Counters) {
     counters.abandoned.add();
-    events.emit(|| EventKind::Abandoned);
+    events.emit_call(|| EventKind::Abandoned);
 }
 
 fn rejection(events: &EventSource, denial: Denial) -> Rejection {

@@ -235,7 +235,7 @@ impl Core {
 
     pub(crate) fn emitted(&self, rejection: Rejection) -> Rejection {
         let event = || EventKind::Rejected(rejection);
-        self.state.events.emit(event);
+        self.state.events.emit_call(event);
         rejection
     }
 }

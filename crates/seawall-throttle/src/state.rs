@@ -177,7 +177,7 @@ impl Common {
     #[cold]
     pub(crate) fn abandoned(&self, class: PriorityClass, stripe: &Stripe) {
         stripe.of(class).abandoned.add();
-        self.events.emit(|| EventKind::Abandoned);
+        self.events.emit_call(|| EventKind::Abandoned);
     }
 
     /// Draws for one call; true if it is to be rejected.
@@ -193,11 +193,11 @@ impl Common {
         let rejection = self.events.rejection(Reason::ClientThrottled);
         if self.is_shadow() {
             stripe.of(class).shadowed.add();
-            self.events.emit(|| EventKind::Shadowed(rejection));
+            self.events.emit_call(|| EventKind::Shadowed(rejection));
             return None;
         }
         stripe.of(class).rejected.add();
-        self.events.emit(|| EventKind::Rejected(rejection));
+        self.events.emit_call(|| EventKind::Rejected(rejection));
         Some(rejection)
     }
 

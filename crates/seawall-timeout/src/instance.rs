@@ -161,7 +161,7 @@ impl<T: Pattern> TimeOut for Instance<T> {
             counter.add();
         }
         let rejection = kind.describe(self.source.rejection(kind.reason()));
-        self.source.emit(|| EventKind::Rejected(rejection));
+        self.source.emit_call(|| EventKind::Rejected(rejection));
         rejection
     }
 }

@@ -80,7 +80,10 @@ fn a_change_with_a_mistake_changes_nothing_and_says_what_is_accepted() {
             .set(service, key, 0)
     };
     for (wrong, expected) in [
-        (set("fed", "retry.attempts"), "`service` is \"fed\", accepted is feed"),
+        (
+            set("fed", "retry.attempts"),
+            "`service` is \"fed\", accepted is feed",
+        ),
         (set("feed", "retry.atempts"), "did you mean `attempts`?"),
         (set("feed", "retry.attempts"), "feed.retry.attempts"),
         (set("feed", "nothing.of.this"), "feed.nothing"),

@@ -459,7 +459,7 @@ impl Progress {
         self.state.counters.rejected.add();
         self.state
             .events
-            .emit(|| seawall_core::EventKind::Rejected(rejection));
+            .emit_call(|| seawall_core::EventKind::Rejected(rejection));
         self.is_over = true;
     }
 
@@ -488,7 +488,7 @@ impl Drop for Progress {
             self.state.counters.abandoned.add();
             self.state
                 .events
-                .emit(|| seawall_core::EventKind::Abandoned);
+                .emit_call(|| seawall_core::EventKind::Abandoned);
         }
     }
 }

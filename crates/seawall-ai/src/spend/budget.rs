@@ -147,12 +147,12 @@ impl Budgets {
         };
         if let Some((of, rejection)) = rejected {
             of.counters.rejected.add();
-            of.events.emit(|| EventKind::Rejected(rejection));
+            of.events.emit_call(|| EventKind::Rejected(rejection));
             return Err(rejection);
         }
         for (of, rejection) in shadowed {
             of.counters.shadowed.add();
-            of.events.emit(|| EventKind::Shadowed(rejection));
+            of.events.emit_call(|| EventKind::Shadowed(rejection));
         }
         Ok(())
     }

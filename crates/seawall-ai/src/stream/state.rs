@@ -145,7 +145,7 @@ impl Common {
             Some(limit) => rejection.with_figure(Figure::Limit(limit)),
             None => rejection,
         };
-        self.events.emit(|| EventKind::Rejected(rejection));
+        self.events.emit_call(|| EventKind::Rejected(rejection));
         error.with_source(rejection)
     }
 

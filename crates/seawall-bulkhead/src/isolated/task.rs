@@ -164,7 +164,7 @@ impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
         let count = |state: &PoolState| {
             state.counters.panicked.add();
             let rejection = state.source.rejection(Reason::Panicked).with_sent(sent);
-            state.source.emit(|| EventKind::Rejected(rejection));
+            state.source.emit_call(|| EventKind::Rejected(rejection));
             rejection
         };
         let rejection = self.call.end(count);

@@ -38,7 +38,7 @@ impl PartitionPermit {
         if let Some(state) = self.state.take() {
             state.stripe().abandoned.add();
             self.release(&state);
-            state.common().source.emit(|| EventKind::Abandoned);
+            state.common().source.emit_call(|| EventKind::Abandoned);
         }
     }
 }

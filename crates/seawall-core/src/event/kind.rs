@@ -1,18 +1,32 @@
 //! What happens in a layer.
 
-use std::time::Duration;
+use std::num::NonZeroU64;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::Misconfiguration;
+use super::{EventType, Misconfiguration};
 use crate::{InstanceName, Rejection};
 
 /// One thing that happened in one layer instance.
 #[non_exhaustive]
+///
+/// Under the feature `serde`, what is written of it has the time as `at_unix_ms`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Event {
+    /// The number of a [change](EventType::is_change), counted from 1 in each
+    /// [`Events`](crate::Events); none of what happens to a call.
+    pub sequence: Option<NonZeroU64>,
     /// When it was emitted, on tokio's clock.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub at: Instant,
+    /// When it was emitted by the clock of the machine, for people; it may be set back.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "at_unix_ms", serialize_with = "crate::serialize::unix_ms")
+    )]
+    pub time: SystemTime,
     /// The pattern: `"breaker"`, `"retry"`, ...
     pub pattern: &'static str,
     /// The layer instance.
@@ -21,9 +35,28 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+crate::state_words! {
+    /// How bad what an alert is about is.
+    pub enum Severity {
+        /// Worth knowing.
+        Info = "info",
+        /// To be looked at soon.
+        Warning = "warning",
+        /// To be looked at now.
+        Critical = "critical",
+    }
+}
+
 /// What happened.
+///
+/// Under the feature `serde` it is a map with its [type](Self::event_type) as `type`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "type", rename_all = "snake_case")
+)]
 pub enum EventKind {
     /// A component went from one state to another.
     Transition {
@@ -43,6 +76,10 @@ pub enum EventKind {
         /// The attempt to come, counted from 1; the first extra attempt is 2.
         attempt: u32,
         /// The wait before it.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "delay_seconds", serialize_with = "crate::serialize::seconds")
+        )]
         delay: Duration,
     },
     /// Another attempt is made beside those that are under way.
@@ -50,6 +87,10 @@ pub enum EventKind {
         /// The attempt, counted from 1; the first extra attempt is 2.
         attempt: u32,
         /// How long the first attempt has been waited for.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "delay_seconds", serialize_with = "crate::serialize::seconds")
+        )]
         delay: Duration,
     },
     /// An extra attempt was wanted and the budget had none left.
@@ -84,6 +125,10 @@ pub enum EventKind {
     },
     /// The layer is set up so that it does not do what was probably wanted. What was found before the
     /// instance is attached to events is emitted when it is.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::serialize::misconfigured")
+    )]
     Misconfigured(Misconfiguration),
     /// A value that the upstream reported is beyond reason, and a smaller one is applied.
     Bounded {
@@ -97,6 +142,10 @@ pub enum EventKind {
     /// The clock of the machine was set: it moved by this, compared with the running clock.
     ClockJumped {
         /// By how much.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "by_seconds", serialize_with = "crate::serialize::seconds")
+        )]
         by: Duration,
         /// Whether it was set back.
         back: bool,
@@ -108,7 +157,27 @@ pub enum EventKind {
         /// How many marks were written again.
         marks: u64,
     },
-    /// Something has become known of an order whose requests are journalled.
+    /// The upstream has asked for fewer calls, and the layer holds them back.
+    Throttled {
+        /// For how long from now on.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "wait_seconds", serialize_with = "crate::serialize::seconds")
+        )]
+        wait: Duration,
+    },
+    /// The outcome of an order is known that was never in doubt.
+    OrderSettled {
+        /// Its number in the journal; `None` until the journal has it.
+        number: Option<u64>,
+        /// How many copies of its request have left: above 1 it was sent again.
+        copy: u32,
+        /// What is known: `"confirmed"`, `"rejected"`, `"absent"` or `"abandoned"`.
+        state: &'static str,
+        /// From where it is known.
+        reason: &'static str,
+    },
+    /// Something has become known of an order that is or was in doubt, or that a person has to look at.
     Order {
         /// Its number in the journal; `None` until the journal has it.
         number: Option<u64>,
@@ -141,4 +210,60 @@ pub enum EventKind {
         /// Why: `"unreadable"`, `"invalid"`, or `"new_stack"` where a running stack cannot be changed so.
         reason: &'static str,
     },
+    /// The status of a health check has changed.
+    CheckChanged {
+        /// The check.
+        check: InstanceName,
+        /// The status before.
+        from: &'static str,
+        /// The status now.
+        to: &'static str,
+    },
+    /// The recovery of an upstream has come to another step.
+    Recovery {
+        /// The step: `"detected"`, `"validating"`, `"restoring"`, `"restored"`, `"failed"`, or `"healing"`
+        /// where a hook is to put it right.
+        step: &'static str,
+        /// Which attempt to recover it is, counted from 1.
+        attempt: u32,
+    },
+    /// An alert is raised, or over.
+    Alert {
+        /// The rule that was evaluated.
+        rule: InstanceName,
+        /// How bad it is.
+        severity: Severity,
+        /// Whether it is raised now; otherwise it is resolved.
+        raised: bool,
+    },
+}
+
+impl EventKind {
+    /// What it is about.
+    pub const fn event_type(&self) -> EventType {
+        match self {
+            Self::Transition { .. } => EventType::Transition,
+            Self::Rejected(_) => EventType::Rejected,
+            Self::Shadowed(_) => EventType::Shadowed,
+            Self::Retry { .. } => EventType::Retry,
+            Self::Hedged { .. } => EventType::Hedged,
+            Self::BudgetExhausted => EventType::BudgetExhausted,
+            Self::Abandoned => EventType::Abandoned,
+            Self::Commanded { .. } => EventType::Commanded,
+            Self::Misconfigured(_) => EventType::Misconfigured,
+            Self::Bounded { .. } => EventType::Bounded,
+            Self::ClockJumped { .. } => EventType::ClockJumped,
+            Self::FileNotWritten => EventType::FileNotWritten,
+            Self::JournalRecovered { .. } => EventType::JournalRecovered,
+            Self::Throttled { .. } => EventType::Throttled,
+            Self::OrderSettled { .. } => EventType::OrderSettled,
+            Self::Order { .. } => EventType::Order,
+            Self::OrdersDiffer { .. } => EventType::OrdersDiffer,
+            Self::Reloaded { .. } => EventType::Reloaded,
+            Self::ReloadRejected { .. } => EventType::ReloadRejected,
+            Self::CheckChanged { .. } => EventType::CheckChanged,
+            Self::Recovery { .. } => EventType::Recovery,
+            Self::Alert { .. } => EventType::Alert,
+        }
+    }
 }

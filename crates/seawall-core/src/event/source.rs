@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use tokio::time::Instant;
-
-use super::{Event, EventKind, Events, Misconfiguration};
+use super::{EventKind, Events, Misconfiguration};
 use crate::rejection::pattern_bits;
 use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection, SharedReadings, trace};
 
@@ -82,10 +80,20 @@ impl EventSource {
         Rejection::of(reason, self.name, self.pattern_bits)
     }
 
-    /// Emits what happened, if anything listens. Call it outside of every lock.
+    /// Emits a change: it is kept, and delivered where it is asked for. Call it outside of every lock.
+    ///
+    /// What happens to a call is emitted by [`emit_call`](Self::emit_call).
     #[inline]
     pub fn emit(&self, kind: impl FnOnce() -> EventKind) {
-        if self.events.get().is_some_and(Events::is_listening) || trace::enabled() {
+        if self.events.get().is_some() || trace::enabled() {
+            self.deliver(kind());
+        }
+    }
+
+    /// Emits what happened to a call, if anything asks for such. Call it outside of every lock.
+    #[inline]
+    pub fn emit_call(&self, kind: impl FnOnce() -> EventKind) {
+        if self.events.get().is_some_and(Events::wants_calls) || trace::enabled_for_calls() {
             self.deliver(kind());
         }
     }
@@ -119,9 +127,7 @@ impl EventSource {
     ) {
         SharedReadings::apart(|| {
             trace::transition(self.pattern, self.name, [from, to, reason], detail);
-            if self.events.get().is_some_and(Events::is_listening) {
-                self.publish(EventKind::Transition { from, to, reason });
-            }
+            self.publish(EventKind::Transition { from, to, reason });
         });
     }
 
@@ -197,12 +203,7 @@ impl EventSource {
 
     fn publish(&self, kind: EventKind) {
         if let Some(events) = self.events.get() {
-            events.emit(&Event {
-                at: Instant::now(),
-                pattern: self.pattern,
-                name: self.name,
-                kind,
-            });
+            events.publish(self.pattern, self.name, kind);
         }
     }
 }

@@ -164,7 +164,7 @@ impl Common {
             BodyLimit::Deadline => &self.counters.deadline,
         };
         counter.add();
-        self.events.emit(|| EventKind::Rejected(rejection));
+        self.events.emit_call(|| EventKind::Rejected(rejection));
         rejection
     }
 }

@@ -243,7 +243,7 @@ impl<C> HttpFeedback<C> {
     }
 
     fn emit_bounded(&self, what: &'static str, reported: u64, applied: u64) {
-        self.state.common().events.emit(|| EventKind::Bounded {
+        self.state.common().events.emit_call(|| EventKind::Bounded {
             what,
             reported,
             applied,

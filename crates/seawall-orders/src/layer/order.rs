@@ -297,12 +297,23 @@ impl Order {
         shared.count(notice);
         let (state, reason) = words(notice);
         let (number, copy) = (self.it.number(), self.it.copies());
-        shared.events.emit(|| EventKind::Order {
-            number,
-            copy,
-            state,
-            reason,
-        });
+        let settled = matches!(notice, Notice::Settled(_));
+        if settled && !self.it.doubted.load(Relaxed) {
+            shared.events.emit_call(|| EventKind::OrderSettled {
+                number,
+                copy,
+                state,
+                reason,
+            });
+        } else {
+            self.it.doubted.store(true, Relaxed);
+            shared.events.emit(|| EventKind::Order {
+                number,
+                copy,
+                state,
+                reason,
+            });
+        }
         shared.publish(OrderNotice {
             id: Arc::clone(&self.it.id),
             number,

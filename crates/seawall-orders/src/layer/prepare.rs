@@ -97,7 +97,7 @@ impl Shared {
     pub(super) fn not_admitted(&self, rejection: Rejection) -> Rejection {
         self.counters.not_admitted.add();
         self.events
-            .emit(|| seawall_core::EventKind::Rejected(rejection));
+            .emit_call(|| seawall_core::EventKind::Rejected(rejection));
         rejection
     }
 

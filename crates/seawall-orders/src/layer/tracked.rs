@@ -1,7 +1,7 @@
 //! What is known of one order, and what its caller waits for.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
@@ -35,6 +35,8 @@ pub(super) struct Tracked {
     /// When its intent was written.
     since: SystemTime,
     state: Mutex<State>,
+    /// Whether it was reported to be in doubt.
+    pub(super) doubted: AtomicBool,
     /// Something has changed that the task of the order waits for.
     pub(super) changed: Notify,
     /// A cancel has ended.
@@ -271,6 +273,7 @@ impl Tracked {
                 admission,
                 met: "",
             }),
+            doubted: AtomicBool::new(false),
             changed: Notify::new(),
             cancelled: Notify::new(),
         }

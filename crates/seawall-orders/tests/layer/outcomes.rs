@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use http::Request;
-use seawall_core::{Error, Reason, Sent};
+use seawall_core::{
+    Error, Event, EventFilter, EventKind, Events, InstanceHandle, Reason, Received, Sent,
+};
 use seawall_orders::journal::{Journal, State};
 use seawall_orders::protocol::{Duplicates, OrderState, Via};
 use seawall_orders::{Reconciled, ReconciledHow};
@@ -148,6 +150,8 @@ async fn an_outcome_that_stays_unknown_is_settled_later() {
     let desk = Desk::new(Duplicates::Accept);
     desk.client.world().failing_queries = usize::MAX;
     desk.client.fault(Fault::Lost);
+    let events = Events::default();
+    desk.handle.attach(&events);
     let mut notices = desk.handle.subscribe();
     let unknown = rejection(desk.place("a").await);
     assert_eq!(unknown.reason(), Reason::OutcomeUnknown);
@@ -175,6 +179,41 @@ async fn an_outcome_that_stays_unknown_is_settled_later() {
     }
     assert!(desk.handle.in_doubt().is_empty());
     assert_eq!(desk.client.executed("a"), 1);
+    let states = of_orders(&events);
+    assert_eq!(states.first(), Some(&"in_doubt"));
+    assert_eq!(states.last(), Some(&"confirmed"), "{states:?}");
+}
+
+/// What was kept of orders.
+fn of_orders(events: &Events) -> Vec<&'static str> {
+    let of = |event: Event| match event.kind {
+        EventKind::Order { state, .. } => Some(state),
+        _ => None,
+    };
+    let changes = events.changes_since(0).events;
+    changes.into_iter().filter_map(of).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_never_in_doubt_is_no_change() {
+    let desk = Desk::new(Duplicates::Accept);
+    let events = Events::default();
+    desk.handle.attach(&events);
+    let mut calls = events.subscribe_to(EventFilter::calls());
+    assert_eq!(desk.place("a").await.unwrap().status(), 200);
+    assert_eq!(of_orders(&events), [""; 0]);
+    let Some(Received::Event(event)) = calls.try_next() else {
+        panic!("no event")
+    };
+    let settled = matches!(
+        event.kind,
+        EventKind::OrderSettled {
+            state: "confirmed",
+            reason: "reply",
+            ..
+        }
+    );
+    assert!(settled, "{event:?}");
 }
 
 #[tokio::test]

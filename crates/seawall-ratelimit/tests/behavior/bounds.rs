@@ -252,7 +252,11 @@ async fn what_is_cut_is_emitted() {
         amount: 1_000,
     });
     let mut cut = Vec::new();
+    let mut throttled = Vec::new();
     while let Some(Received::Event(event)) = seen.try_next() {
+        if let EventKind::Throttled { wait } = event.kind {
+            throttled.push(wait);
+        }
         if let EventKind::Bounded {
             what,
             reported,
@@ -272,6 +276,7 @@ async fn what_is_cut_is_emitted() {
             ("usage", 1_000, 30),
         ]
     );
+    assert_eq!(throttled, [HOUR / 4, DAY], "what is applied");
 }
 
 // ---- What a report applies to

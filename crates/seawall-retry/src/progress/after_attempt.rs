@@ -157,7 +157,7 @@ where
             return;
         }
         if reason == StopReason::BudgetExhausted {
-            core.state.events.emit(|| EventKind::BudgetExhausted);
+            core.state.events.emit_call(|| EventKind::BudgetExhausted);
         }
         let made = self.made(attempted.is_rejected_unsent());
         let end = self.correct(rules, outcome, result, made);
@@ -206,7 +206,7 @@ where
         more.previous = Some(attempted.outcome);
         let attempt = self.attempt.saturating_add(1);
         let event = || EventKind::Retry { attempt, delay };
-        core.state.events.emit(event);
+        core.state.events.emit_call(event);
         let wait = taken.wait;
         Next::Retry {
             delay,
@@ -293,7 +293,7 @@ where
             return End::of(outcome, rejection);
         }
         if rejection.is_none() {
-            events.emit(|| EventKind::Rejected(claim));
+            events.emit_call(|| EventKind::Rejected(claim));
         }
         *result = Err(claim.into());
         End::replaced(claim.outcome(), claim)
