@@ -5,7 +5,7 @@
 //! ([`Rejectable`], [`Error`], [`WrapErrorLayer`]), what a result means for the upstream
 //! ([`Outcome`], [`Classify`]), and what is known of a request ([`RequestMeta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
-//! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no pattern of its own and
+//! [`Quantile`], [`Histogram`], [`striped`] state, [`Events`], the [`Registry`]. It has no pattern of its own and
 //! does no I/O; its layers are steps that belong to none of them: [`WrapErrorLayer`], the hook at
 //! departure, [`DepartureLayer`], and those of [`carry`], by which a stack describes a request once and
 //! classifies a result once.
@@ -23,7 +23,7 @@
 //! * `test-util`: [`Clock`] reads tokio's clock in optimized builds, too, for tests that pause it.
 //! * `tracing`: transitions at `debug`, decisions per request at `trace`.
 //! * `serde`: snapshots, counts and settings as `serde::Serialize`.
-//! * `metrics`: [`Registry`]`::publish`, which hands all counters to the `metrics` facade.
+//! * `metrics`: [`Registry`]`::publish`, which hands counters and histograms to the `metrics` facade.
 
 pub mod counters;
 pub mod queue;
@@ -49,6 +49,7 @@ mod error;
 mod event;
 mod figure;
 mod handle_methods;
+mod histogram;
 mod human;
 mod in_place;
 mod keep;
@@ -57,10 +58,15 @@ mod meta;
 mod name;
 mod outcome;
 mod policy;
+#[cfg(feature = "metrics")]
+mod published;
+#[cfg(feature = "metrics")]
+mod publisher;
 mod quantile;
 mod quota;
 mod registry;
 mod rejection;
+mod sample;
 mod trace;
 mod unwind;
 mod value;
@@ -83,6 +89,7 @@ pub use event::{
     ListenerGuard, Misconfiguration, Received, Severity, Subscription,
 };
 pub use figure::Figure;
+pub use histogram::{HISTOGRAM_BOUNDS, Histogram, HistogramSnapshot, HistogramStripe};
 pub use human::Span;
 pub use in_place::is_large;
 pub use keep::{DropResponse, KeepResponse, KeepWhole};
@@ -92,13 +99,13 @@ pub use meta::{
 pub use name::InstanceName;
 pub use outcome::{FailureKind, Outcome, Scope, Vote};
 pub use policy::{Policies, Policy};
+#[cfg(feature = "metrics")]
+pub use publisher::Publisher;
 pub use quantile::{Quantile, QuantileConfig};
 pub use quota::{LateUsage, QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
-pub use registry::{
-    AlreadyRegistered, Command, InstanceHandle, OwnedSample, Registry, Sample, Samples, Snapshot,
-    Unsupported, Value,
-};
+pub use registry::{AlreadyRegistered, Command, InstanceHandle, Registry, Snapshot, Unsupported};
 pub use rejection::{Reason, Rejection, Sent};
+pub use sample::{OwnedSample, Sample, Samples, Value};
 pub use unwind::on_unwind;
 pub use value::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 pub use wrap_error::{WrapError, WrapErrorFuture, WrapErrorLayer};

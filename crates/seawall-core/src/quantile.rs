@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::{Clock, InvalidConfig, ns};
 
-use self::histogram::{FULL, Merged, Slice, bucket};
+use self::histogram::{FULL, Merged, Slice};
+use crate::histogram::layout::bucket;
 
 mod histogram;
 
@@ -228,7 +229,7 @@ impl Quantile {
     #[inline]
     pub fn record(&self, latency: Duration, now: Instant) {
         let now = self.clock.at(now);
-        self.add(&self.slice(now).exact[bucket(latency)], now);
+        self.add(&self.slice(now).exact[bucket(ns(latency))], now);
     }
 
     /// Learns that a response would have taken at least `latency`: waiting for it ended at `now`,
@@ -236,7 +237,7 @@ impl Quantile {
     #[inline]
     pub fn record_at_least(&self, latency: Duration, now: Instant) {
         let now = self.clock.at(now);
-        self.add(&self.slice(now).at_least[bucket(latency)], now);
+        self.add(&self.slice(now).at_least[bucket(ns(latency))], now);
     }
 
     /// The quantile of the samples of the window; `None` while they are fewer than the warm-up.

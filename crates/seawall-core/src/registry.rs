@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::{Events, InstanceName, Misconfiguration};
+#[cfg(feature = "metrics")]
+use crate::published::Published;
+use crate::{Events, InstanceName, Misconfiguration, OwnedSample, Samples};
 
 /// A handle of one layer instance, as the registry knows it.
 ///
@@ -19,7 +21,7 @@ pub trait InstanceHandle: Send + Sync {
     /// The state in one word: `"closed"`, `"open"`, `"ok"`, `"full"`.
     fn state(&self) -> &'static str;
 
-    /// Hands every counter and gauge to `sink`.
+    /// Hands every counter, gauge and histogram to `sink`.
     fn samples(&self, sink: &mut Samples<'_>);
 
     /// The settings in force, by field.
@@ -47,86 +49,6 @@ pub trait InstanceHandle: Send + Sync {
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         Err(Unsupported::new(self.pattern(), command))
     }
-}
-
-/// One counter or gauge of a component.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample<'a> {
-    /// The metric, after Prometheus' conventions: `seawall_calls_total`.
-    pub metric: &'static str,
-    /// Labels beside those of the service and the instance.
-    pub labels: &'a [(&'static str, &'static str)],
-    /// The value now.
-    pub value: Value,
-}
-
-/// Where an instance hands its counters and gauges to.
-pub struct Samples<'a> {
-    sink: &'a mut dyn FnMut(Sample<'_>),
-}
-
-impl<'a> Samples<'a> {
-    /// Hands every sample to `sink`.
-    pub fn new(sink: &'a mut dyn FnMut(Sample<'_>)) -> Self {
-        Self { sink }
-    }
-
-    /// A total that only grows.
-    pub fn counter(
-        &mut self,
-        metric: &'static str,
-        labels: &[(&'static str, &'static str)],
-        total: u64,
-    ) {
-        (self.sink)(Sample {
-            metric,
-            labels,
-            value: Value::Counter(total),
-        });
-    }
-
-    /// A value that goes up and down.
-    pub fn gauge(
-        &mut self,
-        metric: &'static str,
-        labels: &[(&'static str, &'static str)],
-        value: f64,
-    ) {
-        (self.sink)(Sample {
-            metric,
-            labels,
-            value: Value::Gauge(value),
-        });
-    }
-}
-
-impl fmt::Debug for Samples<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Samples").finish_non_exhaustive()
-    }
-}
-
-/// A [`Sample`] that was kept.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-pub struct OwnedSample {
-    /// The metric.
-    pub metric: &'static str,
-    /// Labels beside those of the service and the instance.
-    pub labels: Vec<(&'static str, &'static str)>,
-    /// The value at that moment.
-    pub value: Value,
-}
-
-/// The value of a sample.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value {
-    /// A total that only grows.
-    Counter(u64),
-    /// A value that goes up and down.
-    Gauge(f64),
 }
 
 /// A command to a component.
@@ -240,7 +162,7 @@ pub struct Snapshot {
     pub name: InstanceName,
     /// The state in one word.
     pub state: &'static str,
-    /// Counters and gauges.
+    /// Counters, gauges and histograms.
     pub samples: Vec<OwnedSample>,
     /// The settings in force.
     pub settings: Vec<(&'static str, String)>,
@@ -270,6 +192,8 @@ struct Inner {
     service: InstanceName,
     events: Events,
     components: RwLock<Components>,
+    #[cfg(feature = "metrics")]
+    published: std::sync::Mutex<Published>,
 }
 
 impl Registry {
@@ -285,6 +209,8 @@ impl Registry {
                 service: service.into(),
                 events,
                 components: RwLock::default(),
+                #[cfg(feature = "metrics")]
+                published: std::sync::Mutex::default(),
             }),
         }
     }
@@ -365,11 +291,7 @@ impl Registry {
             .map(|component| {
                 let mut samples = Vec::new();
                 component.samples(&mut Samples::new(&mut |s| {
-                    samples.push(OwnedSample {
-                        metric: s.metric,
-                        labels: s.labels.to_vec(),
-                        value: s.value,
-                    });
+                    samples.push(OwnedSample::from(s));
                 }));
                 Snapshot {
                     pattern: component.pattern(),
@@ -383,34 +305,28 @@ impl Registry {
             .collect()
     }
 
-    /// Publishes every counter and gauge through the `metrics` facade, with the labels `service`
-    /// and `name`. Call it at an interval or at each scrape.
+    /// Publishes every counter, gauge and histogram through the `metrics` facade, with the labels
+    /// `service` and `name`. Call it at an interval or at each scrape.
     ///
     /// Handles are looked up here and now, so it does not matter whether a recorder was
-    /// installed before the layers were built.
+    /// installed before the layers were built. What was recorded in a histogram is published once, to the
+    /// recorder of that call: for several recorders make a [`Publisher`](crate::Publisher) for each.
     #[cfg(feature = "metrics")]
     pub fn publish(&self) {
-        let service = self.inner.service.as_str();
+        let published = self.inner.published.lock();
+        self.publish_to(&mut published.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Publishes what `published` has not published yet.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn publish_to(&self, published: &mut Published) {
         for component in self.all() {
-            let name = component.name().as_str();
+            let [service, name] = [self.inner.service, component.name()];
             component.samples(&mut Samples::new(&mut |sample| {
-                let mut labels: Vec<metrics::Label> = Vec::with_capacity(2 + sample.labels.len());
-                labels.push(metrics::Label::new("service", service));
-                labels.push(metrics::Label::new("name", name));
-                labels.extend(
-                    sample
-                        .labels
-                        .iter()
-                        .map(|(k, v)| metrics::Label::new(*k, *v)),
-                );
-                match sample.value {
-                    Value::Counter(total) => {
-                        metrics::counter!(sample.metric, labels).absolute(total);
-                    }
-                    Value::Gauge(value) => metrics::gauge!(sample.metric, labels).set(value),
-                }
+                published.publish([service, name], &sample);
             }));
         }
+        published.forget_what_is_gone();
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Components> {

@@ -1,17 +1,9 @@
-//! A histogram of latencies: sixteen buckets per octave.
+//! The counts of a slice of the window.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use crate::ns;
+use crate::histogram::layout::{BUCKETS, upper};
 
-/// The bits of a sample below its leading one that choose a bucket: sixteen buckets per octave.
-const SUB_BITS: u32 = 4;
-const SUBS: u32 = 1 << SUB_BITS;
-/// Samples differ from 1,024 ns on.
-const UNIT_BITS: u32 = 10;
-/// Sixteen single units, and sixteen buckets for each octave of a 32-bit number above them.
-pub(super) const BUCKETS: usize = ((32 - SUB_BITS + 1) * SUBS) as usize;
 /// A bucket that has counted so many samples in one slice counts no more.
 pub(super) const FULL: u32 = 1 << 31;
 
@@ -87,30 +79,4 @@ impl Merged {
         }
         last
     }
-}
-
-#[inline]
-pub(super) fn bucket(latency: Duration) -> usize {
-    let units = ns(latency) >> UNIT_BITS;
-    let units = if units > u64::from(u32::MAX) {
-        u32::MAX
-    } else {
-        units as u32
-    };
-    if units < SUBS {
-        return units as usize;
-    }
-    let octave = units.ilog2();
-    let sub = (units >> (octave - SUB_BITS)) & (SUBS - 1);
-    ((octave - SUB_BITS + 1) * SUBS + sub) as usize
-}
-
-/// The end of a bucket in nanoseconds, which the next one begins with.
-pub(super) const fn upper(index: usize) -> u64 {
-    let (row, sub) = (index as u32 / SUBS, (index as u32 % SUBS) as u64);
-    let units = match row.checked_sub(1) {
-        None => sub + 1,
-        Some(shift) => (SUBS as u64 + sub + 1) << shift,
-    };
-    units << UNIT_BITS
 }

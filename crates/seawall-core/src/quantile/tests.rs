@@ -1,5 +1,5 @@
-use super::histogram::{BUCKETS, upper};
 use super::*;
+use crate::histogram::layout::{BUCKETS, upper};
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -87,7 +87,7 @@ proptest! {
         let mut sorted: Vec<(usize, bool, f64)> = Vec::new();
         for &(index, censored) in &samples {
             let latency = Duration::from_nanos(upper(index) - 1);
-            prop_assert_eq!(bucket(latency), index);
+            prop_assert_eq!(bucket(ns(latency)), index);
             if censored {
                 learned.record_at_least(latency, now);
             } else {
@@ -122,7 +122,7 @@ proptest! {
 
     #[test]
     fn buckets_cover_every_duration_without_gaps(latency in any::<u64>()) {
-        let index = bucket(Duration::from_nanos(latency));
+        let index = bucket(latency);
         prop_assert!(index < BUCKETS);
         let clamped = latency.min(upper(BUCKETS - 1) - 1);
         prop_assert!(clamped < upper(index));
@@ -220,7 +220,7 @@ fn when_nearly_all_are_given_up_the_estimate_is_the_longest_wait() {
 fn a_full_bucket_stays_full() {
     let learned = quantile(0.5, 1, SECOND);
     let now = Instant::now();
-    let count = &learned.slices[0].exact[bucket(MS)];
+    let count = &learned.slices[0].exact[bucket(ns(MS))];
     count.store(FULL - 1, Ordering::Relaxed);
     for _ in 0..3 {
         learned.record(MS, now);
