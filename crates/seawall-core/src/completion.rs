@@ -21,6 +21,10 @@ pub trait Complete {
     note = "`CompleteOnResponse` takes every response; `CompleteOnBodyEnd` of `seawall-http` takes `http::Response<B>`"
 )]
 pub trait TrackCompletion<G, Res> {
+    /// Whether a guard is completed before the response is returned, as by [`CompleteOnResponse`]; `false` unless
+    /// implemented.
+    const ON_RESPONSE: bool = false;
+
     /// The response, with what the call holds in it.
     type Response;
 
@@ -33,6 +37,8 @@ pub trait TrackCompletion<G, Res> {
 pub struct CompleteOnResponse;
 
 impl<G: Complete, Res> TrackCompletion<G, Res> for CompleteOnResponse {
+    const ON_RESPONSE: bool = true;
+
     type Response = Res;
 
     // Always: a guard that is passed on through memory costs more than completing it.

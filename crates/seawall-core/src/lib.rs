@@ -56,7 +56,9 @@ mod keep;
 mod macros;
 mod meta;
 mod name;
+mod operation;
 mod outcome;
+mod partition_key;
 mod policy;
 #[cfg(feature = "metrics")]
 mod published;
@@ -93,11 +95,11 @@ pub use histogram::{HISTOGRAM_BOUNDS, Histogram, HistogramSnapshot, HistogramStr
 pub use human::Span;
 pub use in_place::is_large;
 pub use keep::{DropResponse, KeepResponse, KeepWhole};
-pub use meta::{
-    ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
-};
+pub use meta::{ConstMeta, DefaultMeta, Describe, Priority, Replay, RequestMeta, TokenCount};
 pub use name::InstanceName;
+pub use operation::Operation;
 pub use outcome::{FailureKind, Outcome, Scope, Vote};
+pub use partition_key::PartitionKey;
 pub use policy::{Policies, Policy};
 #[cfg(feature = "metrics")]
 pub use publisher::Publisher;

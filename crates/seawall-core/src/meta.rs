@@ -1,8 +1,8 @@
 //! What a request is: whether it may be sent twice, what it costs, how much it matters.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use tokio::time::Instant;
+
+use crate::{Operation, PartitionKey};
 
 /// Whether a request may be sent a second time.
 #[non_exhaustive]
@@ -72,19 +72,6 @@ impl TokenCount {
     }
 }
 
-/// What a request belongs to where state is kept per key: an endpoint, an account, a symbol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct PartitionKey(pub u64);
-
-impl PartitionKey {
-    /// The key of `value`: its hash, the same in every run.
-    pub fn of(value: &(impl Hash + ?Sized)) -> Self {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        Self(hasher.finish())
-    }
-}
-
 /// What the layers know of one request.
 ///
 /// ```
@@ -109,6 +96,8 @@ pub struct RequestMeta {
     pub key: PartitionKey,
     /// When its response is no longer of use.
     pub deadline: Option<Instant>,
+    /// What it does, for metrics.
+    pub operation: Operation,
 }
 
 impl Default for RequestMeta {
@@ -127,6 +116,7 @@ impl RequestMeta {
             priority: Priority::NORMAL,
             key: PartitionKey(0),
             deadline: None,
+            operation: Operation::OTHER,
         }
     }
 
@@ -167,6 +157,13 @@ impl RequestMeta {
     #[must_use]
     pub const fn with_key(mut self, key: PartitionKey) -> Self {
         self.key = key;
+        self
+    }
+
+    /// Sets what the request does.
+    #[must_use]
+    pub const fn with_operation(mut self, operation: Operation) -> Self {
+        self.operation = operation;
         self
     }
 

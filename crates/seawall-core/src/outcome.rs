@@ -51,6 +51,30 @@ pub enum FailureKind {
     Other,
 }
 
+impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::NotSent,
+        Self::Server,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Body,
+        Self::Other,
+    ];
+
+    /// The kind as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Server => "server",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Body => "body",
+            Self::Other => "failure",
+        }
+    }
+}
+
 /// What a throttle covers.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -109,6 +109,8 @@ impl<T, G, Res> TrackCompletion<G, Classified<Res>> for Carried<T>
 where
     T: TrackCompletion<G, Res>,
 {
+    const ON_RESPONSE: bool = T::ON_RESPONSE;
+
     type Response = Classified<T::Response>;
 
     #[inline(always)]

@@ -138,6 +138,13 @@ impl Clock {
         self.read_and_share(read_for)
     }
 
+    /// The reading of the arrival, where a stack shares one: its layers need it anyway. `None` where none does.
+    #[inline]
+    pub fn shared_arrival(&self) -> Option<u64> {
+        let is_open = SHARED.with(|shared| shared.sharing.get() != Sharing::Off);
+        is_open.then(|| self.shared_now(ReadFor::Arrival))
+    }
+
     // Apart, so that a layer by itself does not carry it.
     #[inline(never)]
     fn read_and_share(&self, read_for: ReadFor) -> u64 {
