@@ -19,6 +19,7 @@ use seawall_ratelimit::{
     KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, RateLimitConfig, RateLimitLayer,
 };
 use seawall_retry::{RetryConfig, RetryLayer};
+use seawall_telemetry::{ClientProbeLayer, TelemetryConfig, TelemetryLayer};
 use seawall_throttle::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
 use seawall_timeout::{AttemptTimeoutConfig, AttemptTimeoutLayer};
 use tower_layer::Layer;
@@ -137,6 +138,24 @@ fn others() -> Vec<Subject> {
             }
             service
         }),
+        // Calls, and calls with their attempts as the stacks of the facade measure them.
+        Subject::service("seawall/telemetry/calls", || telemetry().layer(LEAF)),
+        Subject::service("seawall/telemetry/attempts-too", || {
+            let telemetry = telemetry();
+            let client = ClientProbeLayer::new().layer(LEAF);
+            telemetry.layer(telemetry.attempts().layer(client))
+        }),
+        Subject::service("seawall/telemetry/pending", || {
+            telemetry().layer(WrapError::new(Late))
+        }),
+        Subject::service("seawall/telemetry/off", || {
+            let telemetry = telemetry();
+            let off = TelemetryConfig::builder().enabled(false).build();
+            let off = off.expect("valid settings");
+            telemetry.handle().configure(off).expect("never fails");
+            let client = ClientProbeLayer::new().layer(LEAF);
+            telemetry.layer(telemetry.attempts().layer(client))
+        }),
         Subject::service("seawall/lift/ready", || LEAF),
         Subject::service("seawall/stack/five", five),
         Subject::service_cloned("seawall/stack/five-cloned", five),
@@ -168,6 +187,13 @@ fn generic() -> impl Service<u64, Future: Send> + Clone + Send {
         .bulkhead(bulkhead.build().expect("a valid bulkhead"))
         .build_generic(Policy::new().describe(ConstMeta(RequestMeta::idempotent())));
     stack.expect("valid settings").layer(LEAF)
+}
+
+fn telemetry() -> TelemetryLayer {
+    let telemetry = TelemetryLayer::new("bench", TelemetryConfig::default());
+    // Without a handle nothing is counted.
+    Box::leak(Box::new(telemetry.handle()));
+    telemetry
 }
 
 pub(super) fn breaker() -> BreakerLayer {

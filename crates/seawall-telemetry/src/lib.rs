@@ -1,0 +1,90 @@
+//! Telemetry of calls and attempts, as Tower layers: how long they took and how they ended.
+//!
+//! [`TelemetryLayer`] stands outermost and measures each call with all its waits and attempts;
+//! [`AttemptTelemetryLayer`] stands around the client and measures each attempt. They share one state, which
+//! a [`TelemetryHandle`] reads:
+//!
+//! * latency [histograms](seawall_core::Histogram) by operation and outcome, of calls and of attempts;
+//! * counts by operation and type of error, and slow calls;
+//! * the last rejection, and how long ago it was;
+//! * the overhead: what the layers of the stack take of the processor for themselves, measured of one call in some.
+//!
+//! They reject nothing, wait for nothing and allocate nothing once a thread has counted an outcome. The stacks of
+//! the crate `seawall` have them.
+//!
+//! ```
+//! use seawall_telemetry::{ConstMeta, Operation, RequestMeta, TelemetryConfig, TelemetryLayer};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), tower::BoxError> {
+//! let quotes = RequestMeta::idempotent().with_operation(Operation::new("quotes"));
+//! let layer = TelemetryLayer::new("feed", TelemetryConfig::default()).describe(ConstMeta(quotes));
+//! let handle = layer.handle();
+//! let client = ServiceBuilder::new().layer(layer).service(service_fn(|_: ()| async {
+//!     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+//!     Ok::<_, tower::BoxError>("last: 101.5")
+//! }));
+//! client.oneshot(()).await?;
+//!
+//! let snapshot = handle.snapshot();
+//! let calls = &snapshot.operations[0].calls[0];
+//! assert_eq!((snapshot.operations[0].operation, calls.outcome), ("quotes", "success"));
+//! let p99 = calls.latency.quantile(0.99).unwrap();
+//! assert!((20..=22).contains(&p99.as_millis()));
+//! # Ok(()) }
+//! ```
+//!
+//! # When time runs
+//!
+//! Where the layers above share a reading of the clock (the HTTP stacks of `seawall`), from the arrival of the call.
+//! Elsewhere from when its future was first pending: a call whose response is there when it is first polled
+//! took no time, which spares two readings of the clock, that cost more than all the rest.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
+//! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
+//! | `serde` | `Serialize` for snapshots and counts |
+//! | `tracing` | decisions as `tracing` events |
+//! | `metrics` | publishing through the `metrics` facade |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod config;
+mod counts;
+mod future;
+mod handle;
+mod layer;
+mod measure;
+mod open;
+mod probe;
+mod service;
+mod snapshot;
+mod state;
+mod stripe;
+
+pub use config::{TelemetryConfig, TelemetryConfigBuilder};
+pub use counts::TelemetryCounts;
+pub use future::ResponseFuture;
+pub use handle::TelemetryHandle;
+pub use layer::{AttemptTelemetryLayer, TelemetryLayer};
+pub use open::OpenCall;
+pub use probe::{ClientProbe, ClientProbeFuture, ClientProbeLayer};
+pub use service::Telemetry;
+pub use snapshot::{
+    LastRejection, Latencies, OperationSnapshot, Overhead, TelemetrySnapshot, TelemetryState,
+};
+
+/// What users of this crate need of `seawall-core`.
+#[doc(no_inline)]
+pub use seawall_core::{
+    Classify, ConstMeta, Describe, Error, FailureKind, HISTOGRAM_BOUNDS, HistogramSnapshot,
+    InstanceName, InvalidConfig, LayerExt, Operation, Outcome, Policies, Policy, Reason, Registry,
+    Rejectable, Rejection, RequestMeta, WrapErrorLayer, assert_service,
+};

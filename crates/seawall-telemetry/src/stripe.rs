@@ -1,0 +1,214 @@
+//! What one thread counts of one instance.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use seawall_core::{HistogramStripe, Operation, Rejection, ns};
+
+use crate::TelemetryConfig;
+use crate::counts::{ENDS, ERRORS, End};
+
+/// How many operations have names of their own in metrics; further ones are `other`.
+pub(crate) const NAMED: usize = 15;
+
+/// What calls read of the settings, and the operations that they had.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    is_on: AtomicBool,
+    slow_ns: AtomicU64,
+    overhead_every: AtomicU32,
+    /// The numbers of the named operations, in the order in which they came; 0 is none.
+    operations: [AtomicU16; NAMED],
+}
+
+impl Settings {
+    pub(crate) fn new() -> Self {
+        Self {
+            is_on: AtomicBool::new(true),
+            slow_ns: AtomicU64::new(u64::MAX),
+            overhead_every: AtomicU32::new(0),
+            operations: std::array::from_fn(|_| AtomicU16::new(0)),
+        }
+    }
+
+    pub(crate) fn set(&self, config: TelemetryConfig, is_on: bool) {
+        self.is_on.store(is_on, Ordering::Relaxed);
+        self.slow_ns
+            .store(ns(config.slow_after()), Ordering::Relaxed);
+        self.overhead_every
+            .store(config.overhead_every(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn overhead_every(&self) -> u32 {
+        self.overhead_every.load(Ordering::Relaxed)
+    }
+
+    /// Where that operation is counted: 0 for those without a name of their own.
+    #[inline]
+    fn place(&self, operation: Operation) -> usize {
+        if operation.is_other() {
+            0
+        } else {
+            self.named(operation.number())
+        }
+    }
+
+    #[inline(never)]
+    fn named(&self, number: u16) -> usize {
+        for (index, known) in self.operations.iter().enumerate() {
+            let mut found = known.load(Ordering::Relaxed);
+            if found == 0 {
+                let claimed =
+                    known.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
+                found = claimed.err().unwrap_or(number);
+            }
+            if found == number {
+                return index + 1;
+            }
+        }
+        0
+    }
+
+    /// The operation that is counted there, if there is one.
+    pub(crate) fn operation(&self, place: usize) -> Option<Operation> {
+        let Some(index) = place.checked_sub(1) else {
+            return Some(Operation::OTHER);
+        };
+        let number = self.operations[index].load(Ordering::Relaxed);
+        (number != 0).then_some(Operation::from_number(number))
+    }
+}
+
+/// A counter that one thread writes.
+#[derive(Debug, Default)]
+pub(crate) struct Own(AtomicU64);
+
+impl Own {
+    #[inline]
+    fn add(&self, n: u64) {
+        let count = self.0.load(Ordering::Relaxed);
+        self.0.store(count.wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The latencies by how calls ended.
+type Latencies = [OnceLock<Box<HistogramStripe>>; ENDS];
+
+/// What is counted of one operation.
+#[derive(Debug)]
+pub(crate) struct OfOperation {
+    pub(crate) calls: Latencies,
+    pub(crate) attempts: Latencies,
+    pub(crate) errors: [Own; ERRORS],
+    pub(crate) slow: Own,
+}
+
+impl Default for OfOperation {
+    fn default() -> Self {
+        Self {
+            calls: Default::default(),
+            attempts: Default::default(),
+            errors: std::array::from_fn(|_| Own::default()),
+            slow: Own::default(),
+        }
+    }
+}
+
+/// Written by one thread, read by any.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) operations: [OnceLock<Box<OfOperation>>; NAMED + 1],
+    pub(crate) overhead_ns: Own,
+    pub(crate) overhead_samples: Own,
+    last: Mutex<Option<(u64, Rejection)>>,
+}
+
+/// What is known of a call or an attempt when it is over.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) is_attempt: bool,
+    pub(crate) operation: Operation,
+    pub(crate) end: End,
+    pub(crate) took_ns: u64,
+}
+
+impl Stripe {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            operations: Default::default(),
+            overhead_ns: Own::default(),
+            overhead_samples: Own::default(),
+            last: Mutex::new(None),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn count(&self, ended: Ended) {
+        if !self.settings.is_on() {
+            return;
+        }
+        let of = self.of(ended.operation);
+        let latencies = if ended.is_attempt {
+            &of.attempts
+        } else {
+            &of.calls
+        };
+        let latency = &latencies[ended.end as usize];
+        let latency = match latency.get() {
+            Some(latency) => latency,
+            None => latency.get_or_init(Box::default),
+        };
+        latency.record_here(ended.took_ns, true);
+        if ended.took_ns > self.settings.slow_ns.load(Ordering::Relaxed)
+            && ended.end == End::Success
+            && !ended.is_attempt
+        {
+            of.slow.add(1);
+        }
+    }
+
+    #[inline]
+    fn of(&self, operation: Operation) -> &OfOperation {
+        let of = &self.operations[self.settings.place(operation)];
+        match of.get() {
+            Some(of) => of,
+            None => of.get_or_init(Box::default),
+        }
+    }
+
+    /// Counts the error of a call, and keeps it when it is a rejection.
+    #[cold]
+    pub(crate) fn fail(&self, operation: Operation, error: u8, rejected: Option<(u64, Rejection)>) {
+        if !self.settings.is_on() {
+            return;
+        }
+        self.of(operation).errors[usize::from(error)].add(1);
+        // Only a reader can have the lock, and the next rejection comes.
+        if let (Some(_), Ok(mut last)) = (rejected, self.last.try_lock()) {
+            *last = rejected;
+        }
+    }
+
+    pub(crate) fn add_overhead(&self, ns: u64) {
+        self.overhead_ns.add(ns);
+        self.overhead_samples.add(1);
+    }
+
+    pub(crate) fn last(&self) -> Option<(u64, Rejection)> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn forget_last(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
