@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use seawall_core::{InstanceName, InvalidConfig, NonZeroCount, Registry};
 use seawall_health::HealthMonitor;
+use tokio::sync::{Semaphore, watch};
 
 use crate::Tokens;
 use crate::audit::AuditLog;
@@ -14,6 +15,9 @@ use crate::hosts::Hosts;
 use crate::rate::{PER_SECOND, rate_limit};
 use crate::session::Sessions;
 use crate::state::Shared;
+
+/// How many streams of events may be open at once.
+const MAX_VIEWERS: usize = 256;
 
 /// An admin interface: what it shows and controls, and who may use it. Clones share.
 ///
@@ -78,6 +82,12 @@ impl Admin {
     /// program that starts or shuts down.
     pub fn set_ready(&self, ready: bool) {
         self.shared.is_ready.store(ready, Ordering::Release);
+    }
+
+    /// Ends all streams of events, and those that are opened later: before a graceful shutdown, which would
+    /// wait for them. An [`AdminServer`](crate::serve::AdminServer) that is stopped does so.
+    pub fn end_streams(&self) {
+        self.shared.stopped.send_replace(true);
     }
 
     /// The routes, to be nested in any axum application.
@@ -184,6 +194,8 @@ impl AdminBuilder {
                 audit,
                 is_ready: AtomicBool::new(true),
                 rate_limit: rate_limit(self.per_second)?,
+                viewers: Arc::new(Semaphore::new(MAX_VIEWERS)),
+                stopped: watch::Sender::new(false),
                 tokens: RwLock::new(Arc::new(self.tokens)),
                 commanding: Mutex::new(()),
                 commands: AtomicU64::new(0),

@@ -5,11 +5,11 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use seawall_core::{Registry, Samples, Value};
+use seawall_core::{HISTOGRAM_BOUNDS, HistogramSnapshot, Registry, Samples, Value};
 
 /// The type of the text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,27 +43,47 @@ impl Collected {
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for (metric, samples) in &self.0 {
-            let is_counter = matches!(samples[0].1, Value::Counter(_));
-            let (name, kind) = match is_counter {
+            let (name, kind) = match samples[0].1 {
                 // The encoder writes the ending.
-                true => (
+                Value::Counter(_) => (
                     metric.strip_suffix("_total").unwrap_or(metric),
                     MetricType::Counter,
                 ),
-                false => (*metric, MetricType::Gauge),
+                Value::Histogram(_) => (*metric, MetricType::Histogram),
+                _ => (*metric, MetricType::Gauge),
             };
             let mut family = encoder.encode_descriptor(name, metric, None, kind)?;
             for (labels, value) in samples {
-                let encoder = family.encode_family(labels)?;
-                match *value {
-                    Value::Counter(total) => ConstCounter::new(total).encode(encoder)?,
-                    Value::Gauge(value) => ConstGauge::new(value).encode(encoder)?,
+                let mut encoder = family.encode_family(labels)?;
+                match value {
+                    Value::Counter(total) => ConstCounter::new(*total).encode(encoder)?,
+                    Value::Gauge(value) => ConstGauge::new(*value).encode(encoder)?,
+                    Value::Histogram(snapshot) => encoder.encode_histogram::<NoLabelSet>(
+                        snapshot.sum().as_secs_f64(),
+                        snapshot.count(),
+                        &buckets(snapshot),
+                        None,
+                    )?,
                     _ => {}
                 }
             }
         }
         Ok(())
     }
+}
+
+/// How many samples are in each bucket, by its upper bound; the last one has no bound.
+fn buckets(snapshot: &HistogramSnapshot) -> Vec<(f64, u64)> {
+    let mut below = 0;
+    let cumulative = HISTOGRAM_BOUNDS.into_iter().zip(snapshot.cumulative());
+    let buckets = cumulative.map(|(bound, count)| {
+        let here = count.saturating_sub(below);
+        below = count;
+        (bound, here)
+    });
+    let mut buckets: Vec<_> = buckets.collect();
+    buckets.push((f64::MAX, snapshot.count().saturating_sub(below)));
+    buckets
 }
 
 /// The text of a scrape.

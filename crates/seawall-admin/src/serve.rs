@@ -152,6 +152,7 @@ async fn serve(listener: TcpListener, admin: Admin, mut stopped: oneshot::Receiv
         });
     }
     drop(listener);
+    admin.end_streams();
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use seawall_core::{Command, InstanceHandle, InstanceName, Registry};
 use seawall_health::HealthMonitor;
+use tokio::sync::{Semaphore, watch};
 
 use crate::Tokens;
 use crate::audit::{AuditEntry, AuditLog};
@@ -27,6 +28,10 @@ pub(crate) struct Shared {
     pub(crate) audit: AuditLog,
     pub(crate) is_ready: AtomicBool,
     pub(crate) rate_limit: RateLimit,
+    /// How many streams may be open.
+    pub(crate) viewers: Arc<Semaphore>,
+    /// Whether the streams are to end.
+    pub(crate) stopped: watch::Sender<bool>,
     pub(crate) tokens: RwLock<Arc<Tokens>>,
     /// Held while a command is carried out and noted, so that what is noted is what holds.
     pub(crate) commanding: Mutex<()>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seawall_core::{InstanceHandle, Registry, Samples, Value};
+use seawall_core::{HistogramSnapshot, InstanceHandle, Registry, Samples, Value};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -43,23 +43,62 @@ pub(crate) struct Figure {
     /// Its labels beside those of the instance.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<&'static str, &'static str>,
-    /// The value; `null` for what is no number.
+    /// The value; `null` for what is no number, and for durations.
     pub(crate) value: Option<f64>,
+    /// How durations are distributed since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) durations: Option<Durations>,
+}
+
+/// How durations are distributed. Times are in seconds.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Durations {
+    /// How many.
+    count: u64,
+    /// All of them together.
+    sum: f64,
+    /// The longest.
+    max: f64,
+    /// Half of them are shorter; `null` where there is none.
+    p50: Option<f64>,
+    /// 95 of 100 are shorter.
+    p95: Option<f64>,
+    /// 99 of 100 are shorter.
+    p99: Option<f64>,
+}
+
+impl Durations {
+    fn of(snapshot: &HistogramSnapshot) -> Self {
+        let quantile = |share| {
+            let duration = snapshot.quantile(share);
+            duration.map(|duration| duration.as_secs_f64())
+        };
+        Self {
+            count: snapshot.count(),
+            sum: snapshot.sum().as_secs_f64(),
+            max: snapshot.max().as_secs_f64(),
+            p50: quantile(0.5),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+        }
+    }
 }
 
 impl ComponentView {
     pub(crate) fn of(shared: &Shared, registry: &Registry, component: &dyn InstanceHandle) -> Self {
         let mut figures = Vec::new();
         component.samples(&mut Samples::new(&mut |sample| {
-            let value = match sample.value {
-                Value::Counter(total) => Some(total as f64),
-                Value::Gauge(value) => Some(value).filter(|value| value.is_finite()),
+            let (value, durations) = match sample.value {
+                Value::Counter(total) => (Some(total as f64), None),
+                Value::Gauge(value) => (Some(value).filter(|value| value.is_finite()), None),
+                Value::Histogram(snapshot) => (None, Some(Durations::of(&snapshot))),
                 _ => return,
             };
             figures.push(Figure {
                 metric: sample.metric,
                 labels: sample.labels.iter().copied().collect(),
                 value,
+                durations,
             });
         }));
         let (pattern, name) = (component.pattern(), component.name().as_str());

@@ -17,7 +17,7 @@ seawall_core::state_words! {
         On = "on",
         /// They are not, by the settings.
         Off = "off",
-        /// They are not, since an operator has said so.
+        /// They are not, since an operator has switched them off.
         Bypassed = "bypassed",
     }
 }

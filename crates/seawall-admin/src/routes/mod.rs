@@ -3,6 +3,7 @@
 mod audit;
 mod components;
 mod control;
+mod events;
 mod health;
 mod probes;
 mod resilience;
@@ -57,6 +58,7 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(components::detail))
         .routes(routes!(control::command))
         .routes(routes!(audit::audit))
+        .routes(routes!(events::events))
         .routes(routes!(session::log_in))
         .routes(routes!(session::log_out))
         .routes(routes!(session::session))

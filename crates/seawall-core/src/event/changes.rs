@@ -1,4 +1,4 @@
-//! The last changes, for those who come later.
+//! The last changes, for readers that come later.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -11,7 +11,7 @@ use super::{Event, EventFilter};
 /// The last changes and how many there were.
 pub(super) struct Kept {
     ring: Arc<Mutex<Ring>>,
-    /// The number of the last one, outside of the lock: it wakes those who follow.
+    /// The number of the last one, outside of the lock: it wakes followers.
     last: watch::Sender<u64>,
 }
 

@@ -122,7 +122,7 @@ fn every_type_has_a_bit_and_a_word_of_its_own() {
 }
 
 #[test]
-fn whoever_asks_for_changes_alone_makes_no_call_build_anything() {
+fn a_subscriber_of_changes_alone_makes_no_call_build_anything() {
     let source = EventSource::new("breaker", "changes_alone");
     let events = Events::new(4);
     source.attach(&events);
@@ -192,7 +192,7 @@ fn a_lagging_subscription_misses_what_it_asked_for_alone() {
 }
 
 #[test]
-fn changes_are_numbered_and_the_last_are_kept_for_those_who_come_later() {
+fn changes_are_numbered_and_the_last_are_kept_for_later_readers() {
     let source = EventSource::new("breaker", "kept");
     let events = Events::new(4).keep_changes(3);
     assert_eq!(events.changes_since(0), Changes::default());

@@ -1,0 +1,192 @@
+//! Changes as they happen, as server-sent events.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures_util::Stream;
+use futures_util::future::select_all;
+use futures_util::stream::unfold;
+use http::{HeaderMap, StatusCode};
+use seawall_core::{ChangeFeed, Changes, EventFilter};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::Viewing;
+use crate::extract::Query;
+use crate::problem::Problem;
+use crate::state::Shared;
+
+/// A comment is sent after so long without a change, so that both sides notice when the other is gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Where to go on from.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct From {
+    /// The `id` of the last event that was seen, for clients that cannot send `Last-Event-ID`.
+    last_event_id: Option<String>,
+}
+
+/// A change in a registry.
+#[derive(Serialize, ToSchema)]
+struct ChangeView<'a> {
+    /// The service: the registry.
+    service: &'a str,
+    /// What happened, where and when.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    event: seawall_core::Event,
+}
+
+/// How many changes were missed.
+#[derive(Serialize, ToSchema)]
+struct MissedView<'a> {
+    /// The service: the registry.
+    service: &'a str,
+    /// So many changes are not kept any more.
+    missed: u64,
+}
+
+/// Every change from now on, or from `Last-Event-ID`: circuits, commands, checks, reloads, orders, alerts.
+///
+/// Server-sent events of the types `change` and `missed`, each with an `id` to go on from. The last 1,024
+/// changes are kept. What happens to single calls is not among them.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "events", params(From),
+    responses((status = OK, body = String, content_type = "text/event-stream"),
+        (status = BAD_REQUEST, body = Problem), (status = UNAUTHORIZED, body = Problem),
+        (status = SERVICE_UNAVAILABLE, body = Problem)),
+)]
+pub(crate) async fn events(
+    _: Viewing,
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(from): Query<From>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let id = header.map(str::to_owned).or(from.last_event_id);
+    let seen = match &id {
+        Some(id) => Some(read(id, shared.registries.len()).ok_or_else(|| {
+            let detail = format!("`last_event_id` is {id:?}, accepted is the `id` of an event");
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })?),
+        None => None,
+    };
+    let Ok(place) = Arc::clone(&shared.viewers).try_acquire_owned() else {
+        let detail = "too many streams are open; close one, or try again later";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(10));
+    };
+    let feed = Feed::new(&shared, seen.as_deref(), place);
+    let stream = unfold(feed, |mut feed| async {
+        let event = feed.next().await?;
+        Some((Ok(event), feed))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// The numbers of an id: `12.7`, one of each registry.
+fn read(id: &str, registries: usize) -> Option<Vec<u64>> {
+    let numbers: Option<Vec<_>> = id.split('.').map(|number| number.parse().ok()).collect();
+    numbers.filter(|numbers| numbers.len() == registries)
+}
+
+/// The changes of all registries, for one viewer.
+struct Feed {
+    registries: Vec<(&'static str, ChangeFeed)>,
+    /// The number of the last change of each that was handed out.
+    seen: Vec<u64>,
+    waiting: VecDeque<Event>,
+    stopped: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Feed {
+    fn new(shared: &Shared, seen: Option<&[u64]>, place: OwnedSemaphorePermit) -> Self {
+        let mut registries = Vec::new();
+        let mut numbers = Vec::new();
+        for (index, registry) in shared.registries.iter().enumerate() {
+            let events = registry.events();
+            let number = match seen {
+                Some(seen) => seen[index],
+                None => events.changes_since(u64::MAX).last,
+            };
+            numbers.push(number);
+            let feed = events.follow(EventFilter::changes(), number);
+            registries.push((registry.service().as_str(), feed));
+        }
+        Self {
+            registries,
+            seen: numbers,
+            waiting: VecDeque::new(),
+            stopped: shared.stopped.subscribe(),
+            _place: place,
+        }
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            if *self.stopped.borrow() {
+                return None;
+            }
+            let (index, changes) = {
+                let feeds = self.registries.iter_mut();
+                let nexts = feeds.map(|(_, feed)| Box::pin(feed.next()));
+                let nexts: Vec<_> = nexts.collect();
+                if nexts.is_empty() {
+                    return None;
+                }
+                tokio::select! {
+                    (changes, index, _) = select_all(nexts) => (index, changes?),
+                    _ = self.stopped.changed() => return None,
+                }
+            };
+            self.take(index, &changes);
+        }
+    }
+
+    fn take(&mut self, index: usize, changes: &Changes) {
+        let service = self.registries[index].0;
+        let of = |kind: &str, id: &[u64], data: &dyn erased::Json| {
+            let id: Vec<_> = id.iter().map(u64::to_string).collect();
+            let event = Event::default().event(kind).id(id.join("."));
+            event.data(data.to_json())
+        };
+        if changes.missed > 0 {
+            let missed = changes.missed;
+            let view = MissedView { service, missed };
+            self.waiting.push_back(of("missed", &self.seen, &view));
+        }
+        for event in &changes.events {
+            if let Some(number) = event.sequence {
+                self.seen[index] = number.get();
+            }
+            let event = *event;
+            let view = ChangeView { service, event };
+            self.waiting.push_back(of("change", &self.seen, &view));
+        }
+        self.seen[index] = changes.last;
+    }
+}
+
+/// JSON of any value.
+mod erased {
+    pub(super) trait Json {
+        fn to_json(&self) -> String;
+    }
+
+    impl<T: serde::Serialize> Json for T {
+        fn to_json(&self) -> String {
+            serde_json::to_string(self).unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Streams of changes, over real sockets.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use seawall::{Command, Registry};
+use serde_json::Value;
+use support::{VIEWER, admin, get, serve};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// A stream of events that is read line by line.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    async fn open(at: SocketAddr, extra: &str) -> Self {
+        let mut stream = TcpStream::connect(at).await.expect("a connection");
+        let request = format!(
+            "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut stream = Self(BufReader::new(stream));
+        assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));
+        while stream.line().await.is_some_and(|line| !line.is_empty()) {}
+        stream
+    }
+
+    /// The next line; `None` at the end.
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_line(&mut line));
+        let read = read.await.expect("in time").unwrap_or(0);
+        (read > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The type, the id and the data of the next event.
+    async fn event(&mut self) -> Option<(String, String, Value)> {
+        let (mut kind, mut id) = (String::new(), String::new());
+        loop {
+            let line = self.line().await?;
+            if let Some(text) = line.strip_prefix("event: ") {
+                kind = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("id: ") {
+                id = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("data: ") {
+                let data = serde_json::from_str(text).expect("JSON");
+                let kind = std::mem::take(&mut kind);
+                return Some((kind, id, data));
+            }
+        }
+    }
+}
+
+fn breaker(registry: &Registry) -> std::sync::Arc<dyn seawall::InstanceHandle> {
+    registry.get("breaker", "alpaca").expect("a breaker")
+}
+
+#[tokio::test]
+async fn changes_come_as_they_happen_and_a_reader_goes_on_where_it_was() {
+    let (registry, _) = support::desk();
+    let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
+    let built = built.tokens(support::tokens()).build().expect("settings");
+    let server = serve(built).await;
+    let at = server.local_addr();
+    let breaker = breaker(&registry);
+    breaker.control(Command::Block).expect("a command");
+
+    let mut stream = Stream::open(at, "").await;
+    breaker.control(Command::Reset).expect("a command");
+    let (kind, first, data) = stream.event().await.expect("an event");
+    assert_eq!(
+        (kind.as_str(), &data["service"]),
+        ("change", &"desk".into()),
+        "{data}"
+    );
+    assert_eq!(
+        (&data["pattern"], &data["name"]),
+        (&"breaker".into(), &"alpaca".into())
+    );
+    assert!(data["at_unix_ms"].is_u64(), "{data}");
+    drop(stream);
+
+    breaker.control(Command::ShadowOn).expect("a command");
+    let mut again = Stream::open(at, &format!("last-event-id: {first}\r\n")).await;
+    let mut words = String::new();
+    while !words.contains("shadow_on") {
+        let (kind, id, data) = again.event().await.expect("an event");
+        assert_eq!(kind, "change");
+        assert_ne!(id, first, "nothing twice");
+        words += &data.to_string();
+    }
+    let wrong = get(at, "/api/v1/events?last_event_id=x", VIEWER).await;
+    assert_eq!(wrong.status, 400, "{wrong:?}");
+
+    // A server that stops ends its streams.
+    tokio::time::timeout(Duration::from_secs(4), server.stop())
+        .await
+        .expect("no stream holds it");
+    while again.line().await.is_some() {}
+}
+
+#[tokio::test]
+async fn one_that_was_away_too_long_receives_how_much_it_missed() {
+    let (registry, _) = support::desk();
+    let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
+    let server = serve(built.tokens(support::tokens()).build().expect("settings")).await;
+    let breaker = breaker(&registry);
+    for _ in 0..800 {
+        breaker.control(Command::Block).expect("a command");
+        breaker.control(Command::Reset).expect("a command");
+    }
+    let mut stream = Stream::open(server.local_addr(), "last-event-id: 1\r\n").await;
+    let (kind, _, data) = stream.event().await.expect("an event");
+    assert_eq!(kind, "missed");
+    assert!(data["missed"].as_u64().expect("a number") > 100, "{data}");
+    assert_eq!(stream.event().await.expect("an event").0, "change");
+}
+
+#[tokio::test]
+async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
+    let (registry, _) = support::desk();
+    let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
+    let built = built.tokens(support::tokens()).requests_per_second(10_000);
+    let server = serve(built.build().expect("settings")).await;
+    let at = server.local_addr();
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        // None of them is read from now on.
+        open.push(Stream::open(at, "").await);
+    }
+    let beyond = get(at, "/api/v1/events", VIEWER).await;
+    assert_eq!(beyond.status, 503, "{beyond:?}");
+    let breaker = breaker(&registry);
+    for _ in 0..2_000 {
+        breaker.control(Command::Block).expect("a command");
+        breaker.control(Command::Reset).expect("a command");
+    }
+    assert_eq!(get(at, "/livez", VIEWER).await.status, 200);
+    open.truncate(255);
+    let mut last = loop {
+        // The server notices the end of a stream when it writes to it.
+        breaker.control(Command::Reset).expect("a command");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if server_has_room(at).await {
+            break Stream::open(at, "").await;
+        }
+    };
+    breaker.control(Command::Block).expect("a command");
+    assert_eq!(last.event().await.expect("an event").0, "change");
+    let _ = admin();
+}
+
+async fn server_has_room(at: SocketAddr) -> bool {
+    let mut stream = TcpStream::connect(at).await.expect("a connection");
+    let request = format!(
+        "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {VIEWER}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut line = String::new();
+    let mut reader = BufReader::new(stream);
+    reader.read_line(&mut line).await.expect("a line");
+    line.contains("200")
+}
