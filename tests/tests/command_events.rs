@@ -568,7 +568,7 @@ async fn in_doubt(id: &str) -> OrderHandle {
         .journal(journal)
         .account("desk")
         .build()
-        .unwrap();
+        .expect("settings");
     let down = tower::service_fn(|_: http::Request<Body>| async {
         Err::<http::Response<Body>, _>(Error::Inner("down"))
     });

@@ -581,7 +581,7 @@ async fn the_registry_reads_controls_and_reports() {
         .samples
         .iter()
         .find(|r| r.metric == "seawall_breaker_state");
-    assert_eq!(state.map(|r| r.value), Some(Value::Gauge(2.0)));
+    assert_eq!(state.map(|r| r.value.clone()), Some(Value::Gauge(2.0)));
     assert!(
         snapshot
             .settings

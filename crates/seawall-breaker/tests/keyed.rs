@@ -711,7 +711,7 @@ async fn the_registry_sees_sums_over_all_keys() {
         all.samples
             .iter()
             .find(|s| s.metric == metric && s.labels == labels)
-            .map(|s| s.value)
+            .map(|s| s.value.clone())
             .unwrap_or_else(|| panic!("no {metric} {labels:?} in {:?}", all.samples))
     };
     let open = [("state", "open")];

@@ -51,7 +51,7 @@ async fn the_registry_commands_and_publishes_it() {
             let has = |label| sample.labels.iter().any(|(_, value)| *value == label);
             sample.metric == metric && has(deployment) && (outcome.is_empty() || has(outcome))
         });
-        found.map(|sample| sample.value)
+        found.map(|sample| sample.value.clone())
     };
     let attempts =
         |deployment, outcome| sample("seawall_router_attempts_total", deployment, outcome);

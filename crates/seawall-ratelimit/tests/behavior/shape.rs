@@ -135,7 +135,7 @@ fn a_registry_reads_state_samples_and_settings() {
         let found = snapshot.samples.iter().find(|s| {
             s.metric == metric && label.is_none_or(|l| s.labels.iter().any(|(_, v)| *v == l))
         });
-        found.expect("a sample").value
+        found.expect("a sample").value.clone()
     };
     let granted = value("seawall_calls_total", Some("granted"));
     assert_eq!(granted, Value::Counter(3));

@@ -138,7 +138,7 @@ async fn what_happened_is_published_and_adds_up() {
         let found = snapshot.samples.iter().find(|s| {
             s.metric == metric && (label.is_empty() || s.labels.iter().any(|(_, v)| *v == label))
         });
-        found.map(|s| s.value)
+        found.map(|s| s.value.clone())
     };
     let count = |n| Some(Value::Counter(n));
     let attempts = "seawall_retry_attempts_total";

@@ -157,7 +157,7 @@ async fn a_registry_reads_state_samples_and_settings() {
     let value = |metric: &str, labels: &[(&str, &str)]| {
         let found = snapshot.samples.iter();
         let mut found = found.filter(|s| s.metric == metric && s.labels == labels);
-        found.next().expect("a sample").value
+        found.next().expect("a sample").value.clone()
     };
     let counts = handle.counts();
     let calls = |outcome| {

@@ -259,7 +259,7 @@ async fn timeouts_are_emitted_and_published() {
             .samples
             .iter()
             .find(|s| s.metric == metric && s.labels.iter().any(|(_, v)| *v == label))
-            .map(|s| s.value)
+            .map(|s| s.value.clone())
     };
     let one = Some(Value::Counter(1));
     assert_eq!(count("seawall_rejections_total", "attempt_timeout"), one);
