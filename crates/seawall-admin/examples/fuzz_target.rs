@@ -3,6 +3,12 @@
 
 use std::error::Error;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use seawall::config::Config;
+use seawall::orders::journal::MemoryJournal;
+use seawall::orders::switch::KillSwitch;
+use seawall::trading::OrderStack;
 use seawall::{CheckConfig, HealthMonitor, Registry};
 use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, Role, Tokens};
@@ -16,8 +22,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .register(&registry)?;
     let health = HealthMonitor::new("desk");
     health.register("broker", CheckConfig::default(), || async { true })?;
+    let text = "[resilience.feed]\nkind = \"market-data\"\n";
+    let config = Config::loader()
+        .text("seawall.toml", text)
+        .load_reloadable()?;
+    config.stack("feed")?.register(&registry)?;
+    let stack = seawall::provider("alpaca")?.order_stack(MemoryJournal::default())?;
+    let stack: OrderStack<Full<Bytes>> = stack.build()?;
     let tokens = Tokens::new().with(Role::Admin, "fuzz", "fuzz-token-of-the-admin")?;
     let admin = Admin::builder("desk").registry(registry).health(health);
+    let admin = admin
+        .config(config)
+        .trading(stack.handles().orders, Some(KillSwitch::in_memory()));
     // A fuzzer asks more often than a person.
     let admin = admin.tokens(tokens).requests_per_second(100_000).build()?;
     let server = AdminServer::bind("127.0.0.1:0", admin).await?;

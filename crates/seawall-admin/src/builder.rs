@@ -43,6 +43,10 @@ pub struct AdminBuilder {
     name: InstanceName,
     registries: Vec<Registry>,
     health: Option<HealthMonitor>,
+    #[cfg(feature = "config")]
+    config: Option<seawall::reload::ReloadableConfig>,
+    #[cfg(feature = "orders")]
+    trading: Vec<crate::trading::Trading>,
     hosts: Vec<String>,
     tokens: Tokens,
     audit: Option<PathBuf>,
@@ -56,6 +60,10 @@ impl Admin {
             name: name.into(),
             registries: Vec::new(),
             health: None,
+            #[cfg(feature = "config")]
+            config: None,
+            #[cfg(feature = "orders")]
+            trading: Vec::new(),
             hosts: Vec::new(),
             tokens: Tokens::new(),
             audit: None,
@@ -110,6 +118,43 @@ impl AdminBuilder {
     /// Shows these health checks.
     pub fn health(mut self, health: HealthMonitor) -> Self {
         self.health = Some(health);
+        self
+    }
+
+    /// Shows this configuration, and lets operators change, reload and save it.
+    ///
+    /// ```
+    /// use seawall::config::Config;
+    /// use seawall_admin::Admin;
+    ///
+    /// let text = "[resilience.feed]\nkind = \"market-data\"\n";
+    /// let config = Config::loader().text("seawall.toml", text).load_reloadable()?;
+    /// let registry = seawall::Registry::new("desk");
+    /// config.stack("feed")?.register(&registry)?;
+    /// let admin = Admin::builder("desk").registry(registry).config(config).build()?;
+    /// # drop(admin);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: seawall::reload::ReloadableConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Shows the orders in doubt of a broker's stack, and lets operators set its trading mode and engage
+    /// its kill switch, if it has one; of several, one after the other. The switch must be that which the
+    /// stack asks.
+    #[cfg(feature = "orders")]
+    pub fn trading(
+        mut self,
+        orders: seawall_orders::OrderHandle,
+        kill_switch: Option<seawall_orders::switch::KillSwitch>,
+    ) -> Self {
+        let trading = crate::trading::Trading {
+            orders,
+            kill_switch,
+        };
+        self.trading.push(trading);
         self
     }
 
@@ -188,6 +233,10 @@ impl AdminBuilder {
                 name: self.name,
                 registries: self.registries,
                 health: self.health,
+                #[cfg(feature = "config")]
+                config: self.config,
+                #[cfg(feature = "orders")]
+                trading: self.trading,
                 hosts,
                 sessions: Sessions::default(),
                 active: ActiveCommands::default(),
@@ -195,6 +244,7 @@ impl AdminBuilder {
                 is_ready: AtomicBool::new(true),
                 rate_limit: rate_limit(self.per_second)?,
                 viewers: Arc::new(Semaphore::new(MAX_VIEWERS)),
+                written: crate::written::Written::default(),
                 stopped: watch::Sender::new(false),
                 tokens: RwLock::new(Arc::new(self.tokens)),
                 commanding: Mutex::new(()),

@@ -43,7 +43,10 @@ mod routes;
 mod session;
 mod state;
 mod tokens;
+#[cfg(feature = "orders")]
+mod trading;
 mod view;
+mod written;
 
 #[cfg(feature = "server")]
 pub mod serve;

@@ -19,6 +19,9 @@ pub(crate) struct Problem {
     status: u16,
     /// What is wrong, and what is accepted.
     detail: Cow<'static, str>,
+    /// Each mistake with its place, where there may be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mistakes: Vec<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
 }
@@ -30,6 +33,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
+            mistakes: Vec::new(),
             retry_after: None,
         }
     }
@@ -44,6 +48,13 @@ impl Problem {
 
     pub(crate) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The same with each mistake.
+    #[cfg(feature = "config")]
+    pub(crate) fn with_mistakes(mut self, mistakes: Vec<String>) -> Self {
+        self.mistakes = mistakes;
+        self
     }
 
     /// The same after so many seconds.

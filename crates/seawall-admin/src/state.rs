@@ -22,6 +22,10 @@ pub(crate) struct Shared {
     pub(crate) name: InstanceName,
     pub(crate) registries: Vec<Registry>,
     pub(crate) health: Option<HealthMonitor>,
+    #[cfg(feature = "config")]
+    pub(crate) config: Option<seawall::reload::ReloadableConfig>,
+    #[cfg(feature = "orders")]
+    pub(crate) trading: Vec<crate::trading::Trading>,
     pub(crate) hosts: Hosts,
     pub(crate) sessions: Sessions,
     pub(crate) active: ActiveCommands,
@@ -30,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) rate_limit: RateLimit,
     /// How many streams may be open.
     pub(crate) viewers: Arc<Semaphore>,
+    /// What viewers are sent.
+    pub(crate) written: crate::written::Written,
     /// Whether the streams are to end.
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) tokens: RwLock<Arc<Tokens>>,

@@ -133,7 +133,7 @@ async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
     let beyond = get(at, "/api/v1/events", VIEWER).await;
     assert_eq!(beyond.status, 503, "{beyond:?}");
     let breaker = breaker(&registry);
-    for _ in 0..2_000 {
+    for _ in 0..200 {
         breaker.control(Command::Block).expect("a command");
         breaker.control(Command::Reset).expect("a command");
     }

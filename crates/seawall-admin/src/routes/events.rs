@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,11 +105,12 @@ struct Feed {
     seen: Vec<u64>,
     waiting: VecDeque<Event>,
     stopped: watch::Receiver<bool>,
+    shared: Arc<Shared>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Feed {
-    fn new(shared: &Shared, seen: Option<&[u64]>, place: OwnedSemaphorePermit) -> Self {
+    fn new(shared: &Arc<Shared>, seen: Option<&[u64]>, place: OwnedSemaphorePermit) -> Self {
         let mut registries = Vec::new();
         let mut numbers = Vec::new();
         for (index, registry) in shared.registries.iter().enumerate() {
@@ -126,6 +128,7 @@ impl Feed {
             seen: numbers,
             waiting: VecDeque::new(),
             stopped: shared.stopped.subscribe(),
+            shared: Arc::clone(shared),
             _place: place,
         }
     }
@@ -156,37 +159,27 @@ impl Feed {
 
     fn take(&mut self, index: usize, changes: &Changes) {
         let service = self.registries[index].0;
-        let of = |kind: &str, id: &[u64], data: &dyn erased::Json| {
+        let of = |kind: &str, id: &[u64], data: &str| {
             let id: Vec<_> = id.iter().map(u64::to_string).collect();
-            let event = Event::default().event(kind).id(id.join("."));
-            event.data(data.to_json())
+            Event::default().event(kind).id(id.join(".")).data(data)
         };
         if changes.missed > 0 {
             let missed = changes.missed;
-            let view = MissedView { service, missed };
-            self.waiting.push_back(of("missed", &self.seen, &view));
+            let data = json(&MissedView { service, missed });
+            self.waiting.push_back(of("missed", &self.seen, &data));
         }
         for event in &changes.events {
-            if let Some(number) = event.sequence {
-                self.seen[index] = number.get();
-            }
+            let number = event.sequence.map_or(0, NonZeroU64::get);
+            self.seen[index] = number;
             let event = *event;
-            let view = ChangeView { service, event };
-            self.waiting.push_back(of("change", &self.seen, &view));
+            let write = || json(&ChangeView { service, event });
+            let data = self.shared.written.of(index, number, write);
+            self.waiting.push_back(of("change", &self.seen, &data));
         }
         self.seen[index] = changes.last;
     }
 }
 
-/// JSON of any value.
-mod erased {
-    pub(super) trait Json {
-        fn to_json(&self) -> String;
-    }
-
-    impl<T: serde::Serialize> Json for T {
-        fn to_json(&self) -> String {
-            serde_json::to_string(self).unwrap_or_default()
-        }
-    }
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }

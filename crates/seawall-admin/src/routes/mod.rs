@@ -2,12 +2,16 @@
 
 mod audit;
 mod components;
+#[cfg(feature = "config")]
+mod config;
 mod control;
 mod events;
 mod health;
 mod probes;
 mod resilience;
 mod session;
+#[cfg(feature = "orders")]
+pub(crate) mod trading;
 
 use std::sync::Arc;
 
@@ -42,7 +46,7 @@ struct Api;
 
 /// Every route, and their description.
 fn all() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::with_openapi(Api::openapi())
+    let router = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(probes::livez))
         .routes(routes!(probes::readyz))
         .routes(routes!(health::health))
@@ -61,7 +65,20 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(events::events))
         .routes(routes!(session::log_in))
         .routes(routes!(session::log_out))
-        .routes(routes!(session::session))
+        .routes(routes!(session::session));
+    #[cfg(feature = "config")]
+    let router = router
+        .routes(routes!(config::show))
+        .routes(routes!(config::service))
+        .routes(routes!(config::change))
+        .routes(routes!(config::reload))
+        .routes(routes!(config::save));
+    #[cfg(feature = "orders")]
+    let router = router
+        .routes(routes!(trading::trading))
+        .routes(routes!(trading::set_mode))
+        .routes(routes!(trading::kill_switch));
+    router
 }
 
 /// The routes with what all of them have in common.
