@@ -71,6 +71,16 @@ fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Option<Identity>, Pr
     Ok(token.and_then(|digest| tokens.find_digest(&digest)))
 }
 
+/// Whether a request may still see what is shown, by the tokens of now.
+pub(crate) fn may_view(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+    let identity = identify(shared, headers)?;
+    let caller = Caller {
+        identity,
+        from: None,
+    };
+    check(shared, &caller, Role::Viewer)
+}
+
 /// Whether a caller may do what `role` may.
 ///
 /// Without any token, what only shows is open to everybody that reaches the server, which binds to

@@ -16,8 +16,11 @@ use crate::rate::{PER_SECOND, rate_limit};
 use crate::session::Sessions;
 use crate::state::Shared;
 
-/// How many streams of events may be open at once.
-const MAX_VIEWERS: usize = 256;
+/// How many streams of events may be open at once, unless it is set.
+const MAX_STREAMS: u32 = 256;
+/// How many connections a server has at once, unless it is set.
+#[cfg(feature = "server")]
+const MAX_CONNECTIONS: u32 = 1_024;
 
 /// An admin interface: what it shows and controls, and who may use it. Clones share.
 ///
@@ -51,6 +54,9 @@ pub struct AdminBuilder {
     tokens: Tokens,
     audit: Option<PathBuf>,
     per_second: u32,
+    max_streams: u32,
+    #[cfg(feature = "server")]
+    max_connections: u32,
 }
 
 impl Admin {
@@ -68,6 +74,9 @@ impl Admin {
             tokens: Tokens::new(),
             audit: None,
             per_second: PER_SECOND,
+            max_streams: MAX_STREAMS,
+            #[cfg(feature = "server")]
+            max_connections: MAX_CONNECTIONS,
         }
     }
 
@@ -76,7 +85,8 @@ impl Admin {
         self.shared.name
     }
 
-    /// Accepts these tokens from now on and no others. Sessions of tokens that are gone end.
+    /// Accepts these tokens from now on and no others. Sessions of tokens that are gone end, and so
+    /// does every stream of events: those that may see it go on with `Last-Event-ID`.
     pub fn set_tokens(&self, tokens: Tokens) {
         let mut current = self
             .shared
@@ -84,6 +94,10 @@ impl Admin {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(tokens);
+        drop(current);
+        self.shared
+            .streams
+            .send_modify(|streams| streams.tokens += 1);
     }
 
     /// What `/readyz` answers: 200 after `true`, which it begins with, and 503 after `false`, for a
@@ -95,7 +109,9 @@ impl Admin {
     /// Ends all streams of events, and those that are opened later: before a graceful shutdown, which would
     /// wait for them. An [`AdminServer`](crate::serve::AdminServer) that is stopped does so.
     pub fn end_streams(&self) {
-        self.shared.stopped.send_replace(true);
+        self.shared
+            .streams
+            .send_modify(|streams| streams.are_over = true);
     }
 
     /// The routes, to be nested in any axum application.
@@ -178,6 +194,20 @@ impl AdminBuilder {
         self
     }
 
+    /// Has at most so many streams of events open; 256 unless set. Further ones are answered by 503.
+    pub fn max_streams(mut self, streams: u32) -> Self {
+        self.max_streams = streams;
+        self
+    }
+
+    /// Has at most so many connections at once in an [`AdminServer`](crate::serve::AdminServer); 1,024
+    /// unless set. Further ones are closed. In an application of your own, its server decides.
+    #[cfg(feature = "server")]
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
     /// Appends who has commanded what to this file, a line of JSON for each. What cannot be written down
     /// is not done. Without a file the last 1,000 entries are kept in memory.
     pub fn audit_file(mut self, path: impl Into<PathBuf>) -> Self {
@@ -190,7 +220,7 @@ impl AdminBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] when there is nothing to show, two registries have one name, a host is no name,
-    /// no request a second is allowed, or the audit file cannot be opened.
+    /// no request, stream or connection is allowed, two brokers have one name, or the audit file cannot be opened.
     pub fn build(self) -> Result<Admin, InvalidConfig> {
         if self.registries.is_empty() && self.health.is_none() {
             return Err(InvalidConfig::new(
@@ -208,6 +238,11 @@ impl AdminBuilder {
             }
         }
         NonZeroCount::check("requests_per_second", self.per_second)?;
+        NonZeroCount::check("max_streams", self.max_streams)?;
+        #[cfg(feature = "server")]
+        NonZeroCount::check("max_connections", self.max_connections)?;
+        #[cfg(feature = "orders")]
+        self.check_trading()?;
         let mut hosts = Hosts::default();
         for host in &self.hosts {
             let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -243,13 +278,28 @@ impl AdminBuilder {
                 audit,
                 is_ready: AtomicBool::new(true),
                 rate_limit: rate_limit(self.per_second)?,
-                viewers: Arc::new(Semaphore::new(MAX_VIEWERS)),
-                written: crate::written::Written::default(),
-                stopped: watch::Sender::new(false),
+                viewers: Arc::new(Semaphore::new(self.max_streams as usize)),
+                rendered: crate::rendered::Rendered::default(),
+                streams: watch::Sender::default(),
+                #[cfg(feature = "server")]
+                max_connections: self.max_connections as usize,
                 tokens: RwLock::new(Arc::new(self.tokens)),
                 commanding: Mutex::new(()),
                 commands: AtomicU64::new(0),
             }),
         })
+    }
+
+    #[cfg(feature = "orders")]
+    fn check_trading(&self) -> Result<(), InvalidConfig> {
+        for (index, trading) in self.trading.iter().enumerate() {
+            let name = trading.orders.name();
+            let mut earlier = self.trading[..index].iter();
+            if earlier.any(|earlier| earlier.orders.name() == name) {
+                let value = format!("a second `{}`", name.as_str());
+                return Err(InvalidConfig::new("trading", value, "a broker once"));
+            }
+        }
+        Ok(())
     }
 }

@@ -1,10 +1,17 @@
 //! Parts of a request; what cannot be read is a [`Problem`].
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::StatusCode;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::problem::Problem;
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body as JSON.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -13,7 +20,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+        // A body that trickles would hold its connection.
+        let read = timeout(BODY_TIMEOUT, axum::Json::from_request(request, state));
+        let Ok(read) = read.await else {
+            let detail = "the body took longer than 10 s";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+        };
+        let axum::Json(value) = read?;
         Ok(Self(value))
     }
 }

@@ -38,6 +38,7 @@ mod hosts;
 mod problem;
 mod prometheus;
 mod rate;
+mod rendered;
 mod role;
 mod routes;
 mod session;
@@ -46,7 +47,6 @@ mod tokens;
 #[cfg(feature = "orders")]
 mod trading;
 mod view;
-mod written;
 
 #[cfg(feature = "server")]
 pub mod serve;

@@ -1,12 +1,14 @@
 //! What is wrong with a request, as `application/problem+json` (RFC 9457).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 /// What is wrong with a request, or why it was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -96,3 +98,43 @@ macro_rules! from_rejection {
 }
 
 from_rejection!(JsonRejection, PathRejection, QueryRejection);
+
+macro_rules! problems {
+    ($($(#[$meta:meta])* $Name:ident: [$($status:literal),+];)+) => {
+        $(
+            $(#[$meta])*
+            pub(crate) enum $Name {}
+
+            impl IntoResponses for $Name {
+                fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+                    described(&[$($status),+])
+                }
+            }
+        )+
+    };
+}
+
+problems! {
+    /// What a route answers that only shows.
+    Shown: [401, 429];
+    /// What a route answers that shows what is asked for.
+    Asked: [400, 401, 404, 409, 422, 429];
+    /// What a route answers that logs in.
+    LoggedIn: [400, 401, 403, 408, 413, 415, 422, 429, 503];
+    /// What a route answers that changes something.
+    Commanded: [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503];
+}
+
+fn described(statuses: &[u16]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+    let describe = |status: &u16| {
+        let title = StatusCode::from_u16(*status).ok();
+        let title = title.and_then(|status| status.canonical_reason());
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new()
+            .description(title.unwrap_or_default())
+            .content("application/problem+json", content)
+            .build();
+        (status.to_string(), RefOr::T(response))
+    };
+    statuses.iter().map(describe).collect()
+}

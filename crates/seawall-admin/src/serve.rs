@@ -25,8 +25,6 @@ use crate::Admin;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a head is read, in bytes.
 const MAX_HEAD_BYTES: usize = 32 << 10;
-/// How many connections there are at once; further ones are closed.
-const MAX_CONNECTIONS: usize = 1_024;
 /// How long connections have to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -69,7 +67,8 @@ impl std::error::Error for BindError {
 impl AdminServer {
     /// Serves `admin` at an address: `127.0.0.1:9090`; port 0 is any free one.
     ///
-    /// A head of a request has 10 s and 32 KiB, a body 64 KiB; there are at most 1,024 connections.
+    /// A head of a request has 10 s and 32 KiB, a body 10 s and 64 KiB; there are at most 1,024
+    /// [connections](crate::AdminBuilder::max_connections).
     ///
     /// # Errors
     ///
@@ -126,7 +125,7 @@ async fn serve(listener: TcpListener, admin: Admin, mut stopped: oneshot::Receiv
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES);
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = Arc::new(Semaphore::new(admin.shared.max_connections));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {

@@ -16,6 +16,15 @@ use crate::problem::Problem;
 use crate::rate::RateLimit;
 use crate::session::Sessions;
 
+/// Which streams are to end: those that began before the last change of this.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Streams {
+    /// How often the tokens were changed.
+    pub(crate) tokens: u64,
+    /// Whether none begins any more.
+    pub(crate) are_over: bool,
+}
+
 /// What all routes share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -35,9 +44,12 @@ pub(crate) struct Shared {
     /// How many streams may be open.
     pub(crate) viewers: Arc<Semaphore>,
     /// What viewers are sent.
-    pub(crate) written: crate::written::Written,
-    /// Whether the streams are to end.
-    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) rendered: crate::rendered::Rendered,
+    /// Which streams are to end.
+    pub(crate) streams: watch::Sender<Streams>,
+    /// How many connections a server has at once.
+    #[cfg(feature = "server")]
+    pub(crate) max_connections: usize,
     pub(crate) tokens: RwLock<Arc<Tokens>>,
     /// Held while a command is carried out and noted, so that what is noted is what holds.
     pub(crate) commanding: Mutex<()>,

@@ -122,14 +122,11 @@ async fn who_guesses_tokens_is_slowed_down() {
 
 #[tokio::test]
 async fn connections_are_bounded_and_come_back() {
-    let server = serve(admin().build().expect("settings")).await;
+    let server = serve(admin().max_connections(16).build().expect("settings")).await;
     let at = server.local_addr();
     let mut held = Vec::new();
-    for _ in 0..1_024 {
-        let Ok(stream) = TcpStream::connect(at).await else {
-            break;
-        };
-        held.push(stream);
+    for _ in 0..16 {
+        held.push(TcpStream::connect(at).await.expect("a connection"));
     }
     // One beyond the bound is closed at once.
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -140,4 +137,34 @@ async fn connections_are_bounded_and_come_back() {
     drop(held);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(ask(at, "GET", "/livez", None, None).await.status, 200);
+    let none = admin().max_connections(0).build();
+    assert_eq!(none.unwrap_err().field(), "max_connections");
+}
+
+/// How long a connection stays open on which that is sent, and nothing more.
+async fn open_for(at: std::net::SocketAddr, sent: &str) -> (Duration, String) {
+    let mut stream = TcpStream::connect(at).await.expect("a connection");
+    stream.write_all(sent.as_bytes()).await.expect("sent");
+    let began = Instant::now();
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes));
+    let _ = read.await.expect("it is closed");
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    (Instant::now() - began, text)
+}
+
+#[tokio::test]
+async fn connections_that_send_nothing_more_are_closed() {
+    let server = serve(admin().build().expect("settings")).await;
+    let at = server.local_addr();
+    let half = "POST /api/v1/session HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 100\r\n\r\n{\"tok";
+    let kept = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let (idle, (body, answer), (kept, _)) =
+        tokio::join!(open_for(at, ""), open_for(at, half), open_for(at, kept));
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+    for open in [idle.0, body, kept] {
+        assert!((8..15).contains(&open.as_secs()), "{open:?}");
+    }
 }

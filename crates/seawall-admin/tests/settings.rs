@@ -197,6 +197,16 @@ async fn trading_is_stopped_by_an_operator_and_let_pass_by_an_admin() {
     let engaged = post(at, path, OPERATOR, stop(true)).await.json();
     assert_eq!(engaged["kill_switch"]["by"], "olga", "{engaged}");
     assert!(switch.is_engaged());
+    let later = json!({"engaged": true, "reason": "the broker asks for it"});
+    let again = post(at, path, ADMIN, later).await.json();
+    assert_eq!(again["kill_switch"]["by"], "anna", "{again}");
+    assert_eq!(again["kill_switch"]["reason"], "the broker asks for it");
+    let log = get(at, "/api/v1/audit?limit=2", OPERATOR).await.json();
+    assert_eq!(
+        (&log[0]["who"], &log[1]["who"]),
+        (&json!("anna"), &json!("olga"))
+    );
+    assert_eq!(log[0]["outcome"], "done");
     assert_eq!(post(at, path, OPERATOR, stop(false)).await.status, 403);
     assert!(switch.is_engaged());
     assert_eq!(
@@ -222,6 +232,11 @@ async fn trading_is_stopped_by_an_operator_and_let_pass_by_an_admin() {
             .status,
         404
     );
+    let twice = admin()
+        .trading(orders.clone(), None)
+        .trading(orders.clone(), None)
+        .build();
+    assert_eq!(twice.unwrap_err().field(), "trading");
     #[cfg(target_os = "linux")]
     {
         // New orders are stopped also where it cannot be written down.

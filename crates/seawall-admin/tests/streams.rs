@@ -18,7 +18,7 @@ impl Stream {
     async fn open(at: SocketAddr, extra: &str) -> Self {
         let mut stream = TcpStream::connect(at).await.expect("a connection");
         let request = format!(
-            "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
+            "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
         );
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut stream = Self(BufReader::new(stream));
@@ -122,23 +122,26 @@ async fn one_that_was_away_too_long_receives_how_much_it_missed() {
 async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
     let (registry, _) = support::desk();
     let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
-    let built = built.tokens(support::tokens()).requests_per_second(10_000);
+    let built = built
+        .tokens(support::tokens())
+        .max_streams(16)
+        .requests_per_second(10_000);
     let server = serve(built.build().expect("settings")).await;
     let at = server.local_addr();
     let mut open = Vec::new();
-    for _ in 0..256 {
+    for _ in 0..16 {
         // None of them is read from now on.
         open.push(Stream::open(at, "").await);
     }
     let beyond = get(at, "/api/v1/events", VIEWER).await;
     assert_eq!(beyond.status, 503, "{beyond:?}");
     let breaker = breaker(&registry);
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         breaker.control(Command::Block).expect("a command");
         breaker.control(Command::Reset).expect("a command");
     }
     assert_eq!(get(at, "/livez", VIEWER).await.status, 200);
-    open.truncate(255);
+    open.truncate(15);
     let mut last = loop {
         // The server notices the end of a stream when it writes to it.
         breaker.control(Command::Reset).expect("a command");
@@ -150,6 +153,33 @@ async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
     breaker.control(Command::Block).expect("a command");
     assert_eq!(last.event().await.expect("an event").0, "change");
     let _ = admin();
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let (registry, _) = support::desk();
+    let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
+    let built = built.tokens(support::tokens()).build().expect("settings");
+    let server = serve(built.clone()).await;
+    let at = server.local_addr();
+    let mut stream = Stream::open(at, "").await;
+    breaker(&registry)
+        .control(Command::Block)
+        .expect("a command");
+    let (_, id, _) = stream.event().await.expect("an event");
+    // Those that may see it go on.
+    built.set_tokens(support::tokens());
+    while stream.line().await.is_some() {}
+    let mut again = Stream::open(at, &format!("last-event-id: {id}\r\n")).await;
+    breaker(&registry)
+        .control(Command::Reset)
+        .expect("a command");
+    again.event().await.expect("an event");
+    let only =
+        seawall_admin::Tokens::new().with(seawall_admin::Role::Admin, "anna", support::ADMIN);
+    built.set_tokens(only.expect("a token"));
+    while again.line().await.is_some() {}
+    assert_eq!(get(at, "/api/v1/events", VIEWER).await.status, 401);
 }
 
 async fn server_has_room(at: SocketAddr) -> bool {

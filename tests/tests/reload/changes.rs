@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use seawall::config::{Changes, Config};
+use seawall::config::{Config, SettingChanges};
 use seawall::reload::{ReloadError, ReloadableConfig};
 
 use super::Folder;
@@ -34,7 +34,7 @@ fn a_change_outlasts_a_reload_and_once_saved_a_restart() {
     assert_eq!(permits(&config), 8);
     let generation = config.status().generation;
     config
-        .change(&Changes::new().set("feed", "bulkhead.max_concurrent", 3))
+        .change(&SettingChanges::new().set("feed", "bulkhead.max_concurrent", 3))
         .expect("accepted");
     assert_eq!(
         (permits(&config), config.status().generation),
@@ -57,7 +57,7 @@ fn a_change_outlasts_a_reload_and_once_saved_a_restart() {
     assert_eq!(permits(&load(&folder)), 3);
 
     config
-        .change(&Changes::new().unset("feed", "bulkhead.max_concurrent"))
+        .change(&SettingChanges::new().unset("feed", "bulkhead.max_concurrent"))
         .expect("accepted");
     assert_eq!(permits(&config), 9);
     assert_eq!(config.changed_settings().expect("no mistake"), []);
@@ -75,7 +75,7 @@ fn a_change_with_a_mistake_changes_nothing_and_says_what_is_accepted() {
     assert_eq!(permits(&config), 8);
     let before = config.status().generation;
     let set = |service: &str, key: &str| {
-        Changes::new()
+        SettingChanges::new()
             .set("feed", "bulkhead.max_concurrent", 2)
             .set(service, key, 0)
     };
@@ -88,11 +88,11 @@ fn a_change_with_a_mistake_changes_nothing_and_says_what_is_accepted() {
         (set("feed", "retry.attempts"), "feed.retry.attempts"),
         (set("feed", "nothing.of.this"), "feed.nothing"),
         (
-            Changes::new().set("desk", "tier", "no-such-tier"),
+            SettingChanges::new().set("desk", "tier", "no-such-tier"),
             "desk.tier",
         ),
         (
-            Changes::new().set("feed", "retry.\"x]\n[resilience.feed", 1),
+            SettingChanges::new().set("feed", "retry.\"x]\n[resilience.feed", 1),
             "feed.retry",
         ),
     ] {
@@ -101,7 +101,7 @@ fn a_change_with_a_mistake_changes_nothing_and_says_what_is_accepted() {
             assert!(error.contains(expected), "{error}");
         }
     }
-    let new_stack = Changes::new().set("desk", "provider", "kraken");
+    let new_stack = SettingChanges::new().set("desk", "provider", "kraken");
     assert!(matches!(
         config.try_changes(&new_stack),
         Err(ReloadError::NeedsNewStack(_))
@@ -112,9 +112,27 @@ fn a_change_with_a_mistake_changes_nothing_and_says_what_is_accepted() {
     ));
     assert_eq!((permits(&config), config.status().generation), (8, before));
 
-    let tried = config.try_changes(&Changes::new().set("feed", "bulkhead.max_concurrent", 2));
+    let tried =
+        config.try_changes(&SettingChanges::new().set("feed", "bulkhead.max_concurrent", 2));
     assert_eq!(tried.expect("accepted").changed, ["feed"]);
     assert_eq!(permits(&config), 8, "it was tried");
+}
+
+#[test]
+fn a_change_for_another_generation_is_not_done() {
+    let folder = Folder::new();
+    folder.write(TEXT);
+    let config = load(&folder);
+    let fewer =
+        |permits: i32| SettingChanges::new().set("feed", "bulkhead.max_concurrent", permits);
+    let seen = config.status().generation;
+    config.change_from(seen, &fewer(3)).expect("it is in force");
+    let error = config.change_from(seen, &fewer(4)).unwrap_err();
+    assert_eq!((error.reason(), permits(&config)), ("other_generation", 3));
+    folder.write(TEXT.replace("= 8", "= 9").replace("alpaca", "kraken"));
+    config.reload().expect("no mistake");
+    let error = config.change_from(seen + 1, &fewer(4)).unwrap_err();
+    assert_eq!((error.reason(), permits(&config)), ("other_generation", 3));
 }
 
 #[test]

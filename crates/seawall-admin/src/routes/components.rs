@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use crate::auth::Viewing;
 use crate::extract::{Path, Query};
-use crate::problem::Problem;
+use crate::problem::{Asked, Problem};
 use crate::state::Shared;
 use crate::view::{ComponentView, components};
 
@@ -29,8 +29,7 @@ pub(crate) struct Filter {
 /// Every component: state, figures, settings, commands.
 #[utoipa::path(
     get, path = "/api/v1/components", tag = "components", params(Filter),
-    responses((status = OK, body = Vec<ComponentView>), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = Vec<ComponentView>), Asked),
 )]
 pub(crate) async fn list(
     _: Viewing,
@@ -61,9 +60,7 @@ pub(crate) struct Of {
     get, path = "/api/v1/components/{pattern}/{name}", tag = "components",
     params(("pattern" = String, Path, description = "The pattern: `breaker`"),
         ("name" = String, Path, description = "The name of the instance"), Of),
-    responses((status = OK, body = ComponentView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = NOT_FOUND, body = Problem),
-        (status = CONFLICT, body = Problem)),
+    responses((status = OK, body = ComponentView), Asked),
 )]
 pub(crate) async fn detail(
     _: Viewing,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use seawall::config::{ChangedValue, Changes, Origin};
+use seawall::config::{Origin, SettingChanges, SettingValue};
 use seawall::reload::{ChangedSetting, ReloadError, ReloadableConfig, Reloaded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use super::control::{Why, check_reason};
 use crate::audit::unix_ms;
 use crate::auth::{Operating, Viewing};
 use crate::extract::{Body, Path};
-use crate::problem::Problem;
+use crate::problem::{Asked, Commanded, Problem};
 use crate::state::Shared;
 
 /// The configuration in force.
@@ -137,7 +137,7 @@ fn view(reloaded: Reloaded, generation: u64, applied: bool) -> ReloadedView {
 fn problem(error: &ReloadError) -> Problem {
     let mistakes = error.mistakes().iter().map(ToString::to_string).collect();
     let status = match error {
-        ReloadError::Nested => StatusCode::CONFLICT,
+        ReloadError::Nested | ReloadError::OtherGeneration(_) => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Problem::new(status, error.to_string()).with_mistakes(mistakes)
@@ -157,8 +157,7 @@ async fn blocking<T: Send + 'static>(
 /// The configuration in force, and what was changed here.
 #[utoipa::path(
     get, path = "/api/v1/config", tag = "config",
-    responses((status = OK, body = ConfigView), (status = UNAUTHORIZED, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = UNPROCESSABLE_ENTITY, body = Problem)),
+    responses((status = OK, body = ConfigView), Asked),
 )]
 pub(crate) async fn show(
     _: Viewing,
@@ -196,8 +195,7 @@ pub(crate) async fn show(
 #[utoipa::path(
     get, path = "/api/v1/config/services/{service}", tag = "config",
     params(("service" = String, Path, description = "The name of the service")),
-    responses((status = OK, body = Vec<SettingView>), (status = UNAUTHORIZED, body = Problem),
-        (status = BAD_REQUEST, body = Problem), (status = NOT_FOUND, body = Problem)),
+    responses((status = OK, body = Vec<SettingView>), Asked),
 )]
 pub(crate) async fn service(
     _: Viewing,
@@ -223,11 +221,7 @@ pub(crate) async fn service(
 /// configuration has changed since.
 #[utoipa::path(
     post, path = "/api/v1/config/changes", tag = "config", request_body = ChangeRequest,
-    responses((status = OK, body = ReloadedView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
-        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
-        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = ReloadedView), Commanded),
 )]
 pub(crate) async fn change(
     Operating(caller): Operating,
@@ -250,19 +244,11 @@ pub(crate) async fn change(
     check_reason(&reason)?;
     let target = serde_json::to_string(&request.set).unwrap_or_default();
     let entry = caller.entry("configure", target, &reason);
-    let state = Arc::clone(&shared);
     let done = shared.audited(entry, move || {
-        let commanding = state.commanding.lock();
-        let _commanding = commanding.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let generation = config.status().generation;
-        if generation != based_on {
-            return Err(Problem::conflict(format!(
-                "`generation` is {based_on}, accepted is {generation}, which is in force by now: try the \
-                 change again first"
-            )));
-        }
-        let reloaded = config.change(&changes).map_err(|error| problem(&error))?;
-        Ok(view(reloaded, config.status().generation, true))
+        let reloaded = config.change_from(based_on, &changes);
+        let reloaded = reloaded.map_err(|error| problem(&error))?;
+        let generation = reloaded.generation;
+        Ok(view(reloaded, generation, true))
     });
     Ok(Json(done.await?))
 }
@@ -270,11 +256,7 @@ pub(crate) async fn change(
 /// Reads the file again now.
 #[utoipa::path(
     post, path = "/api/v1/config/reload", tag = "config", request_body = Why,
-    responses((status = OK, body = ReloadedView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
-        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
-        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = ReloadedView), Commanded),
 )]
 pub(crate) async fn reload(
     Operating(caller): Operating,
@@ -286,7 +268,8 @@ pub(crate) async fn reload(
     let entry = caller.entry("reload", "config".to_owned(), &why.reason);
     let done = shared.audited(entry, move || {
         let reloaded = config.reload().map_err(|error| problem(&error))?;
-        Ok(view(reloaded, config.status().generation, true))
+        let generation = reloaded.generation;
+        Ok(view(reloaded, generation, true))
     });
     Ok(Json(done.await?))
 }
@@ -294,11 +277,7 @@ pub(crate) async fn reload(
 /// Writes what was changed here to the overlay file, from which the next start has it again.
 #[utoipa::path(
     post, path = "/api/v1/config/save", tag = "config", request_body = Why,
-    responses((status = NO_CONTENT), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
-        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
-        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = NO_CONTENT), Commanded),
 )]
 pub(crate) async fn save(
     Operating(caller): Operating,
@@ -324,8 +303,8 @@ pub(crate) async fn save(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn changes(set: &BTreeMap<String, BTreeMap<String, Value>>) -> Result<Changes, Problem> {
-    let mut changes = Changes::new();
+fn changes(set: &BTreeMap<String, BTreeMap<String, Value>>) -> Result<SettingChanges, Problem> {
+    let mut changes = SettingChanges::new();
     for (service, settings) in set {
         for (key, value) in settings {
             changes = match value {
@@ -350,7 +329,7 @@ fn changes(set: &BTreeMap<String, BTreeMap<String, Value>>) -> Result<Changes, P
     Ok(changes)
 }
 
-fn of_json(value: &Value) -> Option<ChangedValue> {
+fn of_json(value: &Value) -> Option<SettingValue> {
     Some(match value {
         Value::Bool(on) => (*on).into(),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
@@ -360,7 +339,7 @@ fn of_json(value: &Value) -> Option<ChangedValue> {
         },
         Value::String(text) => text.as_str().into(),
         Value::Array(values) => {
-            ChangedValue::List(values.iter().map(of_json).collect::<Option<_>>()?)
+            SettingValue::List(values.iter().map(of_json).collect::<Option<_>>()?)
         }
         Value::Null | Value::Object(_) => return None,
     })

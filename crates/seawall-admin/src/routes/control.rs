@@ -15,7 +15,7 @@ use crate::Role;
 use crate::auth::{Administering, Caller, Operating};
 use crate::commands::{LONGEST, begins, inverse};
 use crate::extract::{Body, Path, Query};
-use crate::problem::Problem;
+use crate::problem::{Commanded, Problem};
 use crate::state::{Shared, target_name};
 use crate::view::ComponentView;
 
@@ -64,11 +64,7 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), Problem> {
     params(("pattern" = String, Path, description = "The pattern: `breaker`"),
         ("name" = String, Path, description = "The name of the instance"), Of),
     request_body = CommandRequest,
-    responses((status = OK, body = ComponentView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
-        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
-        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = ComponentView), Commanded),
 )]
 pub(crate) async fn command(
     Operating(caller): Operating,
@@ -115,11 +111,7 @@ pub(crate) async fn command(
     post, path = "/api/v1/system/health/circuit-breakers/{service}/reset", tag = "system",
     params(("service" = String, Path, description = "The name of the circuit")),
     request_body = Why,
-    responses((status = OK, body = ComponentView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = CONFLICT, body = Problem),
-        (status = PAYLOAD_TOO_LARGE, body = Problem), (status = UNSUPPORTED_MEDIA_TYPE, body = Problem),
-        (status = UNPROCESSABLE_ENTITY, body = Problem), (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = ComponentView), Commanded),
 )]
 pub(crate) async fn reset_circuit_breaker(
     Administering(caller): Administering,

@@ -16,15 +16,19 @@ use http::{HeaderMap, StatusCode};
 use seawall_core::{ChangeFeed, Changes, EventFilter};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::Viewing;
+use crate::auth::{Viewing, may_view};
 use crate::extract::Query;
-use crate::problem::Problem;
-use crate::state::Shared;
+use crate::problem::{Asked, Problem};
+use crate::state::{Shared, Streams};
 
 /// A comment is sent after so long without a change, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How long a stream lasts. One whose reader has stalled ends then, too.
+const LASTS: Duration = Duration::from_secs(3_600);
 
 /// Where to go on from.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -58,12 +62,11 @@ struct MissedView<'a> {
 /// Every change from now on, or from `Last-Event-ID`: circuits, commands, checks, reloads, orders, alerts.
 ///
 /// Server-sent events of the types `change` and `missed`, each with an `id` to go on from. The last 1,024
-/// changes are kept. What happens to single calls is not among them.
+/// changes are kept. What happens to single calls is not among them. A stream ends after an hour, and when the
+/// tokens change.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(From),
-    responses((status = OK, body = String, content_type = "text/event-stream"),
-        (status = BAD_REQUEST, body = Problem), (status = UNAUTHORIZED, body = Problem),
-        (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = String, content_type = "text/event-stream"), Asked),
 )]
 pub(crate) async fn events(
     _: Viewing,
@@ -85,6 +88,8 @@ pub(crate) async fn events(
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(10));
     };
     let feed = Feed::new(&shared, seen.as_deref(), place);
+    // The tokens may have changed before this stream was one that ends by that.
+    may_view(&shared, &headers)?;
     let stream = unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
@@ -104,7 +109,8 @@ struct Feed {
     /// The number of the last change of each that was handed out.
     seen: Vec<u64>,
     waiting: VecDeque<Event>,
-    stopped: watch::Receiver<bool>,
+    streams: watch::Receiver<Streams>,
+    ends: Instant,
     shared: Arc<Shared>,
     _place: OwnedSemaphorePermit,
 }
@@ -127,7 +133,8 @@ impl Feed {
             registries,
             seen: numbers,
             waiting: VecDeque::new(),
-            stopped: shared.stopped.subscribe(),
+            streams: shared.streams.subscribe(),
+            ends: Instant::now() + LASTS,
             shared: Arc::clone(shared),
             _place: place,
         }
@@ -138,7 +145,7 @@ impl Feed {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
-            if *self.stopped.borrow() {
+            if self.streams.borrow().are_over || self.streams.has_changed().unwrap_or(true) {
                 return None;
             }
             let (index, changes) = {
@@ -150,7 +157,8 @@ impl Feed {
                 }
                 tokio::select! {
                     (changes, index, _) = select_all(nexts) => (index, changes?),
-                    _ = self.stopped.changed() => return None,
+                    _ = self.streams.changed() => return None,
+                    () = sleep_until(self.ends) => return None,
                 }
             };
             self.take(index, &changes);
@@ -173,7 +181,7 @@ impl Feed {
             self.seen[index] = number;
             let event = *event;
             let write = || json(&ChangeView { service, event });
-            let data = self.shared.written.of(index, number, write);
+            let data = self.shared.rendered.of(index, number, write);
             self.waiting.push_back(of("change", &self.seen, &data));
         }
         self.seen[index] = changes.last;

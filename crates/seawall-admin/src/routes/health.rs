@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::auth::{Operating, Viewing};
 use crate::extract::Path;
-use crate::problem::Problem;
+use crate::problem::{Commanded, Problem, Shown};
 use crate::prometheus;
 use crate::state::Shared;
 use crate::view::{ComponentView, components, each};
@@ -88,9 +88,7 @@ pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Response {
 #[utoipa::path(
     get, path = "/health/detailed", tag = "health",
     responses(
-        (status = OK, body = DetailedHealth), (status = SERVICE_UNAVAILABLE, body = DetailedHealth),
-        (status = UNAUTHORIZED, body = Problem),
-    ),
+        (status = OK, body = DetailedHealth), (status = SERVICE_UNAVAILABLE, body = DetailedHealth), Shown),
 )]
 pub(crate) async fn detailed(_: Viewing, State(shared): State<Arc<Shared>>) -> Response {
     (code(&shared), Json(detailed_of(&shared))).into_response()
@@ -99,7 +97,7 @@ pub(crate) async fn detailed(_: Viewing, State(shared): State<Arc<Shared>>) -> R
 /// The same: every check, and what is not in its usual state.
 #[utoipa::path(
     get, path = "/api/v1/system/health/comprehensive", tag = "system",
-    responses((status = OK, body = DetailedHealth), (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = DetailedHealth), Shown),
 )]
 pub(crate) async fn comprehensive(
     _: Viewing,
@@ -131,7 +129,7 @@ fn detailed_of(shared: &Shared) -> DetailedHealth {
 /// Every counter and gauge, by component.
 #[utoipa::path(
     get, path = "/health/metrics", tag = "health",
-    responses((status = OK, body = BTreeMap<String, Vec<ComponentView>>), (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = BTreeMap<String, Vec<ComponentView>>), Shown),
 )]
 pub(crate) async fn metrics(
     _: Viewing,
@@ -151,9 +149,7 @@ pub(crate) async fn metrics(
 #[utoipa::path(
     get, path = "/health/prometheus", tag = "health",
     responses(
-        (status = OK, body = String, content_type = "application/openmetrics-text"),
-        (status = UNAUTHORIZED, body = Problem),
-    ),
+        (status = OK, body = String, content_type = "application/openmetrics-text"), Shown),
 )]
 pub(crate) async fn prometheus(
     _: Viewing,
@@ -173,9 +169,7 @@ pub(crate) async fn prometheus(
     post, path = "/api/v1/health/checks/{name}/run", tag = "health",
     params(("name" = String, Path, description = "The name of the check")),
     responses(
-        (status = OK, body = Object), (status = UNAUTHORIZED, body = Problem),
-        (status = FORBIDDEN, body = Problem), (status = NOT_FOUND, body = Problem),
-    ),
+        (status = OK, body = Object), Commanded),
 )]
 pub(crate) async fn run_check(
     Operating(caller): Operating,

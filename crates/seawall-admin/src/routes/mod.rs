@@ -25,7 +25,6 @@ use seawall_core::WrapErrorLayer;
 use tower::ServiceBuilder;
 use tower_http::csrf::CsrfLayer;
 use utoipa::OpenApi;
-use utoipa::openapi::{Content, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -37,11 +36,14 @@ use crate::state::Shared;
 const MAX_BODY_BYTES: usize = 64 << 10;
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Seawall admin",
-    description = "Health, metrics and control of Seawall stacks.",
-    license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
-))]
+#[openapi(
+    info(
+        title = "Seawall admin",
+        description = "Health, metrics and control of Seawall stacks.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(Problem))
+)]
 struct Api;
 
 /// Every route, and their description.
@@ -83,8 +85,7 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
 
 /// The routes with what all of them have in common.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
-    let (router, mut api) = all().split_for_parts();
-    describe_problems(&mut api);
+    let (router, api) = all().split_for_parts();
     let api = serde_json::to_vec(&api).unwrap_or_default();
     let api = bytes::Bytes::from(api);
     let document = move || async move {
@@ -116,35 +117,6 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
                 .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
         )
         .with_state(Arc::clone(shared))
-}
-
-/// Gives each response that is a problem the type of one.
-fn describe_problems(api: &mut utoipa::openapi::OpenApi) {
-    let paths = api.paths.paths.values_mut();
-    let operations = paths.flat_map(|path| {
-        [&mut path.get, &mut path.post, &mut path.delete]
-            .into_iter()
-            .flatten()
-    });
-    let responses = operations.flat_map(|operation| operation.responses.responses.iter_mut());
-    for (status, response) in responses {
-        let RefOr::T(response) = response else {
-            continue;
-        };
-        // `/health` has its own body at 503.
-        let is_problem = |content: &RefOr<Content>| match content {
-            RefOr::T(content) => match &content.schema {
-                Some(RefOr::Ref(schema)) => schema.ref_location.ends_with("/Problem"),
-                _ => false,
-            },
-            RefOr::Ref(_) => false,
-        };
-        if status.as_str() >= "400" && response.content.values().any(is_problem) {
-            let contents = std::mem::take(&mut response.content).into_values();
-            let contents = contents.map(|content| ("application/problem+json".to_owned(), content));
-            response.content = contents.collect();
-        }
-    }
 }
 
 /// Rejects what is addressed to a host that this server is not, so that no page of another name can be

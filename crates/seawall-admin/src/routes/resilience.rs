@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::auth::Viewing;
-use crate::problem::Problem;
+use crate::problem::Shown;
 use crate::state::Shared;
 use crate::view::{ComponentView, each};
 
@@ -17,7 +17,7 @@ fn breakers(shared: &Shared) -> Vec<ComponentView> {
 /// Every circuit: its state, figures and settings.
 #[utoipa::path(
     get, path = "/api/v1/resilience/circuit-breakers", tag = "resilience",
-    responses((status = OK, body = Vec<ComponentView>), (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = Vec<ComponentView>), Shown),
 )]
 pub(crate) async fn circuit_breakers(
     _: Viewing,
@@ -29,7 +29,7 @@ pub(crate) async fn circuit_breakers(
 /// The same.
 #[utoipa::path(
     get, path = "/api/v1/system/health/circuit-breakers", tag = "system",
-    responses((status = OK, body = Vec<ComponentView>), (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = Vec<ComponentView>), Shown),
 )]
 pub(crate) async fn system_circuit_breakers(
     _: Viewing,

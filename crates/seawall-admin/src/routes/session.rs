@@ -13,7 +13,7 @@ use crate::Role;
 use crate::audit::AuditEntry;
 use crate::auth::Viewing;
 use crate::extract::Body;
-use crate::problem::Problem;
+use crate::problem::{LoggedIn, Problem, Shown};
 use crate::session::{COOKIE, LASTS, cookie};
 use crate::state::Shared;
 
@@ -43,9 +43,7 @@ fn set_cookie(secret: &str, seconds: u64) -> String {
 /// Begins a session: a cookie that stands for the token, for 12 hours.
 #[utoipa::path(
     post, path = "/api/v1/session", tag = "session", request_body = LogIn,
-    responses((status = OK, body = SessionView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = PAYLOAD_TOO_LARGE, body = Problem),
-        (status = UNSUPPORTED_MEDIA_TYPE, body = Problem), (status = UNPROCESSABLE_ENTITY, body = Problem)),
+    responses((status = OK, body = SessionView), LoggedIn),
 )]
 pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
@@ -85,7 +83,7 @@ pub(crate) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMa
 /// Who this request is of, and what they may do.
 #[utoipa::path(
     get, path = "/api/v1/session", tag = "session",
-    responses((status = OK, body = SessionView), (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = SessionView), Shown),
 )]
 pub(crate) async fn session(
     Viewing(caller): Viewing,

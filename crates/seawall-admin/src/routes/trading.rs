@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 
 use super::control::check_reason;
 use crate::Role;
-use crate::audit::unix_ms;
-use crate::auth::{Operating, Viewing};
+use crate::audit::{AuditEntry, unix_ms};
+use crate::auth::{Caller, Operating, Viewing};
 use crate::extract::{Body, Path};
-use crate::problem::Problem;
+use crate::problem::{Commanded, Problem, Shown};
 use crate::state::Shared;
 use crate::trading::Trading;
 
@@ -134,7 +134,7 @@ fn find(shared: &Shared, name: &str) -> Result<Trading, Problem> {
 /// Whether one can trade, and which orders are in doubt, by broker.
 #[utoipa::path(
     get, path = "/api/v1/trading", tag = "trading",
-    responses((status = OK, body = Vec<TradingView>), (status = UNAUTHORIZED, body = Problem)),
+    responses((status = OK, body = Vec<TradingView>), Shown),
 )]
 pub(crate) async fn trading(
     _: Viewing,
@@ -147,11 +147,7 @@ pub(crate) async fn trading(
 #[utoipa::path(
     post, path = "/api/v1/trading/{name}/mode", tag = "trading", request_body = ModeRequest,
     params(("name" = String, Path, description = "The name of the stack")),
-    responses((status = OK, body = TradingView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = PAYLOAD_TOO_LARGE, body = Problem),
-        (status = UNSUPPORTED_MEDIA_TYPE, body = Problem), (status = UNPROCESSABLE_ENTITY, body = Problem),
-        (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = TradingView), Commanded),
 )]
 pub(crate) async fn set_mode(
     Operating(caller): Operating,
@@ -191,11 +187,7 @@ pub(crate) async fn set_mode(
 #[utoipa::path(
     post, path = "/api/v1/trading/{name}/kill-switch", tag = "trading", request_body = SwitchRequest,
     params(("name" = String, Path, description = "The name of the stack")),
-    responses((status = OK, body = TradingView), (status = BAD_REQUEST, body = Problem),
-        (status = UNAUTHORIZED, body = Problem), (status = FORBIDDEN, body = Problem),
-        (status = NOT_FOUND, body = Problem), (status = PAYLOAD_TOO_LARGE, body = Problem),
-        (status = UNSUPPORTED_MEDIA_TYPE, body = Problem), (status = UNPROCESSABLE_ENTITY, body = Problem),
-        (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = TradingView), Commanded),
 )]
 pub(crate) async fn kill_switch(
     Operating(caller): Operating,
@@ -214,34 +206,55 @@ pub(crate) async fn kill_switch(
         return Err(Problem::not_found(format!("`{name}` has no kill switch")));
     };
     if request.engaged {
-        // At once: an audit log that cannot be written must not let orders pass.
-        engage(&switch, &request.reason, &caller.name())?;
+        return Ok(Json(
+            engage(&shared, &caller, trading, switch, request.reason).await?,
+        ));
     }
-    let action = if request.engaged {
-        "engage_kill_switch"
-    } else {
-        "release_kill_switch"
-    };
-    let entry = caller.entry(action, format!("orders/{name}"), &request.reason);
-    let (reason, who) = (request.reason, caller.name());
+    let entry = caller.entry(
+        "release_kill_switch",
+        format!("orders/{name}"),
+        &request.reason,
+    );
     let done = shared.audited(entry, move || {
-        if request.engaged {
-            engage(&switch, &reason, &who)?;
-        } else {
-            switch.release().map_err(|error| unwritten(&error))?;
-        }
+        switch.release().map_err(|error| unwritten(&error))?;
         Ok(view(&trading))
     });
     Ok(Json(done.await?))
 }
 
-fn engage(switch: &KillSwitch, reason: &str, who: &str) -> Result<(), Problem> {
-    if switch.is_engaged() {
-        return Ok(());
-    }
-    switch
-        .engage(reason, who)
-        .map_err(|error| unwritten(&error))
+/// Stops new orders first, and writes it down then: an audit log that cannot be written must not let orders
+/// pass.
+async fn engage(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    trading: Trading,
+    switch: KillSwitch,
+    reason: String,
+) -> Result<TradingView, Problem> {
+    let target = format!("orders/{}", trading.orders.name().as_str());
+    let entry = caller.entry("engage_kill_switch", target, &reason);
+    let (who, audit) = (caller.name(), shared.audit.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        let engaged = switch
+            .engage(reason, who)
+            .map_err(|error| unwritten(&error));
+        let outcome = match &engaged {
+            Ok(()) => "done".to_owned(),
+            Err(problem) => format!("done, but: {}", problem.detail()),
+        };
+        let written = audit.append(AuditEntry { outcome, ..entry });
+        engaged?;
+        written.map_err(|error| {
+            let detail =
+                format!("new orders are stopped, but the audit log cannot be written: {error}");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        })?;
+        Ok(view(&trading))
+    });
+    done.await.unwrap_or_else(|_panicked| {
+        let detail = "stopping new orders panicked: see whether the switch is engaged";
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+    })
 }
 
 fn unwritten(error: &seawall_orders::switch::SwitchError) -> Problem {

@@ -14,14 +14,14 @@ use super::scope::Document;
 /// What a setting is changed to: what a file could say in its place.
 ///
 /// ```
-/// use seawall::config::ChangedValue;
+/// use seawall::config::SettingValue;
 ///
-/// assert_eq!(ChangedValue::from(4), ChangedValue::Whole(4));
-/// assert_eq!(ChangedValue::from("30s"), ChangedValue::Text("30s".into()));
+/// assert_eq!(SettingValue::from(4), SettingValue::Whole(4));
+/// assert_eq!(SettingValue::from("30s"), SettingValue::Text("30s".into()));
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
-pub enum ChangedValue {
+pub enum SettingValue {
     /// `true` or `false`.
     Switch(bool),
     /// A whole number.
@@ -37,7 +37,7 @@ pub enum ChangedValue {
 macro_rules! from {
     ($($Type:ty => |$value:ident| $made:expr),+ $(,)?) => {
         $(
-            impl From<$Type> for ChangedValue {
+            impl From<$Type> for SettingValue {
                 fn from($value: $Type) -> Self {
                     $made
                 }
@@ -56,7 +56,7 @@ from! {
     String => |value| Self::Text(value),
 }
 
-impl ChangedValue {
+impl SettingValue {
     fn write(&self, out: &mut String) {
         match self {
             Self::Switch(on) => write!(out, "{on}"),
@@ -114,18 +114,18 @@ fn quote(out: &mut String, text: &str) {
 /// Settings to change while the program runs: each of a service, by its key in the file.
 ///
 /// ```
-/// use seawall::config::Changes;
+/// use seawall::config::SettingChanges;
 ///
-/// let changes = Changes::new()
+/// let changes = SettingChanges::new()
 ///     .set("feed", "bulkhead.max_concurrent", 2)
 ///     .set("feed", "breaker.open_for", "30s")
 ///     .unset("feed", "retry.attempts"); // what the file says
 /// assert_eq!(changes.len(), 3);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes(BTreeMap<(String, String), Option<ChangedValue>>);
+pub struct SettingChanges(BTreeMap<(String, String), Option<SettingValue>>);
 
-impl Changes {
+impl SettingChanges {
     /// Changes nothing.
     #[must_use]
     pub fn new() -> Self {
@@ -138,7 +138,7 @@ impl Changes {
         mut self,
         service: impl Into<String>,
         key: impl Into<String>,
-        value: impl Into<ChangedValue>,
+        value: impl Into<SettingValue>,
     ) -> Self {
         self.0
             .insert((service.into(), key.into()), Some(value.into()));
@@ -172,11 +172,11 @@ impl Changes {
 
 /// Settings that are put over a file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Overlay(BTreeMap<(String, String), ChangedValue>);
+pub(crate) struct Overlay(BTreeMap<(String, String), SettingValue>);
 
 impl Overlay {
     /// The same with `changes`.
-    pub(crate) fn changed(&self, changes: &Changes) -> Self {
+    pub(crate) fn changed(&self, changes: &SettingChanges) -> Self {
         let mut overlay = self.0.clone();
         for (id, value) in &changes.0 {
             match value {
@@ -273,7 +273,7 @@ impl Overlay {
 
 /// Reads a value, or those of a table.
 fn read(
-    settings: &mut BTreeMap<(String, String), ChangedValue>,
+    settings: &mut BTreeMap<(String, String), SettingValue>,
     service: &str,
     path: &mut Vec<String>,
     value: toml::Value,
@@ -287,7 +287,7 @@ fn read(
         return Ok(());
     }
     let key = path.join(".");
-    let Some(value) = ChangedValue::of(value) else {
+    let Some(value) = SettingValue::of(value) else {
         return Err(format!("a date as `{key}` of `{service}`"));
     };
     settings.insert((service.to_owned(), key), value);
@@ -299,15 +299,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn values() -> impl Strategy<Value = ChangedValue> {
+    fn values() -> impl Strategy<Value = SettingValue> {
         let leaf = prop_oneof![
-            any::<bool>().prop_map(ChangedValue::Switch),
-            any::<i64>().prop_map(ChangedValue::Whole),
-            (-1e300..1e300).prop_map(ChangedValue::Number),
-            any::<String>().prop_map(ChangedValue::Text),
+            any::<bool>().prop_map(SettingValue::Switch),
+            any::<i64>().prop_map(SettingValue::Whole),
+            (-1e300..1e300).prop_map(SettingValue::Number),
+            any::<String>().prop_map(SettingValue::Text),
         ];
         leaf.prop_recursive(2, 8, 4, |inner| {
-            proptest::collection::vec(inner, 0..4).prop_map(ChangedValue::List)
+            proptest::collection::vec(inner, 0..4).prop_map(SettingValue::List)
         })
     }
 
@@ -318,7 +318,7 @@ mod tests {
                 ("[^.]{1,8}", "[a-z_]{1,8}(\\.[a-z_]{1,8})?"), values(), 0..8,
             ),
         ) {
-            let mut changes = Changes::new();
+            let mut changes = SettingChanges::new();
             for ((service, key), value) in settings {
                 // A setting cannot be a table as well.
                 let clashes = changes.0.keys().any(|(of, other)| {

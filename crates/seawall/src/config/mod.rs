@@ -61,7 +61,7 @@ pub use crate::mistake::{Mistake, Place};
 #[cfg(feature = "reload")]
 pub(crate) use changes::Overlay;
 #[cfg(feature = "reload")]
-pub use changes::{ChangedValue, Changes};
+pub use changes::{SettingChanges, SettingValue};
 pub use error::ConfigError;
 pub use kind::ServiceKind;
 pub use loader::{Config, Loader, MAX_FILE_BYTES};

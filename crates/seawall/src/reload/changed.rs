@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::config::{Changes, Overlay, Update};
+use crate::config::{Overlay, SettingChanges, Update};
 
 use super::outcome::{ReloadError, Reloaded};
 use super::reloadable::{ReloadableConfig, lock, service};
@@ -32,24 +32,24 @@ pub struct ChangedSetting {
 impl ReloadableConfig {
     /// Changes settings, as if it stood in the file: on all running stacks, or where something is wrong, on
     /// none. They stay changed when the file is read again, until they are
-    /// [unset](Changes::unset), and across restarts once they are [saved](Self::save_changes). It reads
+    /// [unset](SettingChanges::unset), and across restarts once they are [saved](Self::save_changes). It reads
     /// the file, so call it where that may block.
     ///
     /// ```
-    /// use seawall::config::{Changes, Config};
+    /// use seawall::config::{SettingChanges, Config};
     ///
     /// let text = "[resilience.feed]\nkind = \"market-data\"\nbulkhead.max_concurrent = 8\n";
     /// let config = Config::loader().text("seawall.toml", text).load_reloadable()?;
     /// let feed = config.stack("feed")?;
     ///
-    /// let fewer = Changes::new().set("feed", "bulkhead.max_concurrent", 2);
+    /// let fewer = SettingChanges::new().set("feed", "bulkhead.max_concurrent", 2);
     /// assert_eq!(config.try_changes(&fewer)?.changed, ["feed"]); // nothing is changed yet
     /// config.change(&fewer)?;
     /// assert_eq!(feed.handles().snapshot().bulkhead.limit, 2);
     /// let changed = &config.changed_settings()?[0];
     /// assert_eq!((changed.configured.as_str(), changed.in_force.as_str()), ("8", "2"));
     ///
-    /// config.change(&Changes::new().unset("feed", "bulkhead.max_concurrent"))?;
+    /// config.change(&SettingChanges::new().unset("feed", "bulkhead.max_concurrent"))?;
     /// assert_eq!(feed.handles().snapshot().bulkhead.limit, 8);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -58,9 +58,36 @@ impl ReloadableConfig {
     ///
     /// [`ReloadError`]: there is no such service or setting, a value is not accepted, a running stack
     /// cannot have it, or the file has mistakes by now. Nothing is changed then.
-    pub fn change(&self, changes: &Changes) -> Result<Reloaded, ReloadError> {
+    pub fn change(&self, changes: &SettingChanges) -> Result<Reloaded, ReloadError> {
+        self.change_if(changes, None)
+    }
+
+    /// As [`change`](Self::change), if the configuration in force is still that of `generation`: for one
+    /// that was [tried](Self::try_changes) before, or that somebody has read.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::OtherGeneration`] when it was changed or read again since, and as
+    /// [`change`](Self::change).
+    pub fn change_from(
+        &self,
+        generation: u64,
+        changes: &SettingChanges,
+    ) -> Result<Reloaded, ReloadError> {
+        self.change_if(changes, Some(generation))
+    }
+
+    fn change_if(
+        &self,
+        changes: &SettingChanges,
+        generation: Option<u64>,
+    ) -> Result<Reloaded, ReloadError> {
         let (reloaded, report) = {
             let _reloading = self.shared.reloading.enter()?;
+            let in_force = self.shared.current.load().status.generation;
+            if generation.is_some_and(|expected| expected != in_force) {
+                return Err(ReloadError::OtherGeneration(in_force));
+            }
             let overlay = self.overlay_with(changes)?;
             let config = self.read_with(overlay.clone())?;
             let done = self.put(config)?;
@@ -77,7 +104,7 @@ impl ReloadableConfig {
     /// # Errors
     ///
     /// As [`change`](Self::change).
-    pub fn try_changes(&self, changes: &Changes) -> Result<Reloaded, ReloadError> {
+    pub fn try_changes(&self, changes: &SettingChanges) -> Result<Reloaded, ReloadError> {
         let _reloading = self.shared.reloading.enter()?;
         let config = self.read_with(self.overlay_with(changes)?)?;
         let current = self.shared.current.load_full();
@@ -164,7 +191,7 @@ impl ReloadableConfig {
         lock(&self.shared.overlay).clone()
     }
 
-    fn overlay_with(&self, changes: &Changes) -> Result<Overlay, ReloadError> {
+    fn overlay_with(&self, changes: &SettingChanges) -> Result<Overlay, ReloadError> {
         let config = self.current();
         for name in changes.services() {
             service(&config, name).map_err(ReloadError::UnknownService)?;

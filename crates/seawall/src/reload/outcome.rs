@@ -48,6 +48,8 @@ pub enum ReloadError {
     NeedsNewStack(Vec<Mistake>),
     /// A change of a service that is not in the configuration.
     UnknownService(InvalidConfig),
+    /// A change was for another generation of the configuration than this one, which is in force.
+    OtherGeneration(u64),
     /// It was called by a listener of events that a reload on the same thread emits; nothing was read.
     Nested,
 }
@@ -58,18 +60,19 @@ impl ReloadError {
         match self {
             Self::Config(error) => error.mistakes(),
             Self::NeedsNewStack(mistakes) => mistakes,
-            Self::UnknownService(_) | Self::Nested => &[],
+            Self::UnknownService(_) | Self::OtherGeneration(_) | Self::Nested => &[],
         }
     }
 
-    /// Why, in one word: `"unreadable"`, `"invalid"`, `"new_stack"`, `"unknown_service"` or
-    /// `"nested"`.
+    /// Why, in one word: `"unreadable"`, `"invalid"`, `"new_stack"`, `"unknown_service"`,
+    /// `"other_generation"` or `"nested"`.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Config(ConfigError::Unreadable { .. }) => "unreadable",
             Self::Config(_) => "invalid",
             Self::NeedsNewStack(_) => "new_stack",
             Self::UnknownService(_) => "unknown_service",
+            Self::OtherGeneration(_) => "other_generation",
             Self::Nested => "nested",
         }
     }
@@ -81,6 +84,12 @@ impl fmt::Display for ReloadError {
             Self::Config(error) => error.fmt(f),
             Self::NeedsNewStack(mistakes) => write_all(f, mistakes),
             Self::UnknownService(error) => error.fmt(f),
+            Self::OtherGeneration(generation) => {
+                write!(
+                    f,
+                    "the change was for another generation, accepted is {generation}, which is in force"
+                )
+            }
             Self::Nested => f.write_str("a listener of a reload's events cannot reload"),
         }
     }
@@ -91,7 +100,7 @@ impl std::error::Error for ReloadError {
         match self {
             Self::Config(error) => Some(error),
             Self::UnknownService(error) => Some(error),
-            Self::NeedsNewStack(_) | Self::Nested => None,
+            Self::NeedsNewStack(_) | Self::OtherGeneration(_) | Self::Nested => None,
         }
     }
 }

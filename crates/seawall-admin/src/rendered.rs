@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The JSON of the last changes of each registry, which is written once for all viewers.
 #[derive(Debug, Default)]
-pub(crate) struct Written(Mutex<Vec<BTreeMap<u64, Arc<str>>>>);
+pub(crate) struct Rendered(Mutex<Vec<BTreeMap<u64, Arc<str>>>>);
 
-impl Written {
+impl Rendered {
     /// How many changes are kept of each registry: as many as it keeps.
     const KEPT: usize = 1_024;
 
@@ -17,11 +17,11 @@ impl Written {
         number: u64,
         write: impl FnOnce() -> String,
     ) -> Arc<str> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.len() <= registry {
-            written.resize_with(registry + 1, BTreeMap::new);
+        let mut rendered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if rendered.len() <= registry {
+            rendered.resize_with(registry + 1, BTreeMap::new);
         }
-        let texts = &mut written[registry];
+        let texts = &mut rendered[registry];
         if let Some(text) = texts.get(&number) {
             return Arc::clone(text);
         }
