@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 
@@ -71,6 +73,31 @@ fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Option<Identity>, Pr
     Ok(token.and_then(|digest| tokens.find_digest(&digest)))
 }
 
+/// Notes whom a request is of, for its rate: a flood of others behind the same proxy takes nothing from those
+/// that have a token.
+pub(crate) async fn note_caller(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Ok(Some(identity)) = identify(&shared, request.headers()) {
+        request.extensions_mut().insert(identity);
+    }
+    next.run(request).await
+}
+
+/// From where a request comes, if that is known.
+pub(crate) struct From(pub(crate) Option<SocketAddr>);
+
+impl<S: Sync> FromRequestParts<S> for From {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(from.map(|ConnectInfo(address)| *address)))
+    }
+}
+
 /// Whether a request may still see what is shown, by the tokens of now.
 pub(crate) fn may_view(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     let identity = identify(shared, headers)?;
@@ -83,7 +110,7 @@ pub(crate) fn may_view(shared: &Shared, headers: &HeaderMap) -> Result<(), Probl
 
 /// Whether a caller may do what `role` may.
 ///
-/// Without any token, what only shows is open to everybody that reaches the server, which binds to
+/// Where there never was a token, what only shows is open to everybody that reaches the server, which binds to
 /// loopback unless it is configured otherwise; nothing can be commanded.
 fn check(shared: &Shared, caller: &Caller, role: Role) -> Result<(), Problem> {
     match &caller.identity {
@@ -95,8 +122,8 @@ fn check(shared: &Shared, caller: &Caller, role: Role) -> Result<(), Problem> {
                 identity.who, identity.role
             ),
         )),
-        None if shared.tokens().is_empty() && role == Role::Viewer => Ok(()),
-        None if shared.tokens().is_empty() => Err(Problem::new(
+        None if shared.is_open() && role == Role::Viewer => Ok(()),
+        None if shared.is_open() => Err(Problem::new(
             StatusCode::FORBIDDEN,
             "control is off: no token is configured, so nobody can be asked who they are",
         )),

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use seawall_core::{InstanceName, InvalidConfig, NonZeroCount, Registry};
 use seawall_health::HealthMonitor;
 use tokio::sync::{Semaphore, watch};
 
 use crate::Tokens;
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, unix_ms};
 use crate::commands::ActiveCommands;
 use crate::hosts::Hosts;
 use crate::rate::{PER_SECOND, rate_limit};
@@ -85,9 +86,17 @@ impl Admin {
         self.shared.name
     }
 
-    /// Accepts these tokens from now on and no others. Sessions of tokens that are gone end, and so
+    /// Accepts these tokens from now on and no others. None at all lets nobody in any more: what was never
+    /// without tokens does not become open.
+    /// Sessions of tokens that are gone end, and so
     /// does every stream of events: those that may see it go on with `Last-Event-ID`.
     pub fn set_tokens(&self, tokens: Tokens) {
+        if !tokens.is_empty() {
+            self.shared.had_tokens.store(true, Ordering::Release);
+        }
+        self.shared
+            .sessions
+            .keep(|token| tokens.find_digest(token).is_some());
         let mut current = self
             .shared
             .tokens
@@ -125,7 +134,8 @@ impl Admin {
 }
 
 impl AdminBuilder {
-    /// Shows and controls the components of a registry; of several, one after the other.
+    /// Shows and controls the components of a registry; of several, one after the other. The stream of events
+    /// has the changes of what is registered: also a configuration and an order stack, if they are.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registries.push(registry);
         self
@@ -283,6 +293,8 @@ impl AdminBuilder {
                 streams: watch::Sender::default(),
                 #[cfg(feature = "server")]
                 max_connections: self.max_connections as usize,
+                had_tokens: AtomicBool::new(!self.tokens.is_empty()),
+                run: unix_ms(SystemTime::now()),
                 tokens: RwLock::new(Arc::new(self.tokens)),
                 commanding: Mutex::new(()),
                 commands: AtomicU64::new(0),

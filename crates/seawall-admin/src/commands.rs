@@ -136,16 +136,20 @@ impl ActiveCommands {
         }
     }
 
-    /// Forgets a command whose time is over, and whether it held until now.
-    pub(crate) fn expire(&self, target: Target, command: Command, number: u64) -> bool {
+    /// Forgets a command whose time is over, and which it was, if it held until now.
+    pub(crate) fn expire(
+        &self,
+        target: Target,
+        command: Command,
+        number: u64,
+    ) -> Option<ActiveCommand> {
         let mut active = self.lock();
         let key = (target, About::of(command));
         let holds = active.get(&key).is_some_and(|held| held.number == number);
-        if holds && let Some(mut held) = active.remove(&key) {
-            // It is the timer that calls.
-            held.timer = None;
-        }
-        holds
+        let mut held = holds.then(|| active.remove(&key)).flatten()?;
+        // It is the timer that calls.
+        held.timer = None;
+        Some(held.command.clone())
     }
 
     /// What holds for a component.

@@ -1,4 +1,4 @@
-//! Health, metrics, control and a live dashboard of Seawall stacks.
+//! Health, metrics and control of Seawall stacks over HTTP.
 //!
 //! An [`Admin`] shows what registries and health checks know, and carries out what an operator commands. Its
 //! [`router`](Admin::router) can be nested in any axum application; with the feature `server` there is a
@@ -15,7 +15,7 @@
 //! let admin = Admin::builder("desk").registry(registry).tokens(tokens).build()?;
 //!
 //! let server = AdminServer::bind("127.0.0.1:0", admin).await?;
-//! println!("http://{}/dashboard", server.local_addr());
+//! println!("http://{}/health", server.local_addr());
 //! server.stop().await;
 //! # Ok(()) }
 //! ```
@@ -26,7 +26,8 @@
 //! * Nothing changes by a `GET`. What changes something needs a [token](Tokens) of a [`Role`], a reason, and
 //!   is written to the audit log before it is done.
 //! * Requests of other sites, of hosts that the server is not, too many, too large or too slow ones are
-//!   rejected; every error is `application/problem+json` (RFC 9457).
+//!   rejected. Errors are `application/problem+json` (RFC 9457), but for those of HTTP itself.
+//! * A kill switch is engaged before that is written down: a full disk lets no order pass.
 //! * Nothing here is on the path of a call: reading a component reads its counters.
 
 mod audit;

@@ -119,6 +119,8 @@ problems! {
     Shown: [401, 429];
     /// What a route answers that shows what is asked for.
     Asked: [400, 401, 404, 409, 422, 429];
+    /// What a route answers that streams.
+    Streamed: [400, 401, 429, 503];
     /// What a route answers that logs in.
     LoggedIn: [400, 401, 403, 408, 413, 415, 422, 429, 503];
     /// What a route answers that changes something.

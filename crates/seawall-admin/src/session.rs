@@ -14,8 +14,8 @@ use crate::tokens::digest;
 pub(crate) const COOKIE: &str = "seawall_session";
 /// How long a session lasts.
 pub(crate) const LASTS: Duration = Duration::from_secs(12 * 3_600);
-/// The most sessions at once; the one that ends first makes room.
-const MOST: usize = 256;
+/// The most sessions of a token; the one that ends first makes room.
+const MOST: usize = 16;
 
 /// The sessions, by the digest of their secret.
 #[derive(Debug, Default)]
@@ -40,8 +40,11 @@ impl Sessions {
         let now = Instant::now();
         let mut sessions = self.lock();
         sessions.retain(|_, session| session.ends > now);
-        if sessions.len() >= MOST {
-            let first = sessions.iter().min_by_key(|(_, session)| session.ends);
+        let of_token = sessions
+            .iter()
+            .filter(|(_, session)| session.token == token);
+        if of_token.clone().count() >= MOST {
+            let first = of_token.min_by_key(|(_, session)| session.ends);
             if let Some(key) = first.map(|(key, _)| *key) {
                 sessions.remove(&key);
             }
@@ -56,6 +59,11 @@ impl Sessions {
         let sessions = self.lock();
         let session = sessions.get(&digest(secret))?;
         (session.ends > Instant::now()).then_some(session.token)
+    }
+
+    /// Ends the sessions of tokens that are not to be kept.
+    pub(crate) fn keep(&self, is_kept: impl Fn(&[u8; 32]) -> bool) {
+        self.lock().retain(|_, session| is_kept(&session.token));
     }
 
     /// Ends a session.
@@ -92,9 +100,16 @@ mod tests {
         let old = sessions.begin([2; 32]).expect("randomness");
         tokio::time::advance(Duration::from_secs(1)).await;
         for _ in 0..MOST {
-            sessions.begin([3; 32]).expect("randomness");
+            sessions.begin([2; 32]).expect("randomness");
         }
         assert_eq!(sessions.token(&old), None, "it made room");
+        let other = sessions.begin([3; 32]).expect("randomness");
+        for _ in 0..10 * MOST {
+            sessions.begin([2; 32]).expect("randomness");
+        }
+        assert_eq!(sessions.token(&other), Some([3; 32]), "it is another's");
+        sessions.keep(|token| *token == [2; 32]);
+        assert_eq!(sessions.token(&other), None, "its token is gone");
         let last = sessions.begin([4; 32]).expect("randomness");
         tokio::time::advance(LASTS).await;
         assert_eq!(sessions.token(&last), None);

@@ -15,6 +15,7 @@ use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::rate::RateLimit;
 use crate::session::Sessions;
+use crate::tokens::PROGRAM;
 
 /// Which streams are to end: those that began before the last change of this.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +52,10 @@ pub(crate) struct Shared {
     #[cfg(feature = "server")]
     pub(crate) max_connections: usize,
     pub(crate) tokens: RwLock<Arc<Tokens>>,
+    /// Whether there was a token at any time: then nothing is open again when the last one is gone.
+    pub(crate) had_tokens: AtomicBool,
+    /// Which run of the program it is: numbers of changes are those of one run.
+    pub(crate) run: u64,
     /// Held while a command is carried out and noted, so that what is noted is what holds.
     pub(crate) commanding: Mutex<()>,
     pub(crate) commands: AtomicU64,
@@ -60,6 +65,11 @@ impl Shared {
     pub(crate) fn tokens(&self) -> Arc<Tokens> {
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&tokens)
+    }
+
+    /// Whether what only shows is open to everybody.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.had_tokens.load(Ordering::Acquire)
     }
 
     /// The component of that pattern and name, with its registry. `service` is needed where several
@@ -171,16 +181,23 @@ impl Shared {
             let expire = move || {
                 let commanding = shared.commanding.lock();
                 let _commanding = commanding.unwrap_or_else(PoisonError::into_inner);
-                if !shared.active.expire(target, command, number) {
+                let Some(ended) = shared.active.expire(target, command, number) else {
                     return;
-                }
+                };
                 let outcome = match component.control(end) {
                     Ok(()) => "expired".to_owned(),
                     Err(error) => format!("expired, but: {error}"),
                 };
+                let reason = format!(
+                    "the time of `{}` by {} is over: {}",
+                    ended.command, ended.who, ended.reason
+                );
+                let entry = AuditEntry::of(PROGRAM.to_owned(), end.as_str(), target_name(target));
+                // It ends also where that cannot be written down.
                 let _ = shared.audit.append(AuditEntry {
                     outcome,
-                    ..AuditEntry::of("seawall".to_owned(), end.as_str(), target_name(target))
+                    reason,
+                    ..entry
                 });
             };
             // Not this task, which `expire` may have to spare: it is the timer itself.

@@ -14,6 +14,8 @@ use crate::Role;
 pub const MIN_TOKEN_BYTES: usize = 16;
 /// The most tokens of an admin interface.
 pub const MAX_TOKENS: usize = 64;
+/// Whom the audit log names where nobody has commanded anything.
+pub(crate) const PROGRAM: &str = "seawall";
 /// The longest file of tokens that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
@@ -70,13 +72,15 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] for a token of fewer than [`MIN_TOKEN_BYTES`] bytes or with a space, one that
-    /// another name has, an empty name or one with a space, and more than [`MAX_TOKENS`] tokens. The
+    /// [`InvalidConfig`] for a token of fewer than [`MIN_TOKEN_BYTES`] bytes, with a space or another
+    /// character that no header has, one that another name has, a name that is empty, has a space or is
+    /// `seawall`, which stands for the program itself, and more than [`MAX_TOKENS`] tokens. The
     /// message never has the token.
     pub fn with(mut self, role: Role, who: &str, token: &str) -> Result<Self, InvalidConfig> {
         let is_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
-        if !is_word(who) || who.len() > 64 {
-            let accepted = "1 to 64 bytes without spaces";
+        let is_taken = who == PROGRAM || who.chars().any(char::is_control);
+        if !is_word(who) || who.len() > 64 || is_taken {
+            let accepted = "1 to 64 bytes without spaces, and not `seawall`";
             return Err(InvalidConfig::new(
                 "name of a token",
                 format!("{who:?}"),
@@ -86,9 +90,10 @@ impl Tokens {
         let invalid = |value: &str, accepted: String| {
             InvalidConfig::new(format!("token of {who}"), value, accepted)
         };
-        if token.len() < MIN_TOKEN_BYTES || !is_word(token) {
+        let is_sent = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.len() < MIN_TOKEN_BYTES || !is_sent {
             let value = format!("{} bytes", token.len());
-            let accepted = format!("{MIN_TOKEN_BYTES} bytes or more, without spaces");
+            let accepted = format!("{MIN_TOKEN_BYTES} bytes or more of ASCII, without spaces");
             return Err(invalid(&value, accepted));
         }
         let digest = digest(token);
@@ -280,7 +285,7 @@ mod tests {
             ),
             (
                 "admin alice short-secret",
-                "`tokens:1: token of alice` is 12 bytes, accepted is 16 bytes or more, without spaces",
+                "`tokens:1: token of alice` is 12 bytes, accepted is 16 bytes or more of ASCII, without spaces",
             ),
         ] {
             let error = Tokens::parse("tokens", text).unwrap_err();

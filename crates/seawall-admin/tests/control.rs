@@ -89,6 +89,11 @@ async fn a_command_ends_by_itself_unless_another_one_came() {
         (&log[0]["who"], &log[0]["outcome"]),
         (&json!("seawall"), &json!("expired"))
     );
+    let reason = log[0]["reason"].as_str().expect("text");
+    assert!(
+        reason.contains("`block` by olga") && reason.contains("a drill"),
+        "{reason}"
+    );
 
     // The second one has no end, and the first one's does not end it.
     post(at, COMMANDS, OPERATOR, for_a_second("block")).await;
@@ -111,7 +116,7 @@ async fn a_command_ends_by_itself_unless_another_one_came() {
         ),
         (
             json!({"command": "block", "reason": " "}),
-            "`reason` is 1 bytes",
+            "`reason` is \" \"",
         ),
         (
             json!({"command": "explode", "reason": "x"}),
@@ -184,6 +189,43 @@ async fn without_tokens_everything_is_shown_and_nothing_commanded() {
         post(at, COMMANDS, ADMIN, command("block")).await.status,
         200
     );
+    // No token is not the same as never one.
+    open.set_tokens(Tokens::new());
+    assert_eq!(ask(at, "GET", BREAKER, None, None).await.status, 401);
+    assert_eq!(
+        post(at, COMMANDS, ADMIN, command("block")).await.status,
+        401
+    );
+}
+
+#[tokio::test]
+async fn what_only_a_reset_ends_is_begun_by_an_admin() {
+    let server = serve(admin().build().expect("settings")).await;
+    let at = server.local_addr();
+    let retry = "/api/v1/components/retry/alpaca/commands";
+    let bypass = json!({"command": "bypass", "reason": "a drill", "expires_in_seconds": 1});
+    assert_eq!(post(at, retry, OPERATOR, bypass.clone()).await.status, 403);
+    assert_eq!(post(at, retry, ADMIN, bypass).await.status, 200);
+    let circuit = post(at, COMMANDS, OPERATOR, command("bypass")).await;
+    assert_eq!(circuit.status, 200);
+}
+
+#[tokio::test]
+async fn a_circuit_is_reset_in_the_registry_that_is_meant() {
+    let admin = Admin::builder("desk").tokens(support::tokens());
+    let other = seawall::Registry::new("other");
+    let stack = seawall::broker("alpaca").build().expect("settings");
+    stack.register(&other).expect("the first");
+    let admin = admin.registry(support::desk().0).registry(other.clone());
+    let server = serve(admin.build().expect("settings")).await;
+    let at = server.local_addr();
+    let breaker = other.get("breaker", "alpaca").expect("a breaker");
+    breaker.control(seawall::Command::Block).expect("a command");
+    let reset = "/api/v1/system/health/circuit-breakers/alpaca/reset";
+    let why = json!({"reason": "it is well again"});
+    assert_eq!(post(at, reset, ADMIN, why.clone()).await.status, 409);
+    let done = post(at, &format!("{reset}?registry=other"), ADMIN, why).await;
+    assert_eq!((done.status, breaker.state()), (200, "closed"), "{done:?}");
 }
 
 #[tokio::test]

@@ -107,15 +107,35 @@ async fn one_that_was_away_too_long_receives_how_much_it_missed() {
     let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
     let server = serve(built.tokens(support::tokens()).build().expect("settings")).await;
     let breaker = breaker(&registry);
+    let mut stream = Stream::open(server.local_addr(), "").await;
+    breaker.control(Command::Reset).expect("a command");
+    let (_, first, _) = stream.event().await.expect("an event");
+    drop(stream);
     for _ in 0..800 {
         breaker.control(Command::Block).expect("a command");
         breaker.control(Command::Reset).expect("a command");
     }
-    let mut stream = Stream::open(server.local_addr(), "last-event-id: 1\r\n").await;
+    let mut stream =
+        Stream::open(server.local_addr(), &format!("last-event-id: {first}\r\n")).await;
     let (kind, _, data) = stream.event().await.expect("an event");
     assert_eq!(kind, "missed");
     assert!(data["missed"].as_u64().expect("a number") > 100, "{data}");
     assert_eq!(stream.event().await.expect("an event").0, "change");
+
+    // An id of an earlier run is none of this one, whatever its number.
+    let mut stream = Stream::open(server.local_addr(), "last-event-id: 17-1700\r\n").await;
+    let (kind, _, data) = stream.event().await.expect("an event");
+    assert_eq!((kind.as_str(), &data["missed"]), ("missed", &Value::Null));
+    let later = stream.event().await.expect("an event");
+    assert_eq!(later.0, "missed", "so many are not kept: {later:?}");
+    for id in ["x", "17", "17-", "-1", "17-1.x", "99999999999999999999-1"] {
+        let path = format!("/api/v1/events?last_event_id={id}");
+        assert_eq!(
+            get(server.local_addr(), &path, VIEWER).await.status,
+            400,
+            "{id}"
+        );
+    }
 }
 
 #[tokio::test]

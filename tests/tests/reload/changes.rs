@@ -155,6 +155,23 @@ fn a_file_of_changes_that_is_none_is_an_error_and_services_may_be_gone() {
     config.save_changes().expect("a file");
     let saved = fs::read_to_string(changes(&folder)).expect("a file");
     assert!(saved.contains("gone"), "it may come back: {saved}");
+    let changed = config.changed_settings().expect("no mistake");
+    let gone = changed
+        .iter()
+        .find(|setting| setting.service == "gone")
+        .expect("it is shown");
+    assert_eq!(
+        (gone.key.as_str(), gone.in_force.as_str()),
+        ("retry.attempts", "2")
+    );
+    let set = SettingChanges::new().set("gone", "retry.attempts", 3);
+    assert!(config.change(&set).is_err(), "there is no such service");
+    config
+        .change(&SettingChanges::new().unset("gone", "retry.attempts"))
+        .expect("taken back");
+    config.save_changes().expect("a file");
+    let saved = fs::read_to_string(changes(&folder)).expect("a file");
+    assert!(!saved.contains("gone"), "{saved}");
 
     let none = Config::loader()
         .file(folder.file())

@@ -32,8 +32,9 @@ pub(crate) struct ConfigView {
     rejected: Option<RejectedView>,
     /// The services, by name.
     services: Vec<String>,
-    /// Settings that were changed here, beside what the file says.
-    changed: Vec<ChangedView>,
+    /// Settings that were changed here, beside what the file says; `null` where the file has mistakes now, so
+    /// that it says nothing.
+    changed: Option<Vec<ChangedView>>,
 }
 
 /// What is wrong with the file.
@@ -173,8 +174,7 @@ pub(crate) async fn show(
                 mistakes => mistakes.iter().map(ToString::to_string).collect(),
             },
         });
-        // A file with mistakes says nothing that could be put beside.
-        let changed = config.changed_settings().unwrap_or_default();
+        let changed = config.changed_settings().ok();
         let current = config.current();
         Ok(ConfigView {
             generation: status.generation,
@@ -185,7 +185,7 @@ pub(crate) async fn show(
                 .services()
                 .map(|service| service.name().to_owned())
                 .collect(),
-            changed: changed.into_iter().map(ChangedView::from).collect(),
+            changed: changed.map(|all| all.into_iter().map(ChangedView::from).collect()),
         })
     });
     Ok(Json(shown.await?))

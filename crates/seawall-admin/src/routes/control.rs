@@ -19,8 +19,8 @@ use crate::problem::{Commanded, Problem};
 use crate::state::{Shared, target_name};
 use crate::view::ComponentView;
 
-/// The longest reason, in bytes.
-const MAX_REASON_BYTES: usize = 500;
+/// The longest reason, in characters.
+const MAX_REASON: usize = 500;
 
 /// A command to a component.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,10 +48,12 @@ pub(crate) struct Why {
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), Problem> {
-    if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES {
+    let length = reason.chars().count();
+    let is_text = !reason.trim().is_empty() && !reason.contains(char::is_control);
+    if !is_text || length > MAX_REASON {
         let detail = format!(
-            "`reason` is {} bytes, accepted is a text of 1 to {MAX_REASON_BYTES}",
-            reason.len()
+            "`reason` is {:?}, accepted is a text of 1 to {MAX_REASON} characters on one line",
+            reason.chars().take(60).collect::<String>(),
         );
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
@@ -106,10 +108,18 @@ pub(crate) async fn command(
     .await
 }
 
+/// In which registry, where several have a circuit of that name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfRegistry {
+    registry: Option<String>,
+}
+
 /// Resets the circuit of a service: it closes, and forgets what it has counted. Needs the role admin.
 #[utoipa::path(
     post, path = "/api/v1/system/health/circuit-breakers/{service}/reset", tag = "system",
-    params(("service" = String, Path, description = "The name of the circuit")),
+    params(("service" = String, Path, description = "The name of the circuit"),
+        ("registry" = Option<String>, Query, description = "The registry, where several have one of that name")),
     request_body = Why,
     responses((status = OK, body = ComponentView), Commanded),
 )]
@@ -117,13 +127,14 @@ pub(crate) async fn reset_circuit_breaker(
     Administering(caller): Administering,
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
+    Query(of): Query<OfRegistry>,
     Body(why): Body<Why>,
 ) -> Result<Json<ComponentView>, Problem> {
     give(
         &shared,
         &caller,
         Given {
-            service: None,
+            service: of.registry,
             pattern: "breaker".to_owned(),
             name,
             command: Command::Reset,
@@ -159,6 +170,15 @@ async fn give(
     } = given;
     check_reason(&reason)?;
     let (registry, component) = shared.find(service.as_deref(), &pattern, &name)?;
+    let role = caller.identity.as_ref().map(|identity| identity.role);
+    let end = inverse(command, component.commands());
+    if end == Some(Command::Reset) && role < Some(Role::Admin) {
+        let detail = format!(
+            "only `reset` ends `{}` of a {pattern}, and forgets what was learned, accepted is the role admin",
+            command.as_str()
+        );
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     if let Some(lasts) = lasts {
         check_lasts(command, component.commands(), lasts)?;
     }

@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::{Viewing, may_view};
 use crate::extract::Query;
-use crate::problem::{Asked, Problem};
+use crate::problem::{Problem, Streamed};
 use crate::state::{Shared, Streams};
 
 /// A comment is sent after so long without a change, so that both sides notice when the other is gone.
@@ -55,18 +55,19 @@ struct ChangeView<'a> {
 struct MissedView<'a> {
     /// The service: the registry.
     service: &'a str,
-    /// So many changes are not kept any more.
-    missed: u64,
+    /// So many changes are not kept any more; `null` where the program has started again.
+    missed: Option<u64>,
 }
 
-/// Every change from now on, or from `Last-Event-ID`: circuits, commands, checks, reloads, orders, alerts.
+/// Every change from now on, or from `Last-Event-ID`, of what is registered: circuits, commands, reloads of a
+/// configuration, orders.
 ///
 /// Server-sent events of the types `change` and `missed`, each with an `id` to go on from. The last 1,024
 /// changes are kept. What happens to single calls is not among them. A stream ends after an hour, and when the
 /// tokens change.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(From),
-    responses((status = OK, body = String, content_type = "text/event-stream"), Asked),
+    responses((status = OK, body = String, content_type = "text/event-stream"), Streamed),
 )]
 pub(crate) async fn events(
     _: Viewing,
@@ -77,7 +78,7 @@ pub(crate) async fn events(
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let id = header.map(str::to_owned).or(from.last_event_id);
     let seen = match &id {
-        Some(id) => Some(read(id, shared.registries.len()).ok_or_else(|| {
+        Some(id) => Some(read(id, &shared).ok_or_else(|| {
             let detail = format!("`last_event_id` is {id:?}, accepted is the `id` of an event");
             Problem::new(StatusCode::BAD_REQUEST, detail)
         })?),
@@ -87,7 +88,7 @@ pub(crate) async fn events(
         let detail = "too many streams are open; close one, or try again later";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(10));
     };
-    let feed = Feed::new(&shared, seen.as_deref(), place);
+    let feed = Feed::new(&shared, seen.as_ref(), place);
     // The tokens may have changed before this stream was one that ends by that.
     may_view(&shared, &headers)?;
     let stream = unfold(feed, |mut feed| async {
@@ -97,10 +98,35 @@ pub(crate) async fn events(
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// The numbers of an id: `12.7`, one of each registry.
-fn read(id: &str, registries: usize) -> Option<Vec<u64>> {
-    let numbers: Option<Vec<_>> = id.split('.').map(|number| number.parse().ok()).collect();
-    numbers.filter(|numbers| numbers.len() == registries)
+/// Where a reader is.
+struct Seen {
+    /// The number of the last change of each registry.
+    numbers: Vec<u64>,
+    /// Whether they are those of an earlier run of the program, and so none of this one.
+    is_earlier: bool,
+}
+
+/// Reads an id: `1796017494930-12.7`, the run of the program and a number of each registry.
+fn read(id: &str, shared: &Shared) -> Option<Seen> {
+    let (run, numbers) = id.split_once('-')?;
+    let run: u64 = run.parse().ok()?;
+    let numbers: Option<Vec<_>> = numbers
+        .split('.')
+        .map(|number| number.parse().ok())
+        .collect();
+    let numbers = numbers?;
+    let (registries, is_earlier) = (shared.registries.len(), run != shared.run);
+    if is_earlier {
+        let numbers = vec![0; registries];
+        return Some(Seen {
+            numbers,
+            is_earlier,
+        });
+    }
+    (numbers.len() == registries).then_some(Seen {
+        numbers,
+        is_earlier,
+    })
 }
 
 /// The changes of all registries, for one viewer.
@@ -116,23 +142,31 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(shared: &Arc<Shared>, seen: Option<&[u64]>, place: OwnedSemaphorePermit) -> Self {
+    fn new(shared: &Arc<Shared>, seen: Option<&Seen>, place: OwnedSemaphorePermit) -> Self {
         let mut registries = Vec::new();
         let mut numbers = Vec::new();
         for (index, registry) in shared.registries.iter().enumerate() {
             let events = registry.events();
             let number = match seen {
-                Some(seen) => seen[index],
+                Some(seen) => seen.numbers[index],
                 None => events.changes_since(u64::MAX).last,
             };
             numbers.push(number);
             let feed = events.follow(EventFilter::changes(), number);
             registries.push((registry.service().as_str(), feed));
         }
+        let mut waiting = VecDeque::new();
+        if seen.is_some_and(|seen| seen.is_earlier) {
+            for (service, _) in &registries {
+                let missed = None;
+                let data = json(&MissedView { service, missed });
+                waiting.push_back(event(shared.run, "missed", &numbers, &data));
+            }
+        }
         Self {
             registries,
             seen: numbers,
-            waiting: VecDeque::new(),
+            waiting,
             streams: shared.streams.subscribe(),
             ends: Instant::now() + LASTS,
             shared: Arc::clone(shared),
@@ -167,25 +201,36 @@ impl Feed {
 
     fn take(&mut self, index: usize, changes: &Changes) {
         let service = self.registries[index].0;
-        let of = |kind: &str, id: &[u64], data: &str| {
-            let id: Vec<_> = id.iter().map(u64::to_string).collect();
-            Event::default().event(kind).id(id.join(".")).data(data)
-        };
+        let run = self.shared.run;
         if changes.missed > 0 {
-            let missed = changes.missed;
+            let missed = Some(changes.missed);
             let data = json(&MissedView { service, missed });
-            self.waiting.push_back(of("missed", &self.seen, &data));
+            self.waiting
+                .push_back(event(run, "missed", &self.seen, &data));
         }
-        for event in &changes.events {
-            let number = event.sequence.map_or(0, NonZeroU64::get);
+        for change in &changes.events {
+            let number = change.sequence.map_or(0, NonZeroU64::get);
             self.seen[index] = number;
-            let event = *event;
-            let write = || json(&ChangeView { service, event });
+            let event_view = *change;
+            let write = || {
+                json(&ChangeView {
+                    service,
+                    event: event_view,
+                })
+            };
             let data = self.shared.rendered.of(index, number, write);
-            self.waiting.push_back(of("change", &self.seen, &data));
+            self.waiting
+                .push_back(event(run, "change", &self.seen, &data));
         }
         self.seen[index] = changes.last;
     }
+}
+
+/// An event with the id to go on from.
+fn event(run: u64, kind: &str, seen: &[u64], data: &str) -> Event {
+    let numbers: Vec<_> = seen.iter().map(u64::to_string).collect();
+    let id = format!("{run}-{}", numbers.join("."));
+    Event::default().event(kind).id(id).data(data)
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -28,6 +28,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::note_caller;
 use crate::hosts::name_of;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -46,11 +47,16 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 )]
 struct Api;
 
-/// Every route, and their description.
-fn all() -> OpenApiRouter<Arc<Shared>> {
-    let router = OpenApiRouter::with_openapi(Api::openapi())
+/// What an orchestrator asks, which no flood of others may keep from its answer.
+fn probes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
         .routes(routes!(probes::livez))
         .routes(routes!(probes::readyz))
+}
+
+/// Every other route, and their description.
+fn all() -> OpenApiRouter<Arc<Shared>> {
+    let router = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(health::health))
         .routes(routes!(health::detailed))
         .routes(routes!(health::metrics))
@@ -85,7 +91,9 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
 
 /// The routes with what all of them have in common.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
-    let (router, api) = all().split_for_parts();
+    let (router, mut api) = all().split_for_parts();
+    let (probes, of_probes) = probes().split_for_parts();
+    api.merge(of_probes);
     let api = serde_json::to_vec(&api).unwrap_or_default();
     let api = bytes::Bytes::from(api);
     let document = move || async move {
@@ -96,6 +104,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         let detail = "a request of another site changes nothing here";
         Problem::new(StatusCode::FORBIDDEN, detail).into_response()
     });
+    let note = middleware::from_fn_with_state(Arc::clone(shared), note_caller);
     let host = middleware::from_fn_with_state(Arc::clone(shared), allow_hosts);
     router
         .route("/api/v1/openapi.json", axum::routing::get(document))
@@ -108,13 +117,18 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         })
         .layer(
             ServiceBuilder::new()
-                .layer(middleware::map_response(headers))
-                .layer(host)
+                .layer(note)
                 .layer(HandleErrorLayer::new(rejected))
                 .layer(shared.rate_limit.clone())
                 .layer(WrapErrorLayer)
                 .layer(csrf)
                 .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
+        )
+        .merge(probes)
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::map_response(headers))
+                .layer(host),
         )
         .with_state(Arc::clone(shared))
 }
@@ -140,7 +154,7 @@ async fn allow_hosts(State(shared): State<Arc<Shared>>, request: Request, next: 
 }
 
 async fn rejected(_: seawall_core::Error<std::convert::Infallible>) -> Problem {
-    let detail = "too many requests from this address";
+    let detail = "too many requests of this token or this address";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1)
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::Role;
 use crate::audit::AuditEntry;
-use crate::auth::Viewing;
+use crate::auth::{From, Viewing};
 use crate::extract::Body;
 use crate::problem::{LoggedIn, Problem, Shown};
 use crate::session::{COOKIE, LASTS, cookie};
@@ -47,6 +47,7 @@ fn set_cookie(secret: &str, seconds: u64) -> String {
 )]
 pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
+    From(from): From,
     Body(LogIn { token }): Body<LogIn>,
 ) -> Result<Response, Problem> {
     let Some((identity, digest)) = shared.tokens().find(&token) else {
@@ -55,7 +56,10 @@ pub(crate) async fn log_in(
             "this token is not known",
         ));
     };
-    let entry = AuditEntry::of(identity.who.to_string(), "log_in", "session".to_owned());
+    let entry = AuditEntry {
+        from: from.map(|address| address.to_string()),
+        ..AuditEntry::of(identity.who.to_string(), "log_in", "session".to_owned())
+    };
     shared.audited(entry, || Ok(())).await?;
     let Some(secret) = shared.sessions.begin(digest) else {
         let detail = "the system has no randomness for a session";

@@ -162,6 +162,12 @@ impl SettingChanges {
         self.0.is_empty()
     }
 
+    /// Whether it sets anything of that service.
+    pub(crate) fn sets(&self, service: &str) -> bool {
+        let mut all = self.0.iter();
+        all.any(|((of, _), value)| of == service && value.is_some())
+    }
+
     /// The services that it is about.
     pub fn services(&self) -> impl Iterator<Item = &str> {
         let mut last = None;
@@ -196,6 +202,15 @@ impl Overlay {
         self.0
             .keys()
             .map(|(service, key)| (service.as_str(), key.as_str()))
+    }
+
+    /// The service, the key and the value of each setting.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &str, String)> {
+        self.0.iter().map(|((service, key), value)| {
+            let mut text = String::new();
+            value.write(&mut text);
+            (service.as_str(), key.as_str(), text)
+        })
     }
 
     /// What a file would have to say.

@@ -127,7 +127,8 @@ impl ReloadableConfig {
         Ok(reloaded)
     }
 
-    /// Every setting of a service that was changed and is not what the file and the environment say now.
+    /// Every setting of a service that was changed and is not what the file and the environment say now; also
+    /// those of services that the file has no more, for which they are kept.
     ///
     /// # Errors
     ///
@@ -159,6 +160,14 @@ impl ReloadableConfig {
                 }
             }
         }
+        let is_gone = |name: &str| configured.service(name).is_err();
+        let gone = overlay.settings().filter(|(name, ..)| is_gone(name));
+        changed.extend(gone.map(|(service, key, value)| ChangedSetting {
+            service: service.to_owned(),
+            key: key.to_owned(),
+            configured: "no such service".to_owned(),
+            in_force: value,
+        }));
         Ok(changed)
     }
 
@@ -192,11 +201,15 @@ impl ReloadableConfig {
     }
 
     fn overlay_with(&self, changes: &SettingChanges) -> Result<Overlay, ReloadError> {
-        let config = self.current();
+        let (config, overlay) = (self.current(), self.overlay());
         for name in changes.services() {
-            service(&config, name).map_err(ReloadError::UnknownService)?;
+            // What is kept for a service that the file has no more can be taken back all the same.
+            let is_kept = overlay.ids().any(|(of, _)| of == name) && !changes.sets(name);
+            if !is_kept {
+                service(&config, name).map_err(ReloadError::UnknownService)?;
+            }
         }
-        Ok(self.overlay().changed(changes))
+        Ok(overlay.changed(changes))
     }
 }
 
