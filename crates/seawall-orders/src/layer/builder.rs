@@ -14,6 +14,7 @@ use super::service::OrderLayer;
 use super::shared::{Authorize, Parts, Shared};
 use crate::broker::Broker;
 use crate::journal::{Journal, MemoryJournal, check_name};
+use crate::lists::OwnPositions;
 use crate::safety::TradingControl;
 
 /// Makes an [`OrderLayer`].
@@ -42,6 +43,8 @@ impl<B> OrderLayer<B> {
                 run: Arc::from(format!("{}", std::process::id())),
                 notes_departures: false,
                 authorize: None,
+                positions: None,
+                broker_account: None,
             },
             body: PhantomData,
         }
@@ -74,6 +77,35 @@ impl<B> OrderLayerBuilder<B> {
     /// intent is rejected for it later.
     pub fn account(mut self, account: impl Into<Arc<str>>) -> Self {
         self.parts.account = account.into();
+        self
+    }
+
+    /// Compares these positions with the broker's list, at the start and
+    /// [periodically](OrderConfig::compare_every). Nothing is compared unless set.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::Full;
+    /// use seawall_orders::OrderLayer;
+    /// use seawall_orders::lists::OwnPositions;
+    /// use seawall_orders::protocol::Decimal;
+    ///
+    /// # fn layer(broker: seawall_orders::broker::BrokerTable) -> Result<(), seawall_core::InvalidConfig> {
+    /// let layer = OrderLayer::<Full<Bytes>>::builder("desk", broker)
+    ///     .positions(OwnPositions::from_fn(|| [("AAPL", Decimal::from(100))]))
+    ///     .build()?;
+    /// let differences = layer.handle().compared().differences;
+    /// # Ok(()) }
+    /// ```
+    pub fn positions(mut self, positions: OwnPositions) -> Self {
+        self.parts.positions = Some(positions);
+        self
+    }
+
+    /// Sets what the broker has in the paths of the account, as an account's number. Where it is not set, lists
+    /// whose paths have one are read once an order has shown it.
+    pub fn broker_account(mut self, account: impl Into<Box<str>>) -> Self {
+        self.parts.broker_account = Some(account.into());
         self
     }
 

@@ -1,11 +1,11 @@
-//! The broker's own lists beside our orders, at start and periodically.
+//! The broker's own lists beside our orders and positions, at start and periodically.
 
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use seawall_core::EventKind;
+use seawall_core::{EventKind, InstanceName, Samples};
 use tokio::time::Instant;
 
 use super::shared::Shared;
@@ -14,51 +14,58 @@ use crate::broker::FoundOrder;
 use crate::client::RequestSender;
 use crate::journal::{Filter, JournalError};
 use crate::lists::{
-    Confirmations, Confirmed, ListedOrder, ListsConfig, OwnEntry, OwnView, OwnedDifference, compare,
+    Confirmations, ListedOrder, ListsConfig, OwnEntry, OwnView, OwnedDifference, Reading, compare,
+    compare_positions,
 };
 use crate::protocol::{Decimal, Event, OrderFigures, OrderState, Query};
 
-use super::compared::{Compared, ComparedSnapshot};
+use super::compared::{AllCompared, ComparedSnapshot, Compares};
 use super::look_up::send_to;
 use super::notices::{DifferenceNotice, Published};
 use super::order::Order;
 
 /// How far back our own orders are known: beyond the history of a list, so that none of ours is unknown.
 const KNOWN: Duration = Duration::from_secs(48 * 3_600);
+/// Of how many symbols the gap is kept for metrics.
+const MAX_GAPS: usize = 256;
 
 impl Shared {
     /// Begins to compare, until the layer and all that uses it are gone.
     pub(super) fn compare_lists(self: &Arc<Self>) {
-        if self.broker.list(Query::Open, None).is_some() || self.latest().is_some() {
-            self.spawn_one(|tasks| &tasks.comparing, run(Arc::downgrade(self)));
-        }
+        self.spawn_one(|tasks| &tasks.comparing, run(Arc::downgrade(self)));
     }
 
-    async fn compare_and_note(
+    async fn compare_orders(
         self: &Arc<Self>,
+        client: &RequestSender,
         config: ListsConfig,
         confirmations: &mut Confirmations,
     ) {
-        let client = request_sender(self);
-        let end = self.compare_once(&client, config, confirmations).await;
-        match end {
+        let account = self.broker_account();
+        if self.broker.list(Query::Open, account.as_deref()).is_none() {
+            // The broker has none, or the account is not known yet.
+            return;
+        }
+        let compared = self.compare_once(client, account.as_deref(), config, confirmations);
+        let compared = compared.await;
+        match &compared {
             Ok(()) => self.counters.comparisons.add(),
             Err(_) => self.counters.failed_comparisons.add(),
         }
-        self.note_comparison(end.err());
+        self.note_comparison(Compares::Orders, compared.err());
     }
 
     async fn compare_once(
         self: &Arc<Self>,
         client: &RequestSender,
+        account: Option<&str>,
         config: ListsConfig,
         confirmations: &mut Confirmations,
     ) -> Result<(), String> {
         let journalled = self.journalled_ids().await;
         let journalled = journalled.map_err(|error| error.to_string())?;
-        let account = self.latest().and_then(|it| it.request.account.clone());
         let own = || self.own_view(journalled);
-        let reading = compare(&*self.broker, client, account.as_deref(), config, own).await;
+        let reading = compare(&*self.broker, client, account, config, own).await;
         let mut reading = reading.map_err(|error| error.to_string())?;
         // What has gone on at the broker is news, and no difference.
         let mut news = Vec::new();
@@ -72,40 +79,114 @@ impl Shared {
         for broker in news {
             self.learn_listed(broker);
         }
-        let confirmed = confirmations.take(reading);
-        let open = confirmations.open().cloned().collect();
-        self.differ(confirmed, open);
+        self.differ(Compares::Orders, reading, confirmations);
         Ok(())
     }
 
+    /// The user's own positions beside the broker's list.
+    async fn compare_positions(
+        &self,
+        client: &RequestSender,
+        config: ListsConfig,
+        confirmations: &mut Confirmations,
+    ) {
+        let Some(own) = &self.positions else { return };
+        let account = self.broker_account();
+        let account = account.as_deref();
+        let failed = match compare_positions(&*self.broker, client, account, config, own).await {
+            // The broker has no list, or the account is not known yet.
+            Ok(None) => return,
+            Ok(Some(reading)) => {
+                self.counters.position_comparisons.add();
+                self.differ(Compares::Positions, reading, confirmations);
+                None
+            }
+            Err(error) => {
+                self.counters.failed_position_comparisons.add();
+                Some(error.to_string())
+            }
+        };
+        self.note_comparison(Compares::Positions, failed);
+    }
+
     /// Publishes what differs, and what does not any more.
-    fn differ(&self, confirmed: Confirmed, open: Vec<OwnedDifference>) {
-        self.compared().differences = open;
+    fn differ(&self, compares: Compares, reading: Reading, confirmations: &mut Confirmations) {
+        let confirmed = confirmations.take(reading);
+        let open = confirmations.open().cloned().collect();
+        self.compared().of(compares).differences = open;
         let reported = confirmed.differences.into_iter().map(|of| (of, false));
         let gone = confirmed.gone.into_iter().map(|of| (of, true));
-        for (difference, is_gone) in reported.chain(gone) {
-            if !is_gone {
-                self.counters.differences.add();
+        for (difference, is_gone) in gone.chain(reported) {
+            match compares {
+                _ if is_gone => {}
+                Compares::Orders => self.counters.differences.add(),
+                Compares::Positions => self.counters.position_differences.add(),
             }
+            self.note_gap(&difference, is_gone);
             let what = difference.as_str();
             self.events
                 .emit(|| EventKind::OrdersDiffer { what, is_gone });
             let difference = Arc::new(difference);
-            // An error means that nobody is subscribed.
             let notice = DifferenceNotice {
                 difference,
                 is_gone,
             };
+            // An error means that nobody is subscribed.
             let _ = self.notices.send(Published::Difference(notice));
         }
     }
 
-    fn compared(&self) -> MutexGuard<'_, Compared> {
+    /// Keeps what the broker has more of a symbol than we, for metrics: of one that agrees again that is zero.
+    fn note_gap(&self, difference: &OwnedDifference, is_gone: bool) {
+        let OwnedDifference::Position {
+            symbol,
+            ours,
+            broker,
+        } = difference
+        else {
+            return;
+        };
+        let gap = if is_gone {
+            Decimal::ZERO
+        } else {
+            *broker - *ours
+        };
+        let mut gaps = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+        // A name is kept for the life of the process, so there is a bound.
+        if gaps.len() < MAX_GAPS || gaps.keys().any(|known| known.as_str() == &**symbol) {
+            gaps.insert(InstanceName::new(symbol), gap);
+        }
+    }
+
+    pub(super) fn sample_differences(&self, sink: &mut Samples<'_>) {
+        for (of, compares) in [
+            ("orders", Compares::Orders),
+            ("positions", Compares::Positions),
+        ] {
+            let open = self.compared().of(compares).differences.len();
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
+            sink.gauge("seawall_orders_different", &[("of", of)], f64::from(open));
+        }
+        let gaps = self
+            .gaps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for (symbol, gap) in gaps {
+            // Rounded: the exact figures are in the notices.
+            let gap = gap.to_string().parse().unwrap_or(f64::NAN);
+            let labels = [("symbol", symbol.as_str())];
+            sink.gauge("seawall_orders_position_gap", &labels, gap);
+        }
+    }
+
+    fn compared(&self) -> MutexGuard<'_, AllCompared> {
         self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_comparison(&self, failed: Option<String>) {
+    fn note_comparison(&self, compares: Compares, failed: Option<String>) {
         let mut compared = self.compared();
+        let compared = compared.of(compares);
         if failed.is_none() {
             compared.at = Some(SystemTime::now());
         }
@@ -113,12 +194,7 @@ impl Shared {
     }
 
     pub(super) fn compared_now(&self) -> ComparedSnapshot {
-        let compared = self.compared();
-        ComparedSnapshot {
-            at: compared.at,
-            differences: compared.differences.clone(),
-            failed: compared.failed.clone(),
-        }
+        self.compared().snapshot()
     }
 
     /// The ids of our orders in the journal.
@@ -207,7 +283,7 @@ pub(super) fn request_sender(shared: &Arc<Shared>) -> RequestSender {
 }
 
 async fn run(layer: Weak<Shared>) {
-    let mut confirmations = Confirmations::new(Duration::ZERO);
+    let [mut orders, mut positions] = [(); 2].map(|()| Confirmations::new(Duration::ZERO));
     let mut window = None;
     loop {
         let Some(shared) = layer.upgrade() else {
@@ -218,13 +294,18 @@ async fn run(layer: Weak<Shared>) {
             Some(every) => {
                 let lists = config.lists();
                 if window.replace(lists.window()) != Some(lists.window()) {
-                    confirmations = Confirmations::new(lists.window());
+                    [orders, positions] = [(); 2].map(|()| Confirmations::new(lists.window()));
                 }
-                shared.compare_and_note(lists, &mut confirmations).await;
+                let client = request_sender(&shared);
+                shared.compare_orders(&client, lists, &mut orders).await;
+                shared
+                    .compare_positions(&client, lists, &mut positions)
+                    .await;
                 let now = Instant::now();
+                let again = [orders.read_again_at(), positions.read_again_at()];
+                let again = again.into_iter().flatten().map(|at| at.max(now));
                 let next = seawall_core::deadline(now, every);
-                let again = confirmations.read_again_at();
-                again.map_or(next, |at| at.max(now).min(next))
+                again.fold(next, Instant::min)
             }
             None => seawall_core::deadline(Instant::now(), OFF),
         };

@@ -29,12 +29,18 @@ seawall_core::counters! {
         unknown => "seawall_orders_answered_unknown_total" [],
         /// Not accepted: invalid, or the trading mode or a guard did not let them pass.
         not_admitted => "seawall_orders_not_admitted_total" [],
-        /// Comparisons with the broker's lists.
-        comparisons => "seawall_orders_comparisons_total" [outcome = "complete"],
-        /// Comparisons whose lists could not be read to their ends.
-        failed_comparisons => "seawall_orders_comparisons_total" [outcome = "failed"],
-        /// Differences that were reported.
-        differences => "seawall_orders_differences_total" [],
+        /// Comparisons with the broker's lists of orders.
+        comparisons => "seawall_orders_comparisons_total" [of = "orders", outcome = "complete"],
+        /// Those whose lists could not be read to their ends.
+        failed_comparisons => "seawall_orders_comparisons_total" [of = "orders", outcome = "failed"],
+        /// Differences of orders that were reported.
+        differences => "seawall_orders_differences_total" [of = "orders"],
+        /// Comparisons with the broker's list of positions.
+        position_comparisons => "seawall_orders_comparisons_total" [of = "positions", outcome = "complete"],
+        /// Those whose list could not be read to its end, or whose own positions were not known.
+        failed_position_comparisons => "seawall_orders_comparisons_total" [of = "positions", outcome = "failed"],
+        /// Positions that were reported as different.
+        position_differences => "seawall_orders_differences_total" [of = "positions"],
         /// Queries that were answered.
         look_ups => "seawall_orders_look_ups_total" [outcome = "answered"],
         /// Queries that failed.

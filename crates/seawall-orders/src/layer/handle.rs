@@ -186,7 +186,7 @@ impl OrderHandle {
         let _ = started.wait_for(|start| *start == Start::Over).await;
     }
 
-    /// What our own orders and the broker's lists differ in, by the last comparison.
+    /// What our own orders and positions and the broker's lists differ in, by the last comparisons.
     pub fn compared(&self) -> ComparedSnapshot {
         self.shared.compared_now()
     }
@@ -376,8 +376,7 @@ impl InstanceHandle for OrderHandle {
         let (in_doubt, exhausted, _) = self.shared.standing();
         sink.gauge("seawall_orders_in_doubt", &[], f64::from(in_doubt));
         sink.gauge("seawall_orders_exhausted", &[], f64::from(exhausted));
-        let open = u32::try_from(self.compared().differences.len()).unwrap_or(u32::MAX);
-        sink.gauge("seawall_orders_different", &[], f64::from(open));
+        self.shared.sample_differences(sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

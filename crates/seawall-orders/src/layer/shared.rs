@@ -1,7 +1,7 @@
 //! What the services, futures and tasks of a layer share.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use seawall_core::{
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
-use super::compared::Compared;
+use super::compared::AllCompared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
@@ -23,7 +23,8 @@ use super::unwritten::Unwritten;
 use crate::broker::{Broker, Target};
 use crate::client::{BoxError, RequestSender};
 use crate::journal::Journal;
-use crate::protocol::{Alert, Notice, Settlement};
+use crate::lists::OwnPositions;
+use crate::protocol::{Alert, Decimal, Notice, Settlement};
 use crate::safety::TradingControl;
 
 /// Adds credentials to the requests that the layer makes itself.
@@ -36,6 +37,10 @@ pub(super) struct Shared {
     pub(super) journal: Arc<dyn Journal>,
     config: RwLock<OrderConfig>,
     pub(super) control: Arc<TradingControl>,
+    /// What the user holds by its own books.
+    pub(super) positions: Option<OwnPositions>,
+    /// What the broker has in the paths of the account, where that is set.
+    broker_account: Option<Box<str>>,
     /// The broker and the account, as intents are marked.
     pub(super) account: Arc<str>,
     pub(super) run: Arc<str>,
@@ -49,7 +54,9 @@ pub(super) struct Shared {
     pub(super) started: watch::Sender<Start>,
     pub(super) notices: broadcast::Sender<Published>,
     /// What differs from the broker's lists.
-    pub(super) compared: Mutex<Compared>,
+    pub(super) compared: Mutex<AllCompared>,
+    /// By how much the broker has more of a symbol than we, of those that ever differed.
+    pub(super) gaps: Mutex<BTreeMap<InstanceName, Decimal>>,
     /// Wakes the task that watches.
     pub(super) standing_changed: Arc<Notify>,
     pub(super) tasks: Tasks,
@@ -96,6 +103,8 @@ pub(super) struct Parts {
     pub(super) run: Arc<str>,
     pub(super) notes_departures: bool,
     pub(super) authorize: Option<Box<Authorize>>,
+    pub(super) positions: Option<OwnPositions>,
+    pub(super) broker_account: Option<Box<str>>,
 }
 
 impl Shared {
@@ -111,12 +120,15 @@ impl Shared {
             notes_departures: parts.notes_departures,
             asked: std::sync::atomic::AtomicBool::new(false),
             authorize: parts.authorize,
+            positions: parts.positions,
+            broker_account: parts.broker_account,
             below: OnceLock::new(),
             look_ups: Semaphore::new(parts.config.look_ups_at_once() as usize),
             config: RwLock::new(parts.config),
             started: watch::Sender::new(Start::Before),
             notices: broadcast::Sender::new(1_024),
             compared: Mutex::default(),
+            gaps: Mutex::default(),
             standing_changed: Arc::new(Notify::new()),
             tasks: Tasks::default(),
             clock: Clock::start(),
@@ -239,6 +251,12 @@ impl Shared {
     pub(super) fn latest(&self) -> Option<Arc<Tracked>> {
         let book = self.book();
         book.orders.values().max_by_key(|it| it.number()).cloned()
+    }
+
+    /// What the broker has in the paths of the account: of the order that was written last, or what is set.
+    pub(super) fn broker_account(&self) -> Option<Box<str>> {
+        let latest = self.latest().and_then(|it| it.request.account.clone());
+        latest.or_else(|| self.broker_account.clone())
     }
 
     /// The orders in doubt, exhausted, and those of an earlier process that are in doubt.

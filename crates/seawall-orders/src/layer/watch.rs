@@ -24,7 +24,8 @@ impl Shared {
     /// Asks the broker something of which the answer is known to be possible.
     async fn validate(self: &Arc<Self>) -> bool {
         let known = self.latest();
-        let account = known.as_ref().and_then(|it| it.request.account.as_deref());
+        let account = self.broker_account();
+        let account = account.as_deref();
         if let Some(request) = self.broker.list(Query::Open, account) {
             let nowhere = Origin::default();
             let origin = known.as_ref().map_or(&nowhere, |it| &it.origin);

@@ -3,106 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, getters, setters};
 use tokio::time::Instant;
 
+use super::config::ListsConfig;
 use super::difference::OwnedDifference;
 use super::own::{OwnEntry, OwnView};
 use super::read::{ListError, ListErrorKind, ListName, Orders, Reader};
-use crate::broker::{Broker, BrokerPosition, FoundOrder};
+use crate::broker::{Broker, FoundOrder};
 use crate::client::RequestSender;
 use crate::protocol::{
-    BrokerOrder, Decimal, Difference, OrderState, OwnOrder, Position, Query, compare_orders,
-    compare_positions,
+    BrokerOrder, Decimal, Difference, OrderState, OwnOrder, Query, compare_orders,
 };
-
-/// How lists are read and compared.
-///
-/// ```
-/// use std::time::Duration;
-/// use seawall_orders::lists::ListsConfig;
-///
-/// let config = ListsConfig::builder().window(Duration::from_secs(20)).max_pages(50).build()?;
-/// assert_eq!(config.max_pages(), 50);
-/// assert!(ListsConfig::builder().max_pages(0).build().is_err());
-/// # Ok::<(), seawall_core::InvalidConfig>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListsConfig {
-    window: Duration,
-    history: Duration,
-    page_timeout: Duration,
-    max_pages: u32,
-    closed: bool,
-}
-
-impl Default for ListsConfig {
-    fn default() -> Self {
-        Self::builder().config
-    }
-}
-
-impl ListsConfig {
-    /// A builder with the defaults: a window of 15 s, lists of closed orders that cover 23 hours, 10 s and 100
-    /// pages for each list.
-    pub const fn builder() -> ListsConfigBuilder {
-        ListsConfigBuilder {
-            config: Self {
-                window: Duration::from_secs(15),
-                history: Duration::from_secs(23 * 3_600),
-                page_timeout: Duration::from_secs(10),
-                max_pages: 100,
-                closed: true,
-            },
-        }
-    }
-
-    getters! {
-        /// The time after which the broker shows what it has accepted.
-        pub const fn window -> Duration;
-        /// How old orders are that the list of closed ones has at least.
-        pub const fn history -> Duration;
-        /// How long one page may take.
-        pub const fn page_timeout -> Duration;
-        /// How many pages a list may have.
-        pub const fn max_pages -> u32;
-        /// Whether closed orders and fills are read.
-        pub const fn closed -> bool;
-    }
-}
-
-/// Makes a [`ListsConfig`].
-#[derive(Clone, Copy, Debug)]
-pub struct ListsConfigBuilder {
-    config: ListsConfig,
-}
-
-impl ListsConfigBuilder {
-    setters! { self.config:
-        /// Sets the time after which the broker shows what it has accepted: that of its
-        /// [`Rules`](crate::protocol::Rules).
-        pub const fn window(Duration);
-        /// Sets how old orders are that the list of closed ones has at least: from when they were made.
-        pub const fn history(Duration);
-        /// Sets how long one page may take.
-        pub const fn page_timeout(Duration);
-        /// Sets how many pages a list may have. A longer one is an error.
-        pub const fn max_pages(u32);
-        /// Sets whether closed orders and fills are read, where the broker has such lists.
-        pub const fn closed(bool);
-    }
-
-    /// The configuration.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidConfig`] for a page timeout or a number of pages that is zero.
-    pub fn build(self) -> Result<ListsConfig, InvalidConfig> {
-        NonZeroDuration::check("page_timeout", self.config.page_timeout)?;
-        NonZeroCount::check("max_pages", self.config.max_pages)?;
-        Ok(self.config)
-    }
-}
 
 /// One reading of the lists.
 #[non_exhaustive]
@@ -114,7 +25,7 @@ pub struct Reading {
     pub ended: Instant,
     /// What differs, by this reading alone: [`Confirmations`](super::Confirmations) says what to report.
     pub differences: Vec<OwnedDifference>,
-    /// How many orders the lists had.
+    /// How many orders or positions the lists had.
     pub listed: usize,
 }
 
@@ -130,7 +41,7 @@ impl Reading {
     }
 }
 
-/// Reads the broker's lists to their ends, and compares them with our own view.
+/// Reads the broker's lists of orders to their ends, and compares them with our own view.
 ///
 /// `own` is called after the lists were read: what was sent meanwhile is known then. `account` is what the
 /// broker has in the paths of an account. Dropping the future stops the reading.
@@ -147,13 +58,7 @@ pub async fn compare(
     own: impl FnOnce() -> OwnView,
 ) -> Result<Reading, ListError> {
     let began = Instant::now();
-    let reader = Reader {
-        broker,
-        client,
-        account,
-        max_pages: config.max_pages,
-        timeout: config.page_timeout,
-    };
+    let reader = Reader::new(broker, client, account, &config);
     let mut orders = Orders::default();
     let open = reader.orders(Query::Open).await?;
     orders.replace(open.ok_or(ListError {
@@ -161,28 +66,24 @@ pub async fn compare(
         kind: ListErrorKind::Missing,
     })?);
     let (mut closed, mut fills) = (None, None);
-    if config.closed {
+    if config.closed() {
         closed = reader.orders(Query::Closed).await?;
         fills = reader.orders(Query::Fills).await?;
     }
-    let positions = reader.positions().await?;
     let own = own();
     let ended = Instant::now();
     let covered = Covered {
         closed: closed.is_some(),
         fills: fills.is_some(),
-        history: config.history,
-        settled: config.window.saturating_add(ended - began),
+        history: config.history(),
+        settled: config.window().saturating_add(ended - began),
     };
     orders.replace(closed.unwrap_or_default());
     // Fills say that there is an order, and not all of its figures.
     let with_figures = orders.all.len();
     orders.add(fills.unwrap_or_default());
 
-    let mut differences = of_orders(&own.orders, &orders.all, with_figures, &covered);
-    if let (Some(ours), Some(theirs)) = (&own.positions, &positions) {
-        differences.extend(of_positions(ours, theirs));
-    }
+    let differences = of_orders(&own.orders, &orders.all, with_figures, &covered);
     let listed = orders.all.len();
     Ok(Reading {
         began,
@@ -281,19 +182,4 @@ fn of_orders(
         }
     }));
     differences
-}
-
-fn of_positions(ours: &[(Box<str>, Decimal)], theirs: &[BrokerPosition]) -> Vec<OwnedDifference> {
-    let position = |(symbol, quantity)| Position { symbol, quantity };
-    let ours = ours.iter().map(|(symbol, quantity)| (&**symbol, *quantity));
-    let theirs = theirs.iter().map(|of| (&*of.symbol, of.quantity));
-    let ours: Vec<_> = ours.map(position).collect();
-    let theirs: Vec<_> = theirs.map(position).collect();
-    let different = compare_positions(&ours, &theirs).into_iter();
-    let different = different.map(|of| OwnedDifference::Position {
-        symbol: of.symbol.into(),
-        ours: of.ours,
-        broker: of.broker,
-    });
-    different.collect()
 }

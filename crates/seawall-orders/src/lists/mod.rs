@@ -1,6 +1,7 @@
 //! Our own view of orders and positions beside the broker's lists, at start and periodically.
 //!
-//! [`compare`] reads the lists to their ends and gives what differs, with the figures of both sides.
+//! [`compare`] reads the lists of orders to their ends and gives what differs, with the figures of both sides,
+//! and [`compare_positions`] does so with the list of positions.
 //! [`Confirmations`] decides which differences are reported, since one reading can be wrong.
 //!
 //! # What one reading can get wrong
@@ -15,6 +16,7 @@
 //! | we send an order while lists are read | unknown to us | our own view is taken after the lists |
 //! | an order was accepted and is not shown yet | unknown to the broker | it is expected once it is confirmed for the visibility window and the time of the reading |
 //! | a fill is in the list, and not yet in our view | other figures | the next reading, after the visibility window |
+//! | a fill moves a position while it is read | another position | our own view is taken after the list, and the gap must last |
 //! | a list cannot be read, or not to its end | much is missing | an error, and no differences |
 //!
 //! So a difference is reported when a reading that began a visibility window after the first one still has
@@ -32,15 +34,26 @@
 //! past as the implementation of [`Broker`](crate::broker::Broker) asks for. An order of ours is expected in a list only where
 //! that covers it: one that worked and is not open any more needs the list of closed orders. Without one it
 //! is [`NotOpen`](OwnedDifference::NotOpen): look it up.
+//!
+//! # Positions
+//!
+//! A list of positions has no client order ids, so it shows what no list of orders does: shares that were
+//! moved by hand, a corporate action, a fill that nobody counted. What we hold is known to the user alone, and
+//! [`OwnPositions`] is how it is asked for. The lists of exchanges (Binance, Coinbase, Kraken) are balances by
+//! asset, cash and what orders lock included.
 
 mod compare;
+mod config;
 mod confirm;
 mod difference;
 mod own;
+mod positions;
 mod read;
 
-pub use compare::{ListsConfig, ListsConfigBuilder, Reading, compare};
+pub use compare::{Reading, compare};
+pub use config::{ListsConfig, ListsConfigBuilder};
 pub use confirm::{Confirmations, Confirmed};
 pub use difference::{ListedOrder, OwnedDifference};
 pub use own::{OwnEntry, OwnView};
+pub use positions::{OwnPositions, compare_positions};
 pub use read::{ListError, ListErrorKind, ListName};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Decimal, OrderFigures};
+use crate::protocol::OrderFigures;
 
 /// An order as we know it.
 #[non_exhaustive]
@@ -39,29 +39,17 @@ impl OwnEntry {
     }
 }
 
-/// All that we know at one moment.
+/// All our orders at one moment.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnView {
     /// Our orders, those in doubt and those that ended included: what is not here is unknown to us.
     pub orders: Vec<OwnEntry>,
-    /// Our positions, by symbol; `None` if we do not keep them.
-    pub positions: Option<Vec<(Box<str>, Decimal)>>,
 }
 
 impl OwnView {
-    /// A view of these orders, without positions.
+    /// A view of these orders.
     pub const fn of(orders: Vec<OwnEntry>) -> Self {
-        Self {
-            orders,
-            positions: None,
-        }
-    }
-
-    /// With these positions, by symbol.
-    #[must_use]
-    pub fn with_positions(mut self, positions: Vec<(Box<str>, Decimal)>) -> Self {
-        self.positions = Some(positions);
-        self
+        Self { orders }
     }
 }

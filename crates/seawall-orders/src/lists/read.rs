@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use seawall_core::state_words;
 
+use super::config::ListsConfig;
 use crate::broker::{Broker, BrokerPosition, FoundOrder, Listed};
 use crate::client::RequestSender;
 use crate::protocol::Query;
@@ -39,6 +40,8 @@ pub enum ListErrorKind {
     Timeout,
     /// A response cannot be read, in these words.
     Unreadable(&'static str),
+    /// Our own view could not be had, for this reason.
+    Own(String),
     /// There are more pages than are read.
     TooLong {
         /// How many were read.
@@ -64,6 +67,7 @@ impl fmt::Display for ListError {
             ListErrorKind::Client(message) => write!(f, "a request failed: {message}"),
             ListErrorKind::Timeout => f.write_str("a response did not come in time"),
             ListErrorKind::Unreadable(words) => write!(f, "a response cannot be read: {words}"),
+            ListErrorKind::Own(message) => write!(f, "our own view is missing: {message}"),
             ListErrorKind::TooLong { pages } => write!(f, "it has more than {pages} pages"),
         }
     }
@@ -74,14 +78,29 @@ impl StdError for ListError {}
 /// How lists are read.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    pub(super) broker: &'a dyn Broker,
-    pub(super) client: &'a RequestSender,
-    pub(super) account: Option<&'a str>,
-    pub(super) max_pages: u32,
-    pub(super) timeout: Duration,
+    broker: &'a dyn Broker,
+    client: &'a RequestSender,
+    account: Option<&'a str>,
+    max_pages: u32,
+    timeout: Duration,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) const fn new(
+        broker: &'a dyn Broker,
+        client: &'a RequestSender,
+        account: Option<&'a str>,
+        config: &ListsConfig,
+    ) -> Self {
+        Self {
+            broker,
+            client,
+            account,
+            max_pages: config.max_pages(),
+            timeout: config.page_timeout(),
+        }
+    }
+
     /// A list of orders; `None` if the broker has no such list.
     pub(super) async fn orders(&self, query: Query) -> Result<Option<Vec<FoundOrder>>, ListError> {
         let list = match query {

@@ -85,6 +85,8 @@ pub(crate) struct World {
     pub(crate) delay: Duration,
     /// What new orders become.
     pub(crate) resting: bool,
+    /// What is held; `None` while the list cannot be read.
+    pub(crate) positions: Option<Vec<(&'static str, i32)>>,
 }
 
 /// The broker, as a client.
@@ -187,6 +189,17 @@ impl Client {
         respond(200, &Value::Array(open))
     }
 
+    fn list_positions(&self) -> Response<Body> {
+        match &self.world().positions {
+            Some(held) => {
+                let held = held.iter();
+                let held = held.map(|(symbol, qty)| json!({ "symbol": symbol, "qty": qty }));
+                respond(200, &held.collect())
+            }
+            None => respond(500, &json!("no")),
+        }
+    }
+
     fn cancel(&self, broker_id: &str) -> Response<Body> {
         let mut world = self.world();
         world.cancels += 1;
@@ -242,6 +255,7 @@ impl Service<Request<Body>> for Client {
                     Ok(respond(200, &json!("replaced")))
                 }
                 _ if head.uri.path() == "/quotes" => Ok(respond(200, &json!("quote"))),
+                _ if head.uri.path() == "/accounts/7/positions" => Ok(client.list_positions()),
                 _ if head.uri.path() == "/orders" => Ok(client.list_open()),
                 _ => Ok(client.query(&last)),
             }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_orders::broker::{BrokerTable, ListRequest, OrderFields, RequestFields};
+use seawall_orders::broker::{
+    BrokerTable, ListRequest, OrderFields, PositionFields, RequestFields,
+};
 use seawall_orders::ids::{IdRules, OrderIds};
 use seawall_orders::lists::{ListsConfig, OwnedDifference};
 use seawall_orders::protocol::{Duplicates, Operation, OrderState, Query};
@@ -32,7 +34,11 @@ pub(crate) fn broker() -> BrokerTable {
         .reply(fields())
         .order(fields())
         .query(Query::ById, ListRequest::new("GET /orders/{id}"))
-        .list(Query::Open, ListRequest::new("GET /orders"));
+        .list(Query::Open, ListRequest::new("GET /orders"))
+        .positions(
+            ListRequest::new("GET /accounts/{account}/positions"),
+            PositionFields::new("symbol", "qty"),
+        );
     for (word, state) in [
         ("open", OrderState::Open),
         ("filled", OrderState::Filled),

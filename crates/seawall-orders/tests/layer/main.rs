@@ -12,6 +12,7 @@ mod journals;
 mod lists;
 mod many;
 mod outcomes;
+mod positions;
 mod restarts;
 mod runtimes;
 mod stacks;

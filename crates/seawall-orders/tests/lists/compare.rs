@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_orders::lists::{
-    ListError, ListErrorKind, ListName, ListsConfig, OwnEntry, OwnView, OwnedDifference, Reading,
-    compare,
+    ListError, ListErrorKind, ListName, ListsConfig, OwnEntry, OwnPositions, OwnView,
+    OwnedDifference, Reading, compare, compare_positions,
 };
 use seawall_orders::protocol::{Decimal, OrderState};
 use tokio::time::Instant;
@@ -29,6 +29,11 @@ fn own(id: &str, state: OrderState, quantity: u32, filled: u32) -> OwnEntry {
 async fn read(fake: &Fake, own: Vec<OwnEntry>) -> Result<Reading, ListError> {
     let config = ListsConfig::builder().build().unwrap();
     compare(fake, &fake.client(), None, config, || OwnView::of(own)).await
+}
+
+async fn positions(fake: &Fake) -> Result<Option<Reading>, ListError> {
+    let own = OwnPositions::from_fn(|| [("AAPL", Decimal::ZERO)]);
+    compare_positions(fake, &fake.client(), None, ListsConfig::default(), &own).await
 }
 
 async fn words(fake: &Fake, own: Vec<OwnEntry>) -> Vec<String> {
@@ -72,15 +77,12 @@ async fn positions_are_compared_where_we_keep_them() {
     let fake = all_lists();
     fake.state.lock().unwrap().positions = vec![("AAPL", 100), ("MSFT", -5), ("TSLA", 1)];
     let config = ListsConfig::builder().build().unwrap();
-    let positions = vec![
-        ("AAPL".into(), Decimal::from(90)),
-        ("TSLA".into(), 1.into()),
-    ];
-    let view = OwnView::default().with_positions(positions);
+    let positions: Vec<(&str, Decimal)> = vec![("AAPL", Decimal::from(90)), ("TSLA", 1.into())];
+    let own = OwnPositions::from_fn(move || positions.clone());
     let client = fake.client();
-    let reading = compare(&fake, &client, None, config, || view)
-        .await
-        .unwrap();
+    let reading = compare_positions(&fake, &client, None, config, &own).await;
+    let reading = reading.unwrap().unwrap();
+    assert_eq!(reading.listed, 3);
     let words: Vec<_> = reading
         .differences
         .iter()
@@ -93,8 +95,47 @@ async fn positions_are_compared_where_we_keep_them() {
             "MSFT: we have 0, the broker has -5"
         ]
     );
-    let reading = read(&fake, Vec::new()).await.unwrap();
-    assert_eq!(reading.differences, []);
+    let own = own.without(["MSFT"]).without(["AAPL".to_owned()]);
+    let reading = compare_positions(&fake, &client, None, config, &own).await;
+    assert_eq!(reading.unwrap().unwrap().differences, []);
+
+    let none = Fake::default();
+    let reading = compare_positions(&none, &client, None, config, &own).await;
+    assert_eq!(reading, Ok(None), "it has no list of positions");
+    let orders = read(&fake, Vec::new()).await.unwrap();
+    assert_eq!(orders.differences, [], "those are of orders");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_our_own_positions_nothing_is_known_of_them() {
+    type Held = Vec<(&'static str, Decimal)>;
+    let fake = all_lists();
+    fake.state.lock().unwrap().positions = vec![("AAPL", 100)];
+    let config = ListsConfig::builder().build().unwrap();
+    let client = fake.client();
+    let fails = OwnPositions::from_async_fn(|| async { Err::<Held, _>("no database".into()) });
+    let hangs = OwnPositions::from_async_fn(std::future::pending::<Result<Held, _>>);
+    let panics = OwnPositions::from_fn(|| -> Held { panic!("a bug") });
+    let panics_later = OwnPositions::from_async_fn(|| async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if true {
+            panic!("a bug, {}", "later")
+        }
+        Ok(Held::new())
+    });
+    for (own, words) in [
+        (fails, "no database"),
+        (hangs, "it did not come in time"),
+        (panics, "it panicked: a bug"),
+        (panics_later, "it panicked: a bug, later"),
+    ] {
+        let reading = compare_positions(&fake, &client, None, config, &own).await;
+        let error = reading.unwrap_err();
+        assert_eq!(error.list, ListName::Positions);
+        assert_eq!(error.kind, ListErrorKind::Own(words.into()));
+        let begins = "the broker's list `positions`: our own view is missing: ";
+        assert_eq!(error.to_string(), format!("{begins}{words}"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,8 +154,8 @@ async fn what_is_young_or_in_doubt_is_known_and_not_expected() {
         OwnEntry::new("old", figures(OrderState::Filled, 1, 1), LONG * 1_000).confirmed_for(LONG),
     ];
     assert_eq!(words(&fake, ours).await, [""; 0]);
-    // The reading itself took four requests of 100 ms: what is a little older is not expected either.
-    let reading_takes = Duration::from_millis(400);
+    // The reading itself took three requests of 100 ms: what is a little older is not expected either.
+    let reading_takes = Duration::from_millis(300);
     assert_eq!(
         words(&fake, vec![young("new", window + reading_takes)])
             .await
@@ -220,7 +261,7 @@ async fn a_list_that_is_not_read_to_its_end_is_an_error() {
         (1, ListName::Open),
         (2, ListName::Closed),
         (3, ListName::Fills),
-        (4, ListName::Positions),
+        (0, ListName::Positions),
     ] {
         for (fault, words) in [
             (Fault::NoConnection, "a request failed: connection refused"),
@@ -235,7 +276,10 @@ async fn a_list_that_is_not_read_to_its_end_is_an_error() {
                 fake.place(None, figures(OrderState::Open, 1, 0));
             }
             fake.state.lock().unwrap().faults = vec![(request, fault)];
-            let error = read(&fake, Vec::new()).await.unwrap_err();
+            let error = match list {
+                ListName::Positions => positions(&fake).await.unwrap_err(),
+                _ => read(&fake, Vec::new()).await.unwrap_err(),
+            };
             let list = list.as_str();
             assert_eq!(
                 error.to_string(),

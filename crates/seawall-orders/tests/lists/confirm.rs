@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use seawall_orders::lists::{
-    Confirmations, ListsConfig, OwnEntry, OwnView, OwnedDifference, Reading, compare,
+    Confirmations, ListsConfig, OwnEntry, OwnPositions, OwnView, OwnedDifference, Reading, compare,
+    compare_positions,
 };
 use seawall_orders::protocol::{Decimal, OrderState};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -18,11 +19,16 @@ async fn read(fake: &Fake, own: &[(&str, u32)], position: u32) -> Reading {
     let entry = |(id, filled): &(&str, u32)| {
         OwnEntry::new(*id, figures(OrderState::Open, 10, *filled), LONG).confirmed_for(LONG)
     };
-    let positions = vec![("AAPL".into(), Decimal::from(position))];
-    let view = OwnView::of(own.iter().map(entry).collect()).with_positions(positions);
+    let positions = OwnPositions::from_fn(move || [("AAPL", Decimal::from(position))]);
+    let view = OwnView::of(own.iter().map(entry).collect());
     let config = ListsConfig::builder().window(WINDOW).build().unwrap();
     let client = fake.client();
-    compare(fake, &client, None, config, || view).await.unwrap()
+    let mut reading = compare(fake, &client, None, config, || view).await.unwrap();
+    let held = compare_positions(fake, &client, None, config, &positions).await;
+    let held = held.unwrap().unwrap();
+    reading.differences.extend(held.differences);
+    reading.ended = held.ended;
+    reading
 }
 
 fn fake() -> Fake {

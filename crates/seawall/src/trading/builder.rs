@@ -9,6 +9,7 @@ use seawall_core::{InstanceName, InvalidConfig, RequestMeta};
 use seawall_http::NoteDeparture;
 use seawall_orders::broker::{Broker, OrderRequest};
 use seawall_orders::journal::Journal;
+use seawall_orders::lists::OwnPositions;
 use seawall_orders::protocol::{Caps, Decimal, ModePolicy};
 use seawall_orders::safety::{TradingControl, TradingControlBuilder};
 use seawall_orders::{OrderConfig, OrderLayer};
@@ -49,6 +50,8 @@ pub struct OrderStackBuilder {
     journal: Arc<dyn Journal>,
     config: OrderConfig,
     account: Option<Arc<str>>,
+    broker_account: Option<Box<str>>,
+    positions: Option<OwnPositions>,
     control: TradingControlBuilder,
 }
 
@@ -132,6 +135,8 @@ impl OrderStackBuilder {
             journal: Arc::new(journal),
             config: OrderConfig::default(),
             account: None,
+            broker_account: None,
+            positions: None,
             control: TradingControl::builder(),
         }
     }
@@ -157,6 +162,41 @@ impl OrderStackBuilder {
     /// broker unless set.
     pub fn account(mut self, account: impl Into<Arc<str>>) -> Self {
         self.account = Some(account.into());
+        self
+    }
+
+    /// Compares these positions with the broker's list, at the start and
+    /// [periodically](seawall_orders::OrderConfig::compare_every): a difference that lasts is a
+    /// [notice](seawall_orders::DifferenceNotice) with the figures of both sides.
+    ///
+    /// ```
+    /// # use seawall_sim::provider::Broker;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = Broker::alpaca().start().await?;
+    /// # let url = broker.base_url();
+    /// use seawall::orders::journal::MemoryJournal;
+    /// use seawall::orders::lists::OwnPositions;
+    /// use seawall::orders::protocol::Decimal;
+    ///
+    /// let books = OwnPositions::from_fn(|| [("SPY", Decimal::from(40))]);
+    /// let orders = seawall::alpaca()?.order_stack(MemoryJournal::default())?.positions(books);
+    /// let client = orders.client()?.base_url(url).build()?;
+    /// let handle = client.stack().handles().orders;
+    /// handle.started().await;
+    /// for difference in handle.compared().differences {
+    ///     println!("{difference}"); // SPY: we have 40, the broker has 0
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn positions(mut self, positions: OwnPositions) -> Self {
+        self.positions = Some(positions);
+        self
+    }
+
+    /// Sets what the broker has in the paths of the account, as an account's number at OANDA. Where it is not
+    /// set, lists whose paths have one are read once an order has shown it.
+    pub fn broker_account(mut self, account: impl Into<Box<str>>) -> Self {
+        self.broker_account = Some(account.into());
         self
     }
 
@@ -233,6 +273,12 @@ impl OrderStackBuilder {
             .departures_noted();
         if let Some(account) = self.account {
             orders = orders.account(account);
+        }
+        if let Some(account) = self.broker_account {
+            orders = orders.broker_account(account);
+        }
+        if let Some(positions) = self.positions {
+            orders = orders.positions(positions);
         }
         Ok(OrderStack {
             orders: orders.build()?,

@@ -17,6 +17,8 @@
 //!   them up, nor does the circuit that orders have opened. Limits are shared, since the broker counts all
 //!   calls; cancels go first in their queue.
 //! * Reads are sent again as ever, and so is an order that was certainly not sent.
+//! * Our own orders, and [positions](OrderStackBuilder::positions) where they are kept, are compared with the
+//!   broker's lists at the start and periodically.
 //! * The trading mode follows the circuit, the limits, and what is in doubt.
 //!
 //! # Which requests are orders
