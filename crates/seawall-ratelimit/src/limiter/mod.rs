@@ -14,6 +14,7 @@
 mod admission;
 mod control;
 mod forecast;
+mod lazy;
 mod queue;
 mod settle;
 mod signals;
@@ -22,9 +23,10 @@ mod supply;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_core::queue::{Queue, Turn};
+use seawall_core::queue::Turn;
 use seawall_core::{Priority, Unit, ns};
 
+use self::lazy::LazyQueue;
 use crate::bucket::{Bucket, Rate};
 use crate::cap::Caps;
 use crate::config::RateLimitConfig;
@@ -114,7 +116,7 @@ pub(crate) struct Limiter {
 
 #[derive(Debug)]
 struct Inner {
-    queue: Queue<Waiting>,
+    queue: LazyQueue,
     /// None when a single bucket is the only limit.
     meters: Vec<Meter>,
     /// What the upstream has reported of each limit; empty until it does.
@@ -129,12 +131,6 @@ struct Inner {
     pause_holds_in_bypass: bool,
     earlier_rates: EarlierRates,
     config: RateLimitConfig,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    priority: Priority,
-    costs: Costs,
 }
 
 /// The queued calls of one priority.
@@ -178,7 +174,7 @@ impl Limiter {
             units: limits.iter().map(Limit::unit).collect(),
             all_keys: None,
             inner: Mutex::new(Inner {
-                queue: Queue::new(),
+                queue: LazyQueue::new(),
                 meters,
                 caps: Vec::new(),
                 ahead: Vec::new(),
@@ -205,7 +201,7 @@ impl Limiter {
         self
     }
 
-    /// Its memory, in bytes, without its queue.
+    /// Its memory, in bytes, without what waits in its queue.
     pub(crate) fn bytes(&self) -> usize {
         let inner = self.lock();
         let meters = inner.meters.capacity() * size_of::<Meter>();
@@ -213,7 +209,8 @@ impl Limiter {
         let logs: usize = inner.meters.iter().map(Meter::heap_bytes).sum();
         let limits = size_of_val(inner.config.limits());
         let rates = inner.earlier_rates.heap_bytes();
-        size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits + rates
+        let heap = meters + caps + logs + limits + rates + inner.queue.bytes();
+        size_of::<Self>() + size_of_val(&*self.units) + heap
     }
 
     /// The limiter of one key: what holds for all of them holds for it.

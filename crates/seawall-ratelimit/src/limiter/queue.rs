@@ -7,8 +7,9 @@ use std::task::Waker;
 use seawall_core::ns;
 use seawall_core::queue::{Queue, Standing, Taking, Turn, WaiterId, Wakers, rank};
 
+use super::lazy::Waiting;
 use super::supply::Tokens;
-use super::{Inner, Limiter, Next, TokenRequest, Waiting};
+use super::{Inner, Limiter, Next, TokenRequest};
 use crate::denial::Denial;
 
 impl Limiter {

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use seawall_core::queue::{Next, Queue, Supply, Taking, WaiterId, Wakers};
 
-use super::{Ahead, Inner, Limiter, Waiting};
+use super::lazy::Waiting;
+use super::{Ahead, Inner, Limiter};
 use crate::costs::Costs;
 use crate::denial::Denial;
 
