@@ -14,14 +14,13 @@ pub(super) const KEPT: usize = 256;
 /// in a tree. No operation takes longer than in a tree alone, but for closing the gaps, of which each
 /// removal pays a constant share.
 ///
-/// It takes one word before the first key comes: most queues never have a waiter.
+/// It allocates nothing before the first key comes: most queues never have a waiter.
 #[derive(Debug)]
-pub(super) struct Ordered<K>(Option<Box<Parts<K>>>);
-
-// One cache line.
-#[repr(align(64))]
-#[derive(Debug)]
-struct Parts<K> {
+pub(super) struct Ordered<K> {
+    /// Copies of both ends of the run. Where threads contend, the run was written by another one, and is
+    /// only written here.
+    first: Option<K>,
+    last: Option<K>,
     /// Ascending, each with whether it is there. Neither end is a gap.
     run: VecDeque<(K, bool)>,
     gaps: usize,
@@ -30,44 +29,52 @@ struct Parts<K> {
 
 impl<K: Copy + Ord> Ordered<K> {
     pub(super) const fn new() -> Self {
-        Self(None)
+        Self {
+            first: None,
+            last: None,
+            run: VecDeque::new(),
+            gaps: 0,
+            tree: BTreeSet::new(),
+        }
     }
 
     /// Inserts a key that is not there.
     #[inline]
     pub(super) fn insert(&mut self, key: K) {
-        let parts = self.0.get_or_insert_with(Parts::boxed);
-        match parts.run.back() {
-            Some((last, _)) if *last > key => {
-                parts.tree.insert(key);
-            }
-            _ => parts.run.push_back((key, true)),
+        if self.last.is_some_and(|last| last > key) {
+            self.tree.insert(key);
+            return;
         }
+        self.run.push_back((key, true));
+        self.last = Some(key);
+        self.first.get_or_insert(key);
     }
 
     #[inline]
     pub(super) fn first(&self) -> Option<K> {
-        let parts = self.0.as_ref()?;
-        if !parts.tree.is_empty() {
-            return parts.first_of_both();
+        if self.tree.is_empty() {
+            return self.first;
         }
-        parts.run.front().map(|(key, _)| *key)
+        let tree = self.tree.first().copied();
+        self.first.into_iter().chain(tree).min()
     }
 
     /// Whether it was there.
     #[inline]
     pub(super) fn remove(&mut self, key: K) -> bool {
-        let Some(parts) = self.0.as_mut() else {
-            return false;
-        };
         // Without gaps and at an end: nearly always.
-        match (parts.run.front(), parts.run.back()) {
-            (Some((first, _)), _) if *first == key => parts.run.pop_front(),
-            (_, Some((last, _))) if *last == key => parts.run.pop_back(),
-            _ => return parts.remove_elsewhere(key),
-        };
-        if parts.gaps > 0 || (parts.run.is_empty() && parts.run.capacity() > KEPT) {
-            parts.close_gaps();
+        if self.first == Some(key) {
+            self.run.pop_front();
+            self.first = self.run.front().map(|(key, _)| *key);
+            self.last = self.last.filter(|_| self.first.is_some());
+        } else if self.last == Some(key) {
+            self.run.pop_back();
+            self.last = self.run.back().map(|(key, _)| *key);
+        } else {
+            return self.remove_elsewhere(key);
+        }
+        if self.gaps > 0 || (self.run.is_empty() && self.run.capacity() > KEPT) {
+            self.close_gaps();
         }
         true
     }
@@ -82,32 +89,12 @@ impl<K: Copy + Ord> Ordered<K> {
 
     /// Those from one key on, up to but without another one, in no order.
     pub(super) fn range(&self, from: K, to: K) -> impl Iterator<Item = K> {
-        self.0.iter().flat_map(move |parts| {
-            let run = &parts.run;
-            let within = run.partition_point(|(key, _)| *key < from)
-                ..run.partition_point(|(key, _)| *key < to);
-            let run = run.range(within).filter(|(_, there)| *there);
-            run.map(|(key, _)| *key)
-                .chain(parts.tree.range(from..to).copied())
-        })
-    }
-}
-
-impl<K: Copy + Ord> Parts<K> {
-    #[cold]
-    fn boxed() -> Box<Self> {
-        Box::new(Self {
-            run: VecDeque::new(),
-            gaps: 0,
-            tree: BTreeSet::new(),
-        })
-    }
-
-    #[inline(never)]
-    fn first_of_both(&self) -> Option<K> {
-        let run = self.run.front().map(|(key, _)| *key);
-        let tree = self.tree.first().copied();
-        run.into_iter().chain(tree).min()
+        let run = &self.run;
+        let within =
+            run.partition_point(|(key, _)| *key < from)..run.partition_point(|(key, _)| *key < to);
+        let run = run.range(within).filter(|(_, there)| *there);
+        run.map(|(key, _)| *key)
+            .chain(self.tree.range(from..to).copied())
     }
 
     #[inline(never)]
@@ -140,6 +127,8 @@ impl<K: Copy + Ord> Parts<K> {
             self.run.retain(|(_, there)| *there);
             self.gaps = 0;
         }
+        self.first = self.run.front().map(|(key, _)| *key);
+        self.last = self.run.back().map(|(key, _)| *key);
     }
 }
 
@@ -186,10 +175,10 @@ mod tests {
         }
         let all: Vec<_> = ordered.range(0, 10_000).collect();
         assert_eq!(all, [0, 9_999]);
-        let run = ordered.0.as_ref().map(|parts| parts.run.len());
-        assert!(run <= Some(2 * FEWEST_GONE), "{run:?}");
+        let run = ordered.run.len();
+        assert!(run <= 2 * FEWEST_GONE, "{run}");
         while ordered.pop_first().is_some() {}
-        let kept = ordered.0.as_ref().map(|parts| parts.run.capacity());
-        assert!(kept <= Some(KEPT), "{kept:?}");
+        let kept = ordered.run.capacity();
+        assert!(kept <= KEPT, "{kept}");
     }
 }

@@ -8,25 +8,19 @@ use super::rank::Arrival;
 /// Entries that stay where they are until they are removed. It allocates nothing before the first.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    all: Vec<Slot<T>>,
-    /// The first one that is free, if it is within `all`.
-    free: u32,
+    // A free one keeps the entry that it had, without wakers: the next one is written over it.
+    all: Vec<Entry<T>>,
+    /// Those that are free. Apart from the entries: what was written by another thread last is only written
+    /// when it is used again.
+    free: Vec<u32>,
     taken: u32,
-}
-
-// A free one keeps the entry that it had, without wakers: the next one is written over it.
-#[derive(Debug)]
-struct Slot<T> {
-    entry: Entry<T>,
-    /// Which one is free after it, while it is.
-    next: u32,
 }
 
 impl<T> Slots<T> {
     pub(super) const fn new() -> Self {
         Self {
             all: Vec::new(),
-            free: 0,
+            free: Vec::new(),
             taken: 0,
         }
     }
@@ -38,20 +32,19 @@ impl<T> Slots<T> {
 
     /// Where the next entry goes.
     #[inline]
-    pub(super) const fn next(&self) -> u32 {
-        self.free
+    pub(super) fn next(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.all.len() as u32)
     }
 
     /// Inserts the entry of a waiter that waits, whose id has the [next](Self::next) place.
     #[inline]
     pub(super) fn insert(&mut self, id: WaiterId, item: T, deadline_ns: u64) {
         self.taken += 1;
-        let Some(slot) = self.all.get_mut(self.free as usize) else {
+        self.free.pop();
+        // Field by field: an entry that is moved as a whole is written twice.
+        let Some(entry) = self.all.get_mut(id.place() as usize) else {
             return self.push(Entry::new(id, item, deadline_ns));
         };
-        self.free = slot.next;
-        // Field by field: an entry that is moved as a whole is written twice.
-        let entry = &mut slot.entry;
         entry.id = id;
         entry.item = item;
         entry.stand = Stand::Waiting;
@@ -63,8 +56,7 @@ impl<T> Slots<T> {
 
     #[cold]
     fn push(&mut self, entry: Entry<T>) {
-        self.all.push(Slot { entry, next: 0 });
-        self.free = self.all.len() as u32;
+        self.all.push(entry);
     }
 
     #[inline]
@@ -74,23 +66,19 @@ impl<T> Slots<T> {
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: WaiterId) -> Option<&mut Entry<T>> {
-        let slot = self.all.get_mut(id.place() as usize)?;
-        Some(&mut slot.entry).filter(|entry| entry.id == id)
+        let entry = self.all.get_mut(id.place() as usize)?;
+        Some(entry).filter(|entry| entry.id == id)
     }
 
     /// The entry of a waiter that is there.
     #[inline]
     pub(super) fn at(&self, arrival: Arrival) -> Option<&Entry<T>> {
-        self.all
-            .get(arrival.place() as usize)
-            .map(|slot| &slot.entry)
+        self.all.get(arrival.place() as usize)
     }
 
     /// The entry of a waiter that is there.
     pub(super) fn at_mut(&mut self, arrival: Arrival) -> Option<&mut Entry<T>> {
-        self.all
-            .get_mut(arrival.place() as usize)
-            .map(|slot| &mut slot.entry)
+        self.all.get_mut(arrival.place() as usize)
     }
 
     /// Removes the entry, after a last look at it, which takes its wakers out.
@@ -100,14 +88,10 @@ impl<T> Slots<T> {
         id: WaiterId,
         last: impl FnOnce(&mut Entry<T>) -> R,
     ) -> Option<R> {
-        let slot = self.all.get_mut(id.place() as usize)?;
-        if slot.entry.id != id {
-            return None;
-        }
-        let out = last(&mut slot.entry);
-        slot.entry.id = WaiterId::NONE;
-        slot.next = self.free;
-        self.free = id.place();
+        let entry = self.get_mut(id)?;
+        let out = last(entry);
+        entry.id = WaiterId::NONE;
+        self.free.push(id.place());
         self.taken -= 1;
         if self.taken == 0 && self.all.capacity() > KEPT {
             // After a rush.
@@ -117,7 +101,7 @@ impl<T> Slots<T> {
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
-        let all = self.all.iter_mut().map(|slot| &mut slot.entry);
+        let all = self.all.iter_mut();
         all.filter(|entry| entry.id != WaiterId::NONE)
     }
 }
