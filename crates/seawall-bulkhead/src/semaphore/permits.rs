@@ -173,8 +173,13 @@ impl Semaphore {
         let mut queue = self.lock();
         let limit = queue.limit;
         queue.hold_time.on_release(now_ns, limit);
+        let is_full = queue.is_full();
         let ((), wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
             permits.spare += spare;
+            if is_full {
+                // Calls that come would have to look for them.
+                queue.forget_taken(permits, wakers);
+            }
             queue.dispatch(now_ns, permits, wakers);
         });
         drop(queue);

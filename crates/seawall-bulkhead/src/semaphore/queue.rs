@@ -119,7 +119,7 @@ impl PermitQueue {
             return Err(JoinError::Rejected(Reason::BulkheadFull));
         }
         // An empty queue does not move: what is known is of another time.
-        if !self.rules.reject_doomed || request.deadline_ns == u64::MAX || self.is_empty() {
+        if !self.is_forecast_for(request) || self.is_empty() {
             return Ok(());
         }
         let wait = self.hold_time.forecast(self.position(request), self.limit);
@@ -127,6 +127,15 @@ impl PermitQueue {
             Some(wait) if wait > request.deadline_ns - now_ns => Err(JoinError::Doomed),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the number of waiters decides about a call, even where the queue is not full.
+    pub(super) const fn is_counted_for(&self, request: &WaitRequest) -> bool {
+        self.rules.lifo_threshold.is_some() || self.is_forecast_for(request)
+    }
+
+    const fn is_forecast_for(&self, request: &WaitRequest) -> bool {
+        self.rules.reject_doomed && request.deadline_ns != u64::MAX
     }
 
     /// Which turn a call that joins now has, from 1, at the earliest: waiters of less priority

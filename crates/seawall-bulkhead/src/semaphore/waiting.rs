@@ -39,9 +39,14 @@ impl Semaphore {
         } else if word & (SHADOW | BYPASS) != 0 {
             Ok(())
         } else {
-            if queue.is_full() {
+            let is_full = queue.is_full();
+            if is_full || queue.is_counted_for(request) {
                 let (waiters, mut permits) = queue.split(self.permits());
-                waiters.forget_all_taken(&mut permits, &mut gone);
+                if is_full {
+                    waiters.forget_all_taken(&mut permits, &mut gone);
+                } else {
+                    waiters.forget_taken(&mut permits, &mut gone);
+                }
             }
             queue.check(now_ns, request)
         };

@@ -225,6 +225,26 @@ async fn under_overload_the_newest_goes_first_and_afterwards_the_oldest() {
     assert_eq!(order, [10, 11, 12]);
 }
 
+/// Never are more than two queued, however many have been served before.
+#[tokio::test(start_paused = true)]
+async fn calls_that_were_served_are_no_overload() {
+    let (mut svc, _handle, mock) = subject_with(one_permit().lifo_threshold(2));
+    let mut running = call(&mut svc, NORMAL);
+    assert!(running.poll().is_pending());
+    let mut first = call(&mut svc, NORMAL + 1);
+    assert!(first.poll().is_pending());
+    for n in 2..20 {
+        let mut next = call(&mut svc, NORMAL + n);
+        assert!(next.poll().is_pending());
+        drop(running);
+        running = first;
+        assert!(running.poll().is_pending());
+        first = next;
+    }
+    let order: Vec<_> = mock.requests().iter().map(|r| r - NORMAL).collect();
+    assert_eq!(order, (0..19).collect::<Vec<_>>());
+}
+
 #[tokio::test(start_paused = true)]
 async fn under_overload_priority_still_counts() {
     let (mut svc, _handle, mock) = subject_with(one_permit().lifo_threshold(0));

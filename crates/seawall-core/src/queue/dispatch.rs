@@ -2,7 +2,7 @@
 
 use super::entry::{Aside, Ended, Stand};
 use super::rank::Arrival;
-use super::state::{LATE_VOTES, LONGEST_GRACE, MANY_CLAIMS};
+use super::state::{FORGET_AT, LATE_VOTES, LONGEST_GRACE, MANY_CLAIMS};
 use super::{GRACE, Next, Queue, Supply, WaiterId, Wakers};
 
 impl<T> Queue<T> {
@@ -10,7 +10,9 @@ impl<T> Queue<T> {
     /// them. Every other operation does so too; call it when the supply has changed.
     pub fn dispatch(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
         self.end_waits(now_ns, supply, wakers);
-        self.forget_taken(supply, wakers);
+        if self.claims >= FORGET_AT || !self.has_waiting() {
+            self.forget_taken(supply, wakers);
+        }
         self.notify_all(supply, wakers);
     }
 
@@ -144,7 +146,10 @@ impl<T> Queue<T> {
 
     /// Those that took their claims without the lock have left. Mostly those that were notified first come
     /// first; when many have left behind one that does not come, all are looked through.
-    fn forget_taken(&mut self, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+    ///
+    /// Until then they count. Operations look for them when nobody waits for its turn, or when there are
+    /// some: call it where their number matters.
+    pub fn forget_taken(&mut self, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
         while let Some(first) = self.first_unanswered()
             && supply.is_taken(first.id)
         {

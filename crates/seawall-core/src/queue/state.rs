@@ -24,8 +24,12 @@ pub(super) const LATE_VOTES: i8 = 8;
 /// Twice the time within which a watchdog looks at the latest.
 const FAR: u64 = 2 * LINGER;
 
+/// At so many claims, waiters that have left are looked for although others wait. What is known of them
+/// was written by other threads: finding several at once waits for that once.
+pub(super) const FORGET_AT: usize = 16;
+
 /// At fewer claims, those that have left behind one that does not come are not looked for.
-pub(super) const MANY_CLAIMS: usize = 16;
+pub(super) const MANY_CLAIMS: usize = 2 * FORGET_AT;
 
 pub(super) const LONGEST_GRACE: u64 = 64 * GRACE;
 
