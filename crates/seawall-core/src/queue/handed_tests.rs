@@ -137,3 +137,36 @@ fn claims_that_are_taken_back_go_in_order_again() {
     subject.dispatch(0);
     assert_eq!(subject.permits.handed, [ids[0]]);
 }
+
+/// While waiters are notified and come, the watchdog looks once per grace, and nobody wakes it.
+#[tokio::test]
+async fn a_watchdog_is_not_woken_by_each_waiter_that_comes() {
+    let mut subject = HandingOver::new();
+    subject.join(u64::MAX);
+    let mut wakers = Wakers::new();
+    let generation = subject.queue.start_watchdog(0, &mut wakers);
+    let generation = generation.expect("none runs");
+    let mut look = |subject: &mut HandingOver, now_ns| {
+        let waker = Waker::noop().clone();
+        let (queue, permits) = (&mut subject.queue, &mut subject.permits);
+        queue.watch(generation, now_ns, waker, permits, &mut wakers)
+    };
+    let quiet = look(&mut subject, 0).expect("one waits");
+    assert!(quiet > 2 * GRACE);
+    for now_ns in [1, GRACE + 1, 2 * GRACE + 1] {
+        let next = subject.join(u64::MAX);
+        subject.release(now_ns);
+        let first = subject.permits.handed[0];
+        assert!(subject.permits.take(first) && next != first);
+        assert_eq!(look(&mut subject, now_ns), Some(now_ns + GRACE));
+        let woken = subject.wakers.len();
+        subject.join(u64::MAX);
+        subject.release(now_ns + 1);
+        let first = subject.permits.handed[0];
+        assert!(subject.permits.take(first));
+        // The waiter alone.
+        assert_eq!(subject.wakers.len(), woken + 1);
+    }
+    assert!(look(&mut subject, 3 * GRACE + 1).is_some());
+    assert_eq!(look(&mut subject, 4 * GRACE), Some(4 * GRACE + quiet));
+}

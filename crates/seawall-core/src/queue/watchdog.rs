@@ -41,6 +41,7 @@ impl<T> Queue<T> {
             generation,
             // It looks as soon as it runs.
             armed_ns: now_ns,
+            notifications: 0,
             waker: None,
         });
         Some(generation)
@@ -62,14 +63,18 @@ impl<T> Queue<T> {
         };
         // It is here, and need not be woken.
         wakers.discard(watchdog.waker.take());
+        self.forget_taken(supply, wakers);
         self.dispatch(now_ns, supply, wakers);
         self.wake_untimed(now_ns, wakers);
         if self.is_empty() {
             wakers.discard(Some(waker));
             return None;
         }
-        // What cannot be done now can be done at some later time, or by somebody else.
-        let latest = now_ns.saturating_add(LINGER);
+        // What cannot be done now can be done at some later time, or by somebody else. While waiters are
+        // notified, the next one would have to wake it.
+        let is_quiet = std::mem::replace(&mut watchdog.notifications, self.notifications)
+            == self.notifications;
+        let latest = now_ns.saturating_add(if is_quiet { LINGER } else { self.grace_ns });
         let earliest = now_ns.saturating_add(SHORTEST_SLEEP);
         let armed_ns = self.next_check_ns().min(latest).max(earliest);
         watchdog.armed_ns = armed_ns;

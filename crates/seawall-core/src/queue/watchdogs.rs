@@ -27,6 +27,8 @@ pub(super) struct Watchdog {
     pub(super) runtime: runtime::Id,
     pub(super) generation: u64,
     pub(super) armed_ns: u64,
+    /// How many waiters had been notified when it looked last.
+    pub(super) notifications: u64,
     pub(super) waker: Option<Waker>,
 }
 
