@@ -2,8 +2,21 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{OPERATOR, VIEWER, admin, ask, get, post, serve};
+
+/// Components without the figures that run on between two looks.
+fn at_rest(mut components: Value) -> Value {
+    for component in components.as_array_mut().expect("a list") {
+        let figures = component["figures"].as_array_mut().expect("figures");
+        figures.retain(|figure| {
+            !figure["metric"]
+                .as_str()
+                .is_some_and(|it| it.ends_with("_seconds"))
+        });
+    }
+    components
+}
 
 #[tokio::test]
 async fn health_is_503_when_a_critical_check_fails() {
@@ -107,7 +120,8 @@ async fn components_are_listed_with_figures_settings_and_commands() {
         "/api/v1/resilience/circuit-breakers",
         "/api/v1/system/health/circuit-breakers",
     ] {
-        assert_eq!(get(at, path, VIEWER).await.json(), breakers, "{path}");
+        let again = get(at, path, VIEWER).await.json();
+        assert_eq!(at_rest(again), at_rest(breakers.clone()), "{path}");
     }
     let by_service = get(at, "/health/metrics", VIEWER).await.json();
     assert_eq!(

@@ -80,6 +80,11 @@ impl Circuit {
         self.past.as_deref().map_or(&[], Past::log)
     }
 
+    /// When it came into its state; when it was made, where it has not left its first one.
+    pub(crate) fn in_state_since(&self) -> u64 {
+        self.log().last().map_or(self.closed_since, |last| last.at)
+    }
+
     /// How often each transition happened.
     pub(crate) fn transitions(&self) -> Option<&TransitionCounts> {
         self.past.as_deref().map(Past::counts)

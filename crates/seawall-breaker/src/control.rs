@@ -112,6 +112,7 @@ pub(crate) trait Control: Publish {
         CircuitSnapshot {
             name: common.setup.name(),
             state,
+            in_state: Duration::from_nanos(now.saturating_sub(circuit.in_state_since())),
             shadow: circuit.word.is_shadow(),
             probes_in: ends.then(|| Duration::from_nanos(until.saturating_sub(now))),
             ramp_share: circuit.ramp_share(config, now),

@@ -80,6 +80,12 @@ pub struct CircuitSnapshot {
     pub name: InstanceName,
     /// The state.
     pub state: CircuitState,
+    /// How long it has been in this state. Serialized in seconds.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::seconds")
+    )]
+    pub in_state: Duration,
     /// Whether the circuit is in shadow mode: rejections are only counted and reported.
     pub shadow: bool,
     /// When an open circuit will probe, from now; `None` in the other states, and where it never
@@ -120,6 +126,11 @@ impl CircuitSnapshot {
         for (metric, value) in [
             ("seawall_breaker_state", f64::from(self.state.gauge())),
             ("seawall_breaker_shadow", f64::from(u8::from(self.shadow))),
+            ("seawall_breaker_state_seconds", self.in_state.as_secs_f64()),
+            (
+                "seawall_breaker_next_probe_seconds",
+                self.probes_in.unwrap_or_default().as_secs_f64(),
+            ),
             ("seawall_breaker_overdue_calls", self.overdue as f64),
             (
                 "seawall_breaker_openings_in_a_row",

@@ -189,11 +189,40 @@ impl InstanceHandle for BreakerHandle {
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.snapshot().samples(&self.circuit.transitions(), sink);
+        thresholds(&self.circuit.config(), sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = settings(&self.circuit.config());
         settings.extend(self.events().classifier_setting());
         settings
+    }
+}
+
+/// Hands the shares that open the circuit to `sink`, by the window that they are taken over.
+fn thresholds(config: &BreakerConfig, sink: &mut Samples<'_>) {
+    const FAILURES: &str = "seawall_breaker_failure_threshold_ratio";
+    const SLOW: &str = "seawall_breaker_slow_threshold_ratio";
+    for (metric, window, share) in [
+        (
+            FAILURES,
+            "calls",
+            config.failure_rate().map(|rule| rule.share),
+        ),
+        (
+            FAILURES,
+            "time",
+            config.failure_rate_over().map(|rule| rule.share),
+        ),
+        (
+            SLOW,
+            "slow_calls",
+            config.slow_rate().map(|rule| rule.share),
+        ),
+        (SLOW, "time", config.slow_rate_over().map(|rule| rule.share)),
+    ] {
+        if let Some(share) = share {
+            sink.gauge(metric, &[("window", window)], share);
+        }
     }
 }

@@ -225,6 +225,10 @@ impl InstanceHandle for BulkheadHandle {
             ("seawall_bulkhead_peak_in_flight", f64::from(usage.peak)),
             ("seawall_bulkhead_queue_depth", usage.queue_depth as f64),
             ("seawall_bulkhead_max_concurrent", f64::from(usage.limit)),
+            (
+                "seawall_bulkhead_max_waiting",
+                f64::from(self.config().max_waiting()),
+            ),
         ];
         for (metric, value) in gauges {
             sink.gauge(metric, &[], value);

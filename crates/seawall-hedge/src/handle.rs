@@ -172,6 +172,8 @@ impl InstanceHandle for HedgeHandle {
         }
         if let Some(budget) = self.budget() {
             sink.gauge("seawall_hedge_budget_balance", &[], budget.balance());
+            let capacity = f64::from(budget.config().capacity());
+            sink.gauge("seawall_hedge_budget_capacity", &[], capacity);
         }
     }
 

@@ -10,11 +10,10 @@ use seawall_core::{
 use crate::config::RateLimitConfig;
 use crate::costs::MetaCost;
 use crate::counts::RateLimitCounts;
-use crate::limit::MAX_LIMITS;
 use crate::limiter::Limiter;
 use crate::limiter_ref::{LimiterRef, TokenRequests};
 use crate::reserve::Reservation;
-use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState, resumes_in};
+use crate::snapshot::{RateLimitSnapshot, RateLimitState, limit_samples, pause_sample, resumes_in};
 use crate::state::{SharedState, State};
 
 /// Reads and controls a rate limit from any thread, without being part of any call.
@@ -135,7 +134,7 @@ impl RateLimitHandle {
         RateLimitSnapshot {
             name: self.name(),
             state: RateLimitState::of(limiter, now),
-            limits: LimitSnapshot::all(limiter, now),
+            limits: limiter.snapshots(now),
             queue_depth: self.queue_depth(),
             rejection_rate: counts.rejection_rate(),
             counts,
@@ -303,27 +302,15 @@ impl InstanceHandle for RateLimitHandle {
             &[],
             self.queue_depth() as f64,
         );
-        let limiter = self.limiter();
-        if limiter.is_single() {
-            return;
-        }
-        let available = limiter.available(self.now());
-        for ((limit, unit), value) in LABELS.iter().zip(limiter.units()).zip(available) {
-            sink.gauge(
-                "seawall_ratelimit_limit_available",
-                &[("limit", limit), ("unit", unit.as_str())],
-                value,
-            );
-        }
+        let (limiter, now) = (self.limiter(), self.now());
+        pause_sample(limiter.paused_until(now), now, sink);
+        limit_samples(&limiter.snapshots(now), sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.config().settings()
     }
 }
-
-/// The limits of one layer as label values.
-const LABELS: [&str; MAX_LIMITS] = ["0", "1", "2", "3", "4", "5", "6", "7"];
 
 seawall_core::impl_debug!(RateLimitHandle: |this|
     name = this.name(),

@@ -95,6 +95,7 @@ mod meter;
 mod pause;
 mod queued;
 mod rates;
+mod reported;
 mod reserve;
 mod service;
 mod snapshot;
@@ -131,6 +132,7 @@ pub use limit::{
     BucketLimit, DailyLimit, DailyReset, Limit, Quota, QuotaFile, QuotaFileError, StrictLimit,
     WindowLimit,
 };
+pub use reported::ReportedLimit;
 pub use reserve::Reservation;
 pub use service::RateLimit;
 pub use snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState};

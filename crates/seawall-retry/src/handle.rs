@@ -164,6 +164,8 @@ impl InstanceHandle for RetryHandle {
         self.counts().samples(sink);
         if let Some(budget) = self.budget() {
             sink.gauge("seawall_retry_budget_balance", &[], budget.balance());
+            let capacity = f64::from(budget.config().capacity());
+            sink.gauge("seawall_retry_budget_capacity", &[], capacity);
         }
         if let Some(rate) = self.sending_rate() {
             sink.gauge("seawall_retry_sending_rate", &[], rate);

@@ -54,6 +54,10 @@ impl PoolState {
             ("seawall_bulkhead_in_flight", f64::from(usage.in_flight)),
             ("seawall_bulkhead_queue_depth", usage.queue_depth as f64),
             ("seawall_bulkhead_max_concurrent", f64::from(limit)),
+            (
+                "seawall_bulkhead_max_waiting",
+                f64::from(usage.limits.max_waiting),
+            ),
         ];
         for (metric, value) in gauges {
             sink.gauge(metric, &[layer], value);

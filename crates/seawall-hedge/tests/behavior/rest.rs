@@ -159,7 +159,8 @@ fn the_settings_and_gauges_are_published() {
         gauges,
         [
             ("seawall_hedge_delay_seconds", 0.1),
-            ("seawall_hedge_budget_balance", 10.0)
+            ("seawall_hedge_budget_balance", 10.0),
+            ("seawall_hedge_budget_capacity", 10.0)
         ]
     );
 }

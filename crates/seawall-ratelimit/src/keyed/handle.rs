@@ -18,7 +18,7 @@ use crate::handle::RateLimitHandle;
 use crate::limit::Limit;
 use crate::limiter_ref::{LimiterRef, TokenRequests};
 use crate::reserve::Reservation;
-use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState, resumes_in};
+use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState, pause_sample, resumes_in};
 use crate::state::{SharedState, State};
 
 /// Reads and controls the limits of all keys from any thread, without being part of any call.
@@ -125,19 +125,24 @@ impl KeyedRateLimitHandle {
     pub fn limits_of(&self, key: PartitionKey) -> Vec<LimitSnapshot> {
         let (keys, now) = (self.keys(), self.now());
         if let Some(limiter) = keys.find_limiter(key) {
-            return LimitSnapshot::all(&limiter, now);
+            return limiter.snapshots(now);
         }
         let left = keys.available(key, now);
         let limits = keys.config().of_key(key).limits().to_vec();
         // A key with several limits and without a limiter is unused.
         let is_word = limits.len() == 1;
-        let with = |limit: Limit| LimitSnapshot {
-            available: if is_word {
-                left
-            } else {
-                limit.capacity().into()
-            },
-            limit,
+        let with = |limit: Limit| {
+            let capacity = limit.capacity();
+            let available = if is_word { left } else { capacity.into() };
+            let per_token = limit.period().as_secs_f64() / f64::from(limit.count().max(1));
+            let missing = (f64::from(capacity) - available).max(0.0);
+            LimitSnapshot {
+                available,
+                capacity: capacity.into(),
+                full_in: Duration::try_from_secs_f64(per_token * missing).ok(),
+                reported: None,
+                limit,
+            }
         };
         limits.into_iter().map(with).collect()
     }
@@ -207,7 +212,7 @@ impl KeyedRateLimitHandle {
             evicted: keys.evicted(),
             bytes: keys.bytes(),
             queue_depth: self.queue_depth(),
-            account: account.map_or_else(Vec::new, |limiter| LimitSnapshot::all(limiter, now)),
+            account: account.map_or_else(Vec::new, |limiter| limiter.snapshots(now)),
             rejection_rate: counts.rejection_rate(),
             counts,
             resumes_in: resumes_in(keys.paused_until(now), now),
@@ -442,6 +447,8 @@ impl InstanceHandle for KeyedRateLimitHandle {
         ] {
             sink.gauge(metric, &[], value as f64);
         }
+        let now = self.now();
+        pause_sample(keys.paused_until(now), now, sink);
         sink.counter("seawall_ratelimit_keys_evicted_total", &[], keys.evicted());
     }
 

@@ -1,6 +1,7 @@
 //! What is changed and read from outside.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use seawall_core::{InvalidConfig, ns};
 
@@ -11,6 +12,7 @@ use crate::limit::{Limit, MAX_LIMITS, QuotaFile};
 use crate::meter::WallClock;
 use crate::pause::Pause;
 use crate::rates::EarlierRates;
+use crate::snapshot::LimitSnapshot;
 
 impl Limiter {
     /// Grants nothing until [`resume`](Self::resume).
@@ -188,6 +190,32 @@ impl Limiter {
             }
         }
         all
+    }
+
+    /// Each limit with what is left of it, as many as there are.
+    pub(crate) fn snapshots(&self, now_ns: u64) -> Vec<LimitSnapshot> {
+        let available = self.available(now_ns);
+        let inner = &mut *self.lock_at(now_ns);
+        let start = self.start(inner, now_ns);
+        let reported = inner.reported.as_deref().copied().unwrap_or_default();
+        let limits = inner.config.limits().to_vec().into_iter().enumerate();
+        let snapshot = |(index, limit): (usize, Limit)| {
+            let (capacity, full_ns) = match inner.meters.get_mut(index) {
+                Some(meter) => (meter.capacity(), meter.full_in(start)),
+                None => {
+                    let burst = self.bucket.rate().burst();
+                    (burst, self.bucket.wait(start, burst))
+                }
+            };
+            LimitSnapshot {
+                limit,
+                available: available[index],
+                capacity,
+                full_in: (full_ns != u64::MAX).then_some(Duration::from_nanos(full_ns)),
+                reported: reported[index].map(|last| last.at(now_ns)),
+            }
+        };
+        limits.map(snapshot).collect()
     }
 
     /// What is there now of the limit that has the least.

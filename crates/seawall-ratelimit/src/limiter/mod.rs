@@ -33,10 +33,11 @@ use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::keyed::all_keys::AllKeys;
-use crate::limit::Limit;
+use crate::limit::{Limit, MAX_LIMITS};
 use crate::meter::{Meter, WallClock};
 use crate::pause::Pause;
 use crate::rates::EarlierRates;
+use crate::reported::Reported;
 
 /// The decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,8 @@ struct Inner {
     meters: Vec<Meter>,
     /// What the upstream has reported of each limit; empty until it does.
     caps: Vec<Caps>,
+    /// The last that the upstream reported of each; made when it does. One word: most keys have none.
+    reported: Option<Box<[Option<Reported>; MAX_LIMITS]>>,
     /// The costs of queued calls by priority, the highest first. Only of those that wait for their
     /// turn or have a claim: others may be stuck for long, and nobody waits for them.
     ahead: Vec<Ahead>,
@@ -177,6 +180,7 @@ impl Limiter {
                 queue: LazyQueue::new(),
                 meters,
                 caps: Vec::new(),
+                reported: None,
                 ahead: Vec::new(),
                 claimed: Sums::default(),
                 pause: Pause::NONE,

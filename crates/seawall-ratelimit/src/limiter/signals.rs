@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{QuotaSignal, ServerLimit, Unit};
+use seawall_core::{QuotaSignal, ServerLimit, Unit, ns};
 
 use super::{BYPASS, CAPPED, Inner, Limiter, PAUSED};
 use crate::bounds::{Applied, bound_time, pause_ns};
@@ -12,6 +12,7 @@ use crate::config::RateLimitConfig;
 use crate::costs::Granted;
 use crate::limit::Limit;
 use crate::meter::Meter;
+use crate::reported::Reported;
 
 impl Limiter {
     /// Applies what the upstream has reported, in the result of a call that was `granted` this if
@@ -67,6 +68,8 @@ impl Limiter {
         let (resets_in, applied) = resets_in.unzip();
         let applied = applied.unwrap_or_default();
         let until = resets_in.map(|resets| now_ns.saturating_add(resets));
+        let last = Reported::new(now_ns, reported, left, until, ns(window));
+        inner.reported.get_or_insert_default()[index] = Some(last);
         let until = until.or_else(|| inner.meters.get_mut(index)?.renewed_at(now_ns));
         let rate = self.rate_of(&inner, index);
         if let (Some(rate), Some(until)) = (rate, until)

@@ -140,6 +140,20 @@ impl Meter {
         }
     }
 
+    /// In how many nanoseconds all of it is there again, if nothing is taken meanwhile.
+    pub(crate) fn full_in(&mut self, start: Start) -> u64 {
+        if self.is_unused(start.now) {
+            return start.at - start.now;
+        }
+        match self.renewed_at(start.now) {
+            Some(at) => at.max(start.at) - start.now,
+            None => {
+                let capacity = self.capacity();
+                self.wait(start, capacity)
+            }
+        }
+    }
+
     /// No more than this is left now, as the upstream reports it without an end.
     pub(crate) fn lower_to(&mut self, now_ns: u64, left: u64) {
         if let Self::Strict(strict) = self {
