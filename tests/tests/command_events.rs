@@ -28,6 +28,7 @@ use seawall::{
 use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendPeriod};
 use seawall_ai::stream::{StreamConfig, StreamLayer};
+use seawall_core::{Samples, metric};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,6 +75,15 @@ fn check<H>(pattern: &'static str, handle: &H, heard: &Heard, commands: Commands
     }
 }
 
+/// Every sample is as the table of metrics has it.
+fn assert_in_table(handle: &dyn InstanceHandle) {
+    handle.samples(&mut Samples::new(&mut |sample| {
+        let metric = metric(sample.metric);
+        let is_described = metric.is_some_and(|metric| metric.describes(&sample));
+        assert!(is_described, "{sample:?} is not as in {metric:?}");
+    }));
+}
+
 /// `registry` has the words for what a registry commands: block, bypass, reset; none where the
 /// handle does not have it.
 fn check_all<H: InstanceHandle>(
@@ -86,6 +96,7 @@ fn check_all<H: InstanceHandle>(
     heard.listen(&events);
     handle.attach(&events);
     check(pattern, handle, &heard, commands);
+    assert_in_table(handle);
     let all = [Command::Block, Command::Bypass, Command::Reset];
     for (command, word) in all.into_iter().zip(registry) {
         assert_eq!(handle.control(command).is_ok(), word.is_some(), "{pattern}");

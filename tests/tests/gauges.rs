@@ -39,7 +39,7 @@ async fn a_breaker_shows_how_long_it_is_in_its_state_and_when_it_probes() {
         .slow_rate(0.6, 10)
         .slow_rate_over(0.7, Duration::from_secs(60))
         .open_for(Duration::from_secs(20));
-    let handle = BreakerLayer::new("shown", config.build().unwrap()).handle();
+    let handle = BreakerLayer::new("shown", config.build().expect("valid")).handle();
     let of = |metric, label| gauge(&handle, metric, label);
     advance(Duration::from_secs(7)).await;
     near(of("seawall_breaker_state_seconds", None), 7.0);
@@ -72,7 +72,7 @@ async fn a_breaker_shows_how_long_it_is_in_its_state_and_when_it_probes() {
 #[tokio::test(start_paused = true)]
 async fn bulkheads_and_budgets_show_their_limits() {
     let config = BulkheadConfig::builder().max_concurrent(3).max_waiting(7);
-    let bulkhead = BulkheadLayer::new("shown", config.build().unwrap()).handle();
+    let bulkhead = BulkheadLayer::new("shown", config.build().expect("valid")).handle();
     near(gauge(&bulkhead, "seawall_bulkhead_max_waiting", None), 7.0);
     let budget = seawall_core::BudgetConfig::new(0.1, 1.0, 25).unwrap();
     let retry = RetryLayer::new("shown", RetryConfig::default());
@@ -84,10 +84,11 @@ async fn bulkheads_and_budgets_show_their_limits() {
 }
 
 fn limits(limits: Vec<Limit>) -> RateLimitHandle {
-    let config = { limits }
-        .into_iter()
-        .fold(RateLimitConfig::builder(), |all, limit| all.limit(limit));
-    RateLimitLayer::new("shown", config.build().unwrap()).handle()
+    let config = { limits }.into_iter().fold(
+        RateLimitConfig::builder(),
+        seawall::ratelimit::RateLimitConfigBuilder::limit,
+    );
+    RateLimitLayer::new("shown", config.build().expect("valid")).handle()
 }
 
 fn take(handle: &RateLimitHandle) {

@@ -266,21 +266,15 @@ impl Registry {
         pattern: &str,
         name: impl Into<InstanceName>,
     ) -> Option<Arc<dyn InstanceHandle>> {
-        let name = name.into();
-        self.all()
-            .into_iter()
-            .find(|c| c.pattern() == pattern && c.name() == name)
+        let components = self.read();
+        // Its keys live longer than what is looked for.
+        let components: &BTreeMap<(&str, InstanceName), _> = &components;
+        components.get(&(pattern, name.into())).map(Arc::clone)
     }
 
     /// Every component, by pattern and name.
     pub fn all(&self) -> Vec<Arc<dyn InstanceHandle>> {
-        self.inner
-            .components
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .map(Arc::clone)
-            .collect()
+        self.read().values().map(Arc::clone).collect()
     }
 
     /// What every component is doing now.
@@ -306,7 +300,7 @@ impl Registry {
     }
 
     /// Publishes every counter, gauge and histogram through the `metrics` facade, with the labels
-    /// `service` and `name`. Call it at an interval or at each scrape.
+    /// `service` and `name`, and what each [metric](crate::METRICS) means. Call it at an interval or at each scrape.
     ///
     /// Handles are looked up here and now, so it does not matter whether a recorder was
     /// installed before the layers were built. What was recorded in a histogram is published once, to the
@@ -320,6 +314,8 @@ impl Registry {
     /// Publishes what `published` has not published yet.
     #[cfg(feature = "metrics")]
     pub(crate) fn publish_to(&self, published: &mut Published) {
+        // Each time: nobody says when another recorder is installed.
+        crate::metric::describe();
         for component in self.all() {
             let [service, name] = [self.inner.service, component.name()];
             component.samples(&mut Samples::new(&mut |sample| {
@@ -327,6 +323,11 @@ impl Registry {
             }));
         }
         published.forget_what_is_gone();
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Components> {
+        let components = self.inner.components.read();
+        components.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Components> {

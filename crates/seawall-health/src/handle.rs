@@ -106,8 +106,8 @@ impl InstanceHandle for HealthHandle {
         let status = f64::from(stats.status.as_number());
         sink.gauge("seawall_health_status", &[], status);
         sink.gauge("seawall_health_window_calls", &[], stats.calls as f64);
-        sink.gauge("seawall_health_error_rate", &[], stats.error_rate());
-        sink.gauge("seawall_health_slow_rate", &[], stats.slow_rate());
+        sink.gauge("seawall_health_error_ratio", &[], stats.error_rate());
+        sink.gauge("seawall_health_slow_ratio", &[], stats.slow_rate());
         self.counts().samples(sink);
     }
 

@@ -168,7 +168,7 @@ impl InstanceHandle for RetryHandle {
             sink.gauge("seawall_retry_budget_capacity", &[], capacity);
         }
         if let Some(rate) = self.sending_rate() {
-            sink.gauge("seawall_retry_sending_rate", &[], rate);
+            sink.gauge("seawall_retry_sending_rate_per_second", &[], rate);
         }
     }
 

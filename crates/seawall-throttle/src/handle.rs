@@ -134,7 +134,7 @@ impl InstanceHandle for AdaptiveThrottleHandle {
         let probabilities = inspect(&self.state).probabilities;
         for (class, probability) in PriorityClass::ALL.iter().zip(probabilities) {
             sink.gauge(
-                "seawall_throttle_rejection_probability",
+                "seawall_throttle_rejection_ratio",
                 &[("priority", class.as_str())],
                 probability,
             );

@@ -443,7 +443,7 @@ impl InstanceHandle for KeyedRateLimitHandle {
         for (metric, value) in [
             ("seawall_ratelimit_queue_depth", self.queue_depth()),
             ("seawall_ratelimit_keys", keys.len()),
-            ("seawall_ratelimit_bytes", keys.bytes()),
+            ("seawall_ratelimit_keys_bytes", keys.bytes()),
         ] {
             sink.gauge(metric, &[], value as f64);
         }

@@ -145,7 +145,7 @@ async fn extra_attempts_wait_for_their_rate_token_too() {
         .samples(&mut seawall_core::Samples::new(&mut |s| {
             samples.lock().unwrap().push(s.metric.to_owned());
         }));
-    let rate = "seawall_retry_sending_rate";
+    let rate = "seawall_retry_sending_rate_per_second";
     assert!(samples.lock().unwrap().iter().any(|metric| metric == rate));
 }
 

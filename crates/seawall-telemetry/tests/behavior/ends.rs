@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use seawall_core::{InstanceHandle, Samples, metric};
 use seawall_telemetry::{Error, Reason, Rejection, TelemetryConfig, TelemetryState};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -48,6 +49,14 @@ async fn calls_count_by_outcome_operation_and_type_of_error() {
     handle.reset();
     assert_eq!(handle.last_rejection(), None);
     assert_eq!(handle.counts().calls, calls, "counts stay");
+    let mut described = 0;
+    handle.samples(&mut Samples::new(&mut |sample| {
+        let metric = metric(sample.metric);
+        let is_described = metric.is_some_and(|metric| metric.describes(&sample));
+        assert!(is_described, "{sample:?} is not as in {metric:?}");
+        described += 1;
+    }));
+    assert!(described > 10, "{described}");
 }
 
 #[tokio::test(start_paused = true)]

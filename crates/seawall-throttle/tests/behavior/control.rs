@@ -172,7 +172,7 @@ async fn a_registry_reads_state_samples_and_settings() {
         Value::Counter(counts.rejected)
     );
     let probability = |class| {
-        let metric = "seawall_throttle_rejection_probability";
+        let metric = "seawall_throttle_rejection_ratio";
         value(metric, &[("priority", class)])
     };
     assert_eq!(probability("normal"), Value::Gauge(0.9));
