@@ -1,9 +1,11 @@
 //! Figures that are not per call.
 
+use std::sync::OnceLock;
+
 use seawall_core::WrapError;
 use tower_layer::Layer;
 
-use super::seawall;
+use super::{operations, seawall};
 use crate::leaf::Leaf;
 use crate::tail;
 
@@ -19,6 +21,16 @@ pub(crate) enum Extra {
     LimitKeyBytes,
     /// The rejection that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
     RejectionTail,
+    /// The median time from a change to its subscriber while two threads call, in nanoseconds.
+    EventMedian,
+    /// The time that one change of a hundred is later than.
+    EventTail,
+    /// The longest one of 2,000.
+    EventLongest,
+    /// A registry's snapshot of 1,000 components, in nanoseconds.
+    Snapshot,
+    /// 1,000 components published to and rendered by the exporter for Prometheus, in nanoseconds.
+    Scrape,
 }
 
 impl Extra {
@@ -27,6 +39,11 @@ impl Extra {
         Self::KeyBytes,
         Self::LimitKeyBytes,
         Self::RejectionTail,
+        Self::EventMedian,
+        Self::EventTail,
+        Self::EventLongest,
+        Self::Snapshot,
+        Self::Scrape,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -35,6 +52,11 @@ impl Extra {
             Self::KeyBytes => "seawall/breaker/per-key-memory",
             Self::LimitKeyBytes => "seawall/ratelimit/per-key-memory",
             Self::RejectionTail => "seawall/breaker/refused-tail",
+            Self::EventMedian => "seawall/operations/event-p50",
+            Self::EventTail => "seawall/operations/event-p99",
+            Self::EventLongest => "seawall/operations/event-max",
+            Self::Snapshot => "seawall/operations/snapshot-1k",
+            Self::Scrape => "seawall/operations/scrape-1k",
         }
     }
 
@@ -44,8 +66,21 @@ impl Extra {
             Self::KeyBytes => Ok(key_bytes()),
             Self::LimitKeyBytes => Ok(limit_key_bytes()),
             Self::RejectionTail => tail::p999(&seawall::open_breaker().layer(WrapError::new(Leaf))),
+            Self::EventMedian => event(|all| all.len() / 2),
+            Self::EventTail => event(|all| all.len() - 1 - all.len() / 100),
+            Self::EventLongest => event(|all| all.len() - 1),
+            Self::Snapshot => operations::snapshot(),
+            Self::Scrape => operations::scrape(),
         }
     }
+}
+
+/// One of the times from a change to its subscriber, which are measured once.
+fn event(index: impl FnOnce(&[f64]) -> usize) -> Result<f64, String> {
+    static LATENCIES: OnceLock<Result<Vec<f64>, String>> = OnceLock::new();
+    let all = LATENCIES.get_or_init(operations::event_latency).as_ref();
+    let all = all.map_err(Clone::clone)?;
+    Ok(all[index(all)])
 }
 
 fn key_bytes() -> f64 {

@@ -7,6 +7,7 @@ mod governor;
 mod http;
 mod http_parts;
 mod loopback;
+mod operations;
 mod orders;
 mod raw;
 mod recloser;
