@@ -66,6 +66,11 @@ macro_rules! handle_methods {
             $inner.misconfigured()
         }
 
+        fn last_rejection(&self) -> Option<$crate::LastRejection> {
+            let $this = self;
+            $inner.last_rejection()
+        }
+
         fn attach(&self, events: &$crate::Events) {
             let $this = self;
             $inner.attach(events);

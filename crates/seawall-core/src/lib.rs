@@ -53,6 +53,7 @@ mod histogram;
 mod human;
 mod in_place;
 mod keep;
+mod last_rejection;
 mod macros;
 mod meta;
 mod metric;
@@ -96,6 +97,7 @@ pub use histogram::{HISTOGRAM_BOUNDS, Histogram, HistogramSnapshot, HistogramStr
 pub use human::Span;
 pub use in_place::is_large;
 pub use keep::{DropResponse, KeepResponse, KeepWhole};
+pub use last_rejection::LastRejection;
 pub use meta::{ConstMeta, DefaultMeta, Describe, Priority, Replay, RequestMeta, TokenCount};
 pub use metric::{METRIC_LABELS, METRICS, Metric, MetricKind, MetricLabel, metric};
 pub use name::InstanceName;

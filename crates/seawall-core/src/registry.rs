@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 #[cfg(feature = "metrics")]
 use crate::published::Published;
-use crate::{Events, InstanceName, Misconfiguration, OwnedSample, Samples};
+use crate::{Events, InstanceName, LastRejection, Misconfiguration, OwnedSample, Samples};
 
 /// A handle of one layer instance, as the registry knows it.
 ///
@@ -30,6 +30,12 @@ pub trait InstanceHandle: Send + Sync {
     /// What was found to be wrong with how the instance is set up; nothing unless implemented.
     fn misconfigured(&self) -> Vec<Misconfiguration> {
         Vec::new()
+    }
+
+    /// The last call that was rejected, by this instance or within it; `None` unless it keeps that, as the
+    /// layer that measures calls does.
+    fn last_rejection(&self) -> Option<LastRejection> {
+        None
     }
 
     /// Connects the instance to the events of a registry. An instance speaks through the events

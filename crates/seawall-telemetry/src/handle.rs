@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, LastRejection, Samples};
 
+use crate::snapshot::last_rejection;
 use crate::state::Instance;
-use crate::{LastRejection, TelemetryConfig, TelemetryCounts, TelemetrySnapshot};
+use crate::{TelemetryConfig, TelemetryCounts, TelemetrySnapshot};
 
 /// Reads and controls a [`TelemetryLayer`](crate::TelemetryLayer) and the layer of its attempts, from any
 /// thread. Clones share.
@@ -63,7 +64,7 @@ impl TelemetryHandle {
     /// The last call that was rejected: why, by which layer, and how long ago. Of two threads that reject at the
     /// same time, that of either.
     pub fn last_rejection(&self) -> Option<LastRejection> {
-        LastRejection::of(&self.instance, &self.instance.stripes())
+        last_rejection(&self.instance, &self.instance.stripes())
     }
 
     /// Forgets the last rejection, and measures again after a
@@ -94,6 +95,10 @@ impl InstanceHandle for TelemetryHandle {
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.snapshot().samples(sink);
+    }
+
+    fn last_rejection(&self) -> Option<LastRejection> {
+        Self::last_rejection(self)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

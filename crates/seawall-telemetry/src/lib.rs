@@ -77,14 +77,12 @@ pub use layer::{AttemptTelemetryLayer, TelemetryLayer};
 pub use open::OpenCall;
 pub use probe::{ClientProbe, ClientProbeFuture, ClientProbeLayer};
 pub use service::Telemetry;
-pub use snapshot::{
-    LastRejection, Latencies, OperationSnapshot, Overhead, TelemetrySnapshot, TelemetryState,
-};
+pub use snapshot::{Latencies, OperationSnapshot, Overhead, TelemetrySnapshot, TelemetryState};
 
 /// What users of this crate need of `seawall-core`.
 #[doc(no_inline)]
 pub use seawall_core::{
     Classify, ConstMeta, Describe, Error, FailureKind, HISTOGRAM_BOUNDS, HistogramSnapshot,
-    InstanceName, InvalidConfig, LayerExt, Operation, Outcome, Policies, Policy, Reason, Registry,
-    Rejectable, Rejection, RequestMeta, WrapErrorLayer, assert_service,
+    InstanceName, InvalidConfig, LastRejection, LayerExt, Operation, Outcome, Policies, Policy,
+    Reason, Registry, Rejectable, Rejection, RequestMeta, WrapErrorLayer, assert_service,
 };

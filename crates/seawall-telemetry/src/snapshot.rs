@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{HistogramSnapshot, InstanceName, Operation, Rejection, Samples};
+use seawall_core::{HistogramSnapshot, InstanceName, LastRejection, Operation, Samples};
 
 use crate::TelemetryCounts;
 use crate::counts::{ENDS, ERRORS, End, add, error_word};
@@ -98,21 +98,6 @@ impl Overhead {
     }
 }
 
-/// The last call that was rejected.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct LastRejection {
-    /// Why, and by which layer.
-    pub rejection: Rejection,
-    /// How long ago.
-    #[cfg_attr(
-        feature = "serde",
-        serde(serialize_with = "seawall_core::serialize::seconds")
-    )]
-    pub ago: Duration,
-}
-
 type Slots = fn(&OfOperation) -> &[std::sync::OnceLock<Box<seawall_core::HistogramStripe>>; ENDS];
 
 impl TelemetrySnapshot {
@@ -141,7 +126,7 @@ impl TelemetrySnapshot {
                 samples: sum(|stripe| stripe.overhead_samples.get()),
                 sum: Duration::from_nanos(sum_ns),
             },
-            last_rejection: LastRejection::of(instance, &stripes),
+            last_rejection: last_rejection(instance, &stripes),
         }
     }
 
@@ -212,16 +197,15 @@ impl OperationSnapshot {
     }
 }
 
-impl LastRejection {
-    pub(crate) fn of(instance: &Instance, stripes: &[Arc<Stripe>]) -> Option<Self> {
-        let last = stripes.iter().filter_map(|stripe| stripe.last());
-        let (at, rejection) = last.max_by_key(|(at, _)| *at)?;
-        let ago = instance.clock().now().saturating_sub(at);
-        Some(Self {
-            rejection,
-            ago: Duration::from_nanos(ago),
-        })
-    }
+/// The last call that was rejected, of all stripes.
+pub(crate) fn last_rejection(
+    instance: &Instance,
+    stripes: &[Arc<Stripe>],
+) -> Option<LastRejection> {
+    let last = stripes.iter().filter_map(|stripe| stripe.last());
+    let (at, rejection) = last.max_by_key(|(at, _)| *at)?;
+    let ago = instance.clock().now().saturating_sub(at);
+    Some(LastRejection::new(rejection, Duration::from_nanos(ago)))
 }
 
 fn counts(operations: &[OperationSnapshot]) -> TelemetryCounts {

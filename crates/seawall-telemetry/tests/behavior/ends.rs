@@ -46,6 +46,8 @@ async fn calls_count_by_outcome_operation_and_type_of_error() {
         (last.rejection, last.ago),
         (rejected, Duration::from_secs(7))
     );
+    let instance: &dyn InstanceHandle = &handle;
+    assert_eq!(instance.last_rejection(), Some(last), "in a registry, too");
     handle.reset();
     assert_eq!(handle.last_rejection(), None);
     assert_eq!(handle.counts().calls, calls, "counts stay");
