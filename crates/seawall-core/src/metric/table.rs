@@ -90,6 +90,7 @@ table! {
     Gauge seawall_orders_in_doubt [] "Orders whose outcome is unknown.",
     Counter seawall_orders_in_doubt_total [] "Orders whose outcome became unknown.",
     Counter seawall_orders_intended_total [] "Orders that were written to the journal.",
+    Gauge seawall_orders_kill_switch [] "1 while the kill switch is engaged, otherwise 0.",
     Counter seawall_orders_look_ups_total [outcome] "Look-ups of orders in doubt.",
     Counter seawall_orders_not_admitted_total [] "Orders that were invalid, or that the trading mode or a guard did not let pass.",
     Counter seawall_orders_resent_total [] "Copies of orders that were sent again.",

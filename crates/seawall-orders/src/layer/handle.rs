@@ -376,6 +376,9 @@ impl InstanceHandle for OrderHandle {
         let (in_doubt, exhausted, _) = self.shared.standing();
         sink.gauge("seawall_orders_in_doubt", &[], f64::from(in_doubt));
         sink.gauge("seawall_orders_exhausted", &[], f64::from(exhausted));
+        let is_engaged = self.shared.control.is_kill_switch_engaged();
+        let engaged = f64::from(u8::from(is_engaged));
+        sink.gauge("seawall_orders_kill_switch", &[], engaged);
         self.shared.sample_differences(sink);
     }
 

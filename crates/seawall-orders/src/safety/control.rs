@@ -234,6 +234,11 @@ impl TradingControl {
         self.lock().modes.mode()
     }
 
+    /// Whether the kill switch is engaged, as it was last asked.
+    pub fn is_kill_switch_engaged(&self) -> bool {
+        self.lock().conditions.kill_switch
+    }
+
     /// Whether queries have to succeed before the mode gets better.
     pub fn is_validating(&self) -> bool {
         self.lock().modes.is_validating()

@@ -1,12 +1,13 @@
 //! What does not pass.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
 
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-use seawall_core::{DepartureLayer, Error, Reason, Sent};
+use seawall_core::{DepartureLayer, Error, InstanceHandle, Reason, Samples, Sent, Value};
 use seawall_http::NoteDeparture;
 use seawall_orders::IntendedAgain;
 use seawall_orders::protocol::{Caps, Duplicates, TradingMode};
@@ -248,4 +249,33 @@ async fn what_may_be_an_order_under_another_path_does_not_pass() {
         send(Method::POST, "/margins").await.is_ok(),
         "as does what the table knows"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kill_switch_is_a_gauge() {
+    let is_engaged = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&is_engaged);
+    let control = TradingControl::builder().kill_switch(move || switch.load(Ordering::Relaxed));
+    let layer: OrderLayer<Body> =
+        OrderLayer::<Body>::builder("desk", TestBroker::new(rules(Duplicates::Accept)))
+            .control(control.build())
+            .build()
+            .unwrap();
+    let desk = Desk::of(Client::default(), Default::default(), layer);
+    let gauge = || {
+        let mut found = None;
+        desk.handle.samples(&mut Samples::new(&mut |sample| {
+            if let Value::Gauge(value) = sample.value
+                && sample.metric == "seawall_orders_kill_switch"
+            {
+                found = Some(value);
+            }
+        }));
+        found
+    };
+    assert_eq!(gauge(), Some(0.0));
+    is_engaged.store(true, Ordering::Relaxed);
+    desk.handle.control().refresh();
+    assert_eq!(gauge(), Some(1.0));
+    assert_eq!(desk.handle.state(), "halted");
 }
