@@ -23,12 +23,13 @@ use seawall::{
     BulkheadLayer, CheckConfig, Command, DeadlineConfig, DeadlineLayer, Error, EventKind, Events,
     HealthConfig, HealthLayer, HealthMonitor, HedgeConfig, HedgeLayer, InstanceHandle,
     InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, QuotaSignal,
-    RateLimitConfig, RateLimitLayer, RetryConfig, RetryLayer, Unit,
+    RateLimitConfig, RateLimitLayer, Registry, RetryConfig, RetryLayer, Unit,
 };
 use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendPeriod};
 use seawall_ai::stream::{StreamConfig, StreamLayer};
 use seawall_core::{Samples, metric};
+use seawall_monitor::{Monitor, SilenceMatcher};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
@@ -463,6 +464,36 @@ async fn layers_that_only_observe_or_repeat_emit_every_command() {
             (Some("remove"), |h| assert!(h.remove("broker"))),
             (None, |h| assert!(!h.remove("broker"))),
             (Some("reset"), |h| h.reset()),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn monitors_emit_every_command() {
+    let registry = Registry::new("desk");
+    let breaker = BreakerLayer::new(NAME, BreakerConfig::default()).handle();
+    registry.register(breaker.clone()).unwrap();
+    breaker.force_open();
+    let monitor = Monitor::builder(NAME).registry(registry).build().unwrap();
+    // Two alerts, and then a silence: they are numbered together.
+    monitor.sample();
+    check_all(
+        "monitor",
+        &monitor,
+        [None; 3],
+        &[
+            (Some("acknowledge"), |h| {
+                h.acknowledge(1, "ann", "known", SECOND).unwrap();
+            }),
+            (Some("unacknowledge"), |h| h.unacknowledge(1).unwrap()),
+            (None, |h| assert!(h.unacknowledge(99).is_err())),
+            (Some("silence"), |h| {
+                let all = SilenceMatcher::all();
+                assert_eq!(h.silence(all, "ann", "known", SECOND), Ok(3));
+            }),
+            (Some("unsilence"), |h| h.unsilence(3).unwrap()),
+            (None, |h| assert!(h.unsilence(3).is_err())),
+            (Some("configure"), |h| h.configure(h.rules())),
         ],
     );
 }

@@ -16,6 +16,9 @@ macro_rules! table {
 }
 
 table! {
+    Counter seawall_alert_deliveries_total [sink result] "Alerts that a sink of a monitor was to deliver.",
+    Gauge seawall_alerts_firing [severity] "Alerts of a monitor that are firing.",
+    Counter seawall_alerts_raised_total [] "Alerts that a monitor has raised.",
     Histogram seawall_attempt_duration_seconds [operation outcome] "How long attempts took, retries and hedges included.",
     Counter seawall_body_timeouts_total [limit] "Responses whose head or body did not come in time.",
     Counter seawall_bounded_values_total [value] "Values of the upstream beyond reason, in whose place a smaller one was applied.",
@@ -80,6 +83,7 @@ table! {
     Gauge seawall_hedge_delay_seconds [] "How long the first attempt is waited for before another one.",
     Counter seawall_hedge_fired_total [] "Extra attempts that were begun.",
     Counter seawall_hedge_skips_total [cause] "Extra attempts that were due and not made, by why.",
+    Counter seawall_monitor_samples_total [] "Samples that a monitor has taken.",
     Counter seawall_orders_alerts_total [] "What a person had to look at, other than exhausted look-ups.",
     Counter seawall_orders_answered_unknown_total [] "Callers that were answered that the outcome is unknown.",
     Counter seawall_orders_comparisons_total [outcome] "Comparisons with the lists of the broker.",

@@ -1,0 +1,197 @@
+//! What holds for a service now: states and gauges of its instances.
+
+use seawall_core::LastRejection;
+
+use crate::overview::number;
+
+/// What holds for a service now. Gauges of several instances are summed, or the one with most trouble
+/// counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) state: &'static str,
+    pub(crate) state_seconds: Option<f64>,
+    pub(crate) next_probe_seconds: Option<f64>,
+    pub(crate) circuits: u64,
+    pub(crate) open: u64,
+    pub(crate) half_open: u64,
+    /// Whether the circuit of the service itself is open, and not one of a part of it.
+    pub(crate) is_main_open: bool,
+    pub(crate) error_threshold: Option<f64>,
+    pub(crate) slow_threshold: Option<f64>,
+    pub(crate) in_flight: Option<f64>,
+    pub(crate) max_concurrent: Option<f64>,
+    pub(crate) queue_depth: Option<f64>,
+    pub(crate) max_waiting: Option<f64>,
+    /// Of rate limits; infinite until they are resumed.
+    pub(crate) pause_seconds: f64,
+    /// An operator's command that stops calls: `paused`, `draining`.
+    pub(crate) stopped: Option<&'static str>,
+    pub(crate) limits: Vec<LimitReading>,
+    pub(crate) retry_balance: Option<f64>,
+    pub(crate) retry_capacity: Option<f64>,
+    pub(crate) has_hedge: bool,
+    pub(crate) has_router: bool,
+    /// Of the layer that observes calls: 0 unknown, 1 healthy, 2 degraded, 3 unhealthy.
+    pub(crate) health: Option<u8>,
+    pub(crate) orders: Option<OrdersReading>,
+    pub(crate) last_rejection: Option<LastRejection>,
+    pub(crate) patterns: Vec<&'static str>,
+}
+
+/// One limit of a rate limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LimitReading {
+    pub(crate) instance: &'static str,
+    pub(crate) index: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) available: Option<f64>,
+    pub(crate) capacity: Option<f64>,
+    pub(crate) window_seconds: Option<f64>,
+    pub(crate) full_seconds: Option<f64>,
+    pub(crate) reported_limit: Option<f64>,
+    pub(crate) reported_remaining: Option<f64>,
+    pub(crate) reported_reset_seconds: Option<f64>,
+    pub(crate) reported_used_ratio: Option<f64>,
+    pub(crate) reported_age_seconds: Option<f64>,
+}
+
+/// The orders of a service.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OrdersReading {
+    pub(crate) in_doubt: u64,
+    pub(crate) exhausted: u64,
+    pub(crate) mode: &'static str,
+    pub(crate) kill_switch: bool,
+}
+
+/// How bad a state is, for the one that is shown.
+fn rank(state: &str) -> u8 {
+    match state {
+        "forced_open" => 10,
+        "open" => 9,
+        "paused" => 8,
+        "draining" => 7,
+        "half_open" => 6,
+        "exhausted" | "full" => 5,
+        "throttling" | "budget_exhausted" => 4,
+        "queueing" => 3,
+        "forced_closed" => 2,
+        "closed" => 1,
+        _ => 0,
+    }
+}
+
+impl Standing {
+    /// Takes the state of an instance; `true` where it is the one that is shown.
+    pub(crate) fn take_state(&mut self, pattern: &'static str, state: &'static str) -> bool {
+        if !self.patterns.contains(&pattern) {
+            self.patterns.push(pattern);
+        }
+        match pattern {
+            "breaker" => {}
+            "bulkhead" | "ratelimit" | "ratelimit_per_key" | "throttle" | "retry" => {
+                if matches!(state, "paused" | "draining") {
+                    self.stopped = Some(state);
+                }
+            }
+            "router" => self.has_router = true,
+            "hedge" => self.has_hedge = true,
+            "orders" => {
+                let orders = self.orders.get_or_insert_default();
+                if mode_rank(state) >= mode_rank(orders.mode) {
+                    orders.mode = state;
+                }
+            }
+            _ => {}
+        }
+        let is_shown = matches!(
+            pattern,
+            "breaker" | "bulkhead" | "ratelimit" | "ratelimit_per_key" | "throttle" | "retry"
+        );
+        let is_worse = self.state.is_empty() || rank(state) > rank(self.state);
+        if is_shown && is_worse {
+            self.state = state;
+        }
+        is_shown && is_worse
+    }
+
+    /// The limit of that instance and number.
+    pub(crate) fn limit(
+        &mut self,
+        instance: &'static str,
+        index: &'static str,
+        unit: &'static str,
+    ) -> &mut LimitReading {
+        let at = self
+            .limits
+            .iter()
+            .position(|limit| (limit.instance, limit.index) == (instance, index));
+        let at = at.unwrap_or_else(|| {
+            self.limits.push(LimitReading {
+                instance,
+                index,
+                unit,
+                ..LimitReading::default()
+            });
+            self.limits.len() - 1
+        });
+        &mut self.limits[at]
+    }
+
+    /// Whether the worst circuit is open.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, "open" | "forced_open")
+    }
+
+    /// What is left of the retry budget, as a share of it, or as none or all where its size is unknown.
+    pub(crate) fn retry_share(&self) -> Option<f64> {
+        let balance = self.retry_balance?;
+        if balance < 1.0 {
+            return Some(0.0);
+        }
+        let share = self.retry_capacity.map_or(1.0, |all| balance / all);
+        number(share).map(|share| share.clamp(0.0, 1.0))
+    }
+}
+
+/// How strict a trading mode is.
+pub(crate) fn mode_rank(mode: &str) -> u8 {
+    match mode {
+        "" => 0,
+        "normal" => 1,
+        "reduce_only" => 2,
+        "cancel_only" => 3,
+        _ => 4,
+    }
+}
+
+impl LimitReading {
+    /// The share that is used: of the upstream's own limit where it is known, else of ours.
+    pub(crate) fn used_share(&self) -> Option<f64> {
+        let ours = || {
+            let (capacity, available) = (self.capacity?, self.available?);
+            (capacity > 0.0).then(|| (capacity - available) / capacity)
+        };
+        let share = self.reported_used_ratio.or_else(ours)?;
+        number(share).map(|share| share.clamp(0.0, 1.0))
+    }
+
+    /// Whether it is a quota, and not a pace that is used up every second.
+    pub(crate) fn is_quota(&self) -> bool {
+        self.reported_used_ratio.is_some() || self.window_seconds.is_some_and(|all| all >= 60.0)
+    }
+}
+
+/// Adds to a sum that may have no part yet.
+pub(crate) fn sum(to: &mut Option<f64>, value: f64) {
+    if let Some(value) = number(value) {
+        *to = Some(to.unwrap_or_default() + value);
+    }
+}
+
+/// Takes the smaller one.
+pub(crate) fn least(to: &mut Option<f64>, value: f64) {
+    if let Some(value) = number(value) {
+        *to = Some(to.map_or(value, |before| before.min(value)));
+    }
+}
