@@ -7,6 +7,7 @@ mod governor;
 mod http;
 mod http_parts;
 mod loopback;
+mod monitor;
 mod operations;
 mod orders;
 mod raw;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all.extend(ai::subjects());
     all.extend(orders::subjects());
     all.extend(routes::subjects());
+    all.extend(monitor::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
     all.extend(waiting::subjects());
