@@ -54,6 +54,8 @@ check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it
 check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'
 check reload '^IBM: 200 OK$' '^5: 5 permits, as the file says$' '^"many": 5 permits, is "many", accepted is ' \
     '^7: 7 permits, as the file says$' '^calls counted since the start: 1$'
+check monitor '^ +[0-9]+ s: can I trade\? no: alpaca: the circuit is open' '^ +warning: BreakerOpened ' \
+    '^ +critical: BreakerOpenLong ' '^ +resolved: BreakerOpenLong ' '^1[0-9][0-9] s: can I trade\? yes$'
 check market_data '^IBM: "[0-9.]+"$' '1 hidden throttles, 0 violations of the limit$'
 
 first_hour=(reqwest_ai axum_api tonic_client own_enum database prometheus)
