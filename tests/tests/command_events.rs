@@ -461,6 +461,12 @@ async fn layers_that_only_observe_or_repeat_emit_every_command() {
             (None, |h| {
                 assert!(h.configure_check("none", CheckConfig::default()).is_err());
             }),
+            (Some("set_dependencies"), |h| {
+                h.set_dependencies("broker", &[]).unwrap();
+            }),
+            (None, |h| {
+                assert!(h.set_dependencies("broker", &["none"]).is_err());
+            }),
             (Some("remove"), |h| assert!(h.remove("broker"))),
             (None, |h| assert!(!h.remove("broker"))),
             (Some("reset"), |h| h.reset()),

@@ -2,20 +2,21 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seawall_core::{EventKind, EventSource, InstanceName};
+use seawall_core::InstanceName;
 use tokio::time::Instant;
 
 use crate::counts::CheckCounters;
+use crate::graph::Node;
+use crate::history::History;
 use crate::run::{Begin, Run, panicked};
 use crate::threshold::{CheckOutcome, Threshold};
 use crate::{CheckConfig, CheckCounts, CheckReport, CheckResult, Depth, Status};
 
 pub(crate) struct Check {
     name: InstanceName,
-    source: EventSource,
     begin: Begin,
     counters: CheckCounters,
     state: Mutex<State>,
@@ -28,6 +29,8 @@ struct State {
     /// Counts the resets: what began before the last one is not recorded.
     generation: u64,
     threshold: Threshold,
+    history: History,
+    depends_on: Arc<[InstanceName]>,
     since: Instant,
     message: Option<String>,
     /// When the last run that was recorded had begun.
@@ -36,8 +39,10 @@ struct State {
 }
 
 impl State {
-    fn new(config: CheckConfig, generation: u64) -> Self {
+    fn new(config: CheckConfig, depends_on: Arc<[InstanceName]>, generation: u64) -> Self {
         Self {
+            history: History::new(config.history()),
+            depends_on,
             config,
             generation,
             threshold: Threshold::new(
@@ -53,33 +58,25 @@ impl State {
 }
 
 impl Check {
-    pub(crate) fn new<F, Fut>(
-        monitor: InstanceName,
-        name: InstanceName,
-        config: CheckConfig,
-        check: F,
-    ) -> Self
+    pub(crate) fn new<F, Fut>(name: InstanceName, config: CheckConfig, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Into<CheckResult>> + Send + 'static,
     {
         Self {
             name,
-            source: EventSource::new("health_check", format!("{monitor}.{name}")),
             begin: Box::new(move || {
                 let check = check();
                 Box::pin(async move { check.await.into() })
             }),
             counters: CheckCounters::default(),
-            state: Mutex::new(State::new(config, 0)),
+            state: Mutex::new(State::new(config, Arc::new([]), 0)),
             removed: AtomicBool::new(false),
         }
     }
 
     seawall_core::getters! {
         pub(crate) const fn name -> InstanceName;
-
-        pub(crate) const fn source -> &EventSource;
 
         pub(crate) const fn counters -> &CheckCounters;
     }
@@ -95,6 +92,20 @@ impl Check {
             config.failures_to_unhealthy(),
             config.successes_to_recover(),
         );
+        state.history.set_limit(config.history());
+    }
+
+    pub(crate) fn depends_on(&self, on: Arc<[InstanceName]>) {
+        self.lock().depends_on = on;
+    }
+
+    /// Forgets that it depends on a check that is removed.
+    pub(crate) fn forget_dependency(&self, name: InstanceName) {
+        let mut state = self.lock();
+        if state.depends_on.contains(&name) {
+            let others = state.depends_on.iter().filter(|on| **on != name);
+            state.depends_on = others.copied().collect();
+        }
     }
 
     pub(crate) fn remove(&self) {
@@ -106,9 +117,9 @@ impl Check {
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// Runs the check once and records the result. Dropped before the end, nothing is recorded;
-    /// nor is anything if the check is reset or removed meanwhile.
-    pub(crate) async fn run(&self) {
+    /// Runs the check once and records the result, which it returns. Dropped before the end,
+    /// nothing is recorded; nor is anything if the check is reset or removed meanwhile.
+    pub(crate) async fn run(&self) -> CheckResult {
         let (generation, config) = {
             let state = self.lock();
             (state.generation, state.config)
@@ -131,72 +142,91 @@ impl Check {
         if result.outcome == Some(CheckOutcome::Passed) && took > slow_after {
             result = CheckResult::degraded(format!("took {took:?}, slow after {slow_after:?}"));
         }
-        self.record(generation, begun, took, result);
+        self.record(generation, begun, took, result)
     }
 
-    fn record(&self, generation: u64, begun: Instant, took: Duration, result: CheckResult) {
-        let changed = {
-            let mut state = self.lock();
-            if self.is_removed() || state.generation != generation {
-                return;
-            }
-            // A run that began before one that is recorded already is out of date.
-            if state.begun.is_some_and(|last| begun < last) {
-                return;
-            }
-            state.begun = Some(begun);
-            state.took = Some(took);
-            self.counters.runs.add();
-            if result.is_failure() {
-                self.counters.failure.add();
-            }
-            state.message = result.message;
-            let changed = result.outcome.and_then(|outcome| {
-                let before = state.threshold.observe(outcome)?;
-                Some((before, state.threshold.status(), outcome.as_reason()))
-            });
-            if changed.is_some() {
-                state.since = Instant::now();
-            }
-            changed
-        };
-        if let Some((from, to, reason)) = changed {
-            self.source.emit(|| EventKind::Transition {
-                from: from.as_str(),
-                to: to.as_str(),
-                reason,
-            });
+    fn record(
+        &self,
+        generation: u64,
+        begun: Instant,
+        took: Duration,
+        mut result: CheckResult,
+    ) -> CheckResult {
+        let mut state = self.lock();
+        if self.is_removed() || state.generation != generation {
+            return result;
         }
+        // A run that began before one that is recorded already is out of date.
+        if state.begun.is_some_and(|last| begun < last) {
+            return result;
+        }
+        state.begun = Some(begun);
+        state.took = Some(took);
+        self.counters.runs.add();
+        if result.is_failure() {
+            self.counters.failure.add();
+        }
+        if result.outcome.is_some() {
+            state.history.push(took, result.is_failure());
+        }
+        if result.outcome == Some(CheckOutcome::Passed)
+            && let Some((failures, runs)) = state.history.full()
+            && failures as f64 / runs as f64 > state.config.max_error_rate().get()
+        {
+            result = CheckResult::degraded(format!("{failures} of the last {runs} runs failed"));
+        }
+        state.message.clone_from(&result.message);
+        let observed = result
+            .outcome
+            .and_then(|outcome| state.threshold.observe(outcome));
+        if observed.is_some() {
+            state.since = Instant::now();
+        }
+        result
     }
 
     pub(crate) fn reset(&self) {
         let mut state = self.lock();
-        *state = State::new(state.config, state.generation.wrapping_add(1));
+        let depends_on = Arc::clone(&state.depends_on);
+        *state = State::new(state.config, depends_on, state.generation.wrapping_add(1));
     }
 
-    /// Whether it is critical for the aggregate status, and its status. A passive check that has
-    /// seen no calls yet is not: it must not keep a service from being called for the first time.
-    pub(crate) fn part(&self) -> (bool, Status) {
+    /// What the others need to know. A passive check that has seen no calls yet is not critical: it
+    /// must not keep a service from being called for the first time.
+    pub(crate) fn node(&self) -> Node {
         let state = self.lock();
-        let (config, status) = (&state.config, state.threshold.status());
-        let silent = config.depth() == Depth::Passive && status == Status::Unknown;
-        (config.critical() && !silent, status)
+        let (config, own) = (&state.config, state.threshold.status());
+        let silent = config.depth() == Depth::Passive && own == Status::Unknown;
+        Node {
+            name: self.name,
+            critical: config.critical() && !silent,
+            own,
+            depends_on: Arc::clone(&state.depends_on),
+            because_of: None,
+        }
     }
 
-    pub(crate) fn report(&self) -> CheckReport {
+    pub(crate) fn report(&self, node: &Node) -> CheckReport {
         let counts = CheckCounts::sum([&self.counters]);
         let state = self.lock();
+        let message = match node.because_of {
+            Some(cause) => Some(format!("not run while `{cause}` is unhealthy")),
+            None => state.message.clone(),
+        };
         CheckReport {
             name: self.name,
             depth: state.config.depth(),
             critical: state.config.critical(),
-            status: state.threshold.status(),
+            status: node.status(),
             since: state.since,
-            message: state.message.clone(),
+            message,
+            because_of: node.because_of,
+            depends_on: state.depends_on.to_vec(),
             consecutive_failures: state.threshold.failures(),
             consecutive_successes: state.threshold.successes(),
             last_run: state.begun,
             took: state.took,
+            trend: state.history.trend(),
             runs: counts.runs,
             failures: counts.failure,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 
 /// How deep a check looks, and so what it costs.
 #[non_exhaustive]
@@ -20,6 +20,9 @@ pub enum Depth {
     Shallow,
     /// It does real work: a query, a round trip through the whole upstream.
     Deep,
+    /// It makes a scripted call as a user would, through a real stack; see
+    /// [`Synthetic`](crate::Synthetic).
+    Synthetic,
 }
 
 impl Depth {
@@ -29,6 +32,7 @@ impl Depth {
             Self::Passive => "passive",
             Self::Shallow => "shallow",
             Self::Deep => "deep",
+            Self::Synthetic => "synthetic",
         }
     }
 }
@@ -39,10 +43,13 @@ impl Depth {
 /// |---|---|
 /// | depth | shallow |
 /// | interval | 30 s |
+/// | jitter | 10 % of the interval |
 /// | timeout | 10 s |
 /// | failures to unhealthy | 3 in a row |
 /// | successes to recover | 2 in a row |
 /// | slow after | 5 s |
+/// | history | 20 runs |
+/// | highest error rate | 10 % of the history |
 /// | critical | yes |
 ///
 /// ```
@@ -63,18 +70,26 @@ impl Depth {
 pub struct CheckConfig {
     depth: Depth,
     interval: Duration,
+    jitter: Ratio,
     timeout: Duration,
     failures_to_unhealthy: u32,
     successes_to_recover: u32,
     slow_after: Duration,
+    history: u32,
+    max_error_rate: Ratio,
     critical: bool,
 }
+
+/// The longest history of a check, in runs.
+const MAX_HISTORY: u32 = 1_000;
 
 impl CheckConfig {
     /// The defaults, to be changed.
     pub fn builder() -> CheckConfigBuilder {
         CheckConfigBuilder {
-            config: Self::default(),
+            config: DEFAULT,
+            jitter: DEFAULT_JITTER,
+            max_error_rate: DEFAULT_ERROR_RATE,
             slow_after_set: false,
         }
     }
@@ -83,8 +98,11 @@ impl CheckConfig {
         /// How deep it looks.
         pub const fn depth -> Depth;
 
-        /// The pause from the end of one run to the start of the next.
+        /// The longest pause from the end of one run to the start of the next.
         pub const fn interval -> Duration;
+
+        /// By which share of the interval a pause may be shorter, at random.
+        pub const fn jitter -> Ratio;
 
         /// How long one run may take before it counts as failed.
         pub const fn timeout -> Duration;
@@ -98,8 +116,21 @@ impl CheckConfig {
         /// How long one run may take before its success counts as degraded.
         pub const fn slow_after -> Duration;
 
+        /// How many of the last runs are kept, for the trend and the error rate.
+        pub const fn history -> u32;
+
+        /// The share of failed runs of a full history above which a success counts as degraded.
+        pub const fn max_error_rate -> Ratio;
+
         /// Whether the aggregate status is unhealthy when this is.
         pub const fn critical -> bool;
+    }
+
+    /// How long to pause before the next run, for a draw `unit` from 0 to 1.
+    pub(crate) fn pause(&self, unit: f64) -> Duration {
+        let share = 1.0 - self.jitter.get() * unit.clamp(0.0, 1.0);
+        // What is too long for a product is "never".
+        Duration::try_from_secs_f64(self.interval.as_secs_f64() * share).unwrap_or(self.interval)
     }
 
     pub(crate) const fn with_depth(mut self, depth: Depth) -> Self {
@@ -108,19 +139,26 @@ impl CheckConfig {
     }
 }
 
+const DEFAULT_JITTER: f64 = 0.1;
+const DEFAULT_ERROR_RATE: f64 = 0.1;
+
+/// But for the shares, which the builder sets.
 const DEFAULT: CheckConfig = CheckConfig {
     depth: Depth::Shallow,
     interval: Duration::from_secs(30),
+    jitter: Ratio::ZERO,
     timeout: Duration::from_secs(10),
     failures_to_unhealthy: 3,
     successes_to_recover: 2,
     slow_after: Duration::from_secs(5),
+    history: 20,
+    max_error_rate: Ratio::ONE,
     critical: true,
 };
 
 impl Default for CheckConfig {
     fn default() -> Self {
-        DEFAULT
+        Self::builder().build().unwrap_or(DEFAULT)
     }
 }
 
@@ -129,6 +167,8 @@ impl Default for CheckConfig {
 #[must_use]
 pub struct CheckConfigBuilder {
     config: CheckConfig,
+    jitter: f64,
+    max_error_rate: f64,
     slow_after_set: bool,
 }
 
@@ -137,7 +177,8 @@ impl CheckConfigBuilder {
         /// Sets how deep it looks.
         pub const fn depth(Depth);
 
-        /// Sets the pause from the end of one run to the start of the next; longer than zero.
+        /// Sets the longest pause from the end of one run to the start of the next; longer than
+        /// zero.
         pub const fn interval(Duration);
 
         /// Sets how long one run may take; longer than zero.
@@ -149,9 +190,26 @@ impl CheckConfigBuilder {
         /// Sets how many successes in a row bring it back; at least 1.
         pub const fn successes_to_recover(u32);
 
+        /// Sets how many of the last runs are kept; from 1 to 1,000.
+        pub const fn history(u32);
+
         /// Sets whether the aggregate status is unhealthy when this is; if not, it is degraded at
         /// most.
         pub const fn critical(bool);
+    }
+
+    /// Sets by which share of the interval, from 0 to 1, a pause may be shorter: checks that were
+    /// started together, in one process or in many, drift apart. 0 keeps the interval.
+    pub const fn jitter(mut self, share: f64) -> Self {
+        self.jitter = share;
+        self
+    }
+
+    /// Sets the share of failed runs, from 0 to 1, above which a success counts as degraded, once
+    /// the history is full. 1 turns it off.
+    pub const fn max_error_rate(mut self, rate: f64) -> Self {
+        self.max_error_rate = rate;
+        self
     }
 
     /// Sets how long a success may take before it counts as degraded; longer than zero, and no
@@ -167,15 +225,25 @@ impl CheckConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when a duration or a count is zero, and when `slow_after` is set to more
-    /// than the timeout, where no run would ever be slow.
+    /// [`InvalidConfig`] when a duration or a count is zero, the history is longer than 1,000
+    /// runs, a share is not a number from 0 to 1, and when `slow_after` is set to more than the
+    /// timeout, where no run would ever be slow.
     pub fn build(self) -> Result<CheckConfig, InvalidConfig> {
-        let config = self.config;
+        let share = |field, share| Ratio::new(share).map_err(|invalid| invalid.in_field(field));
+        let config = CheckConfig {
+            jitter: share("jitter", self.jitter)?,
+            max_error_rate: share("max_error_rate", self.max_error_rate)?,
+            ..self.config
+        };
         NonZeroDuration::check("interval", config.interval)?;
         NonZeroDuration::check("timeout", config.timeout)?;
         NonZeroDuration::check("slow_after", config.slow_after)?;
         NonZeroCount::check("failures_to_unhealthy", config.failures_to_unhealthy)?;
         NonZeroCount::check("successes_to_recover", config.successes_to_recover)?;
+        if !(1..=MAX_HISTORY).contains(&config.history) {
+            let accepted = "a whole number from 1 to 1000";
+            return Err(InvalidConfig::new("history", config.history, accepted));
+        }
         if self.slow_after_set && config.slow_after > config.timeout {
             let accepted = format!("the timeout, {:?}, or shorter", config.timeout);
             let value = format!("{:?}", config.slow_after);

@@ -1,33 +1,39 @@
 //! The checks of one monitor, and their aggregate status.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
-use seawall_core::{EventKind, EventSource, Events, InstanceName, Misconfiguration};
+use seawall_core::{EventKind, EventSource, Events, InstanceName, InvalidConfig, Misconfiguration};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::check::Check;
-use crate::{Status, aggregate};
+use crate::graph::{Node, circle, find_causes};
+use crate::{CheckResult, Status, aggregate};
 
 /// What a monitor, its clones and its tasks share.
 pub(crate) struct Shared {
     pub(crate) source: EventSource,
-    events: OnceLock<Events>,
     checks: RwLock<Vec<Arc<Check>>>,
-    /// The aggregate status that was emitted last.
-    emitted: Mutex<Status>,
+    emitted: Mutex<Emitted>,
     /// Counts the starts; tasks of an earlier one end.
     round: AtomicU64,
     /// Wakes the sleeping tasks to look whether anything has changed for them.
     changed: Notify,
 }
 
+/// What was emitted last.
+#[derive(Default)]
+struct Emitted {
+    aggregate: Status,
+    checks: HashMap<InstanceName, Status>,
+}
+
 impl Shared {
     pub(crate) fn new(name: impl Into<InstanceName>) -> Self {
         Self {
             source: EventSource::new("health_monitor", name),
-            events: OnceLock::new(),
             checks: RwLock::default(),
             emitted: Mutex::default(),
             round: AtomicU64::new(0),
@@ -60,10 +66,7 @@ impl Shared {
             }
             checks.push(Arc::clone(&check));
         }
-        if let Some(events) = self.events.get() {
-            check.source().attach(events);
-        }
-        self.emit_aggregate();
+        self.emit_changes();
         true
     }
 
@@ -71,7 +74,13 @@ impl Shared {
         let removed = {
             let mut checks = self.write();
             let at = checks.iter().position(|c| c.name().as_str() == name);
-            at.map(|at| checks.remove(at))
+            let removed = at.map(|at| checks.remove(at));
+            if let Some(removed) = &removed {
+                for check in checks.iter() {
+                    check.forget_dependency(removed.name());
+                }
+            }
+            removed
         };
         if let Some(check) = &removed {
             check.remove();
@@ -80,30 +89,49 @@ impl Shared {
         removed.is_some()
     }
 
-    /// Connects the monitor and its checks to `events`, also those registered later. The first
-    /// connection stays.
-    pub(crate) fn attach(&self, events: &Events) {
-        if self.source.attach(events) {
-            let _ = self.events.set(events.clone());
-            for check in self.checks() {
-                check.source().attach(events);
-            }
+    /// Makes a check depend on others, in place of those before.
+    pub(crate) fn set_dependencies(&self, name: &str, on: &[&str]) -> Result<(), InvalidConfig> {
+        // For writing, so that of two that would close a circle together the second one finds it.
+        let checks = self.write();
+        let find = |name: &str| {
+            let found = checks.iter().find(|check| check.name().as_str() == name);
+            let accepted = "the name of a registered check";
+            found.ok_or_else(|| InvalidConfig::new("check", name, accepted))
+        };
+        let check = find(name)?;
+        let on = on.iter().map(|on| Ok(find(on)?.name()));
+        let on: Vec<_> = on.collect::<Result<_, InvalidConfig>>()?;
+        let nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
+        if let Some(way) = circle(&nodes, check.name(), &on) {
+            let way: Vec<_> = way.into_iter().map(InstanceName::as_str).collect();
+            let accepted = "checks that do not depend on this one in their turn";
+            return Err(InvalidConfig::new("depends_on", way.join(" -> "), accepted));
         }
+        check.depends_on(on.into());
+        drop(checks);
+        self.check_changed();
+        Ok(())
+    }
+
+    pub(crate) fn attach(&self, events: &Events) {
+        self.source.attach(events);
     }
 
     pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {
         self.source.misconfigured()
     }
 
-    pub(crate) async fn run(&self, check: &Check) {
-        check.run().await;
-        self.emit_aggregate();
+    /// Runs a check, and emits what has changed by it.
+    pub(crate) async fn run(&self, check: &Check) -> CheckResult {
+        let result = check.run().await;
+        self.emit_changes();
+        result
     }
 
     /// A check has other settings, or is removed.
     pub(crate) fn check_changed(&self) {
         self.changed.notify_waiters();
-        self.emit_aggregate();
+        self.emit_changes();
     }
 
     /// Starts a new round: the tasks of the one before end.
@@ -122,22 +150,46 @@ impl Shared {
         self.changed.notified()
     }
 
-    pub(crate) fn aggregate(&self) -> Status {
+    /// What is known of each check, with the reasons for which some cannot work.
+    pub(crate) fn nodes(&self) -> Vec<Node> {
         // Not a copy of the list: the last reference to a removed check would be dropped here, and
         // with it what its user put into it, under the lock of the caller.
         let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
-        aggregate(checks.iter().map(|check| check.part()))
+        let mut nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
+        drop(checks);
+        find_causes(&mut nodes);
+        nodes
     }
 
-    /// Emits a change of the aggregate status. Read under the lock, so that each change starts
-    /// where the one before it ended. Emitted outside, since a listener may ask the monitor: two
-    /// changes at the same moment may be emitted in either order.
-    pub(crate) fn emit_aggregate(&self) {
-        let (from, to) = {
+    pub(crate) fn aggregate(&self) -> Status {
+        aggregate_of(&self.nodes())
+    }
+
+    /// Why a check is not run now, if it is not.
+    pub(crate) fn because_of(&self, check: &Check) -> Option<InstanceName> {
+        let nodes = self.nodes();
+        let node = nodes.iter().find(|node| node.name == check.name());
+        node.and_then(|node| node.because_of)
+    }
+
+    /// Emits what has changed: of checks, then of the aggregate status. Read under the lock, so that
+    /// each change starts where the one before it ended. Emitted outside, since a listener may ask
+    /// the monitor: two changes at the same moment may be emitted in either order.
+    pub(crate) fn emit_changes(&self) {
+        let (checks, from, to) = {
             let mut emitted = self.emitted.lock().unwrap_or_else(PoisonError::into_inner);
-            let to = self.aggregate();
-            (std::mem::replace(&mut *emitted, to), to)
+            let nodes = self.nodes();
+            let to = aggregate_of(&nodes);
+            let changed = emitted.checks(&nodes);
+            (changed, std::mem::replace(&mut emitted.aggregate, to), to)
         };
+        for (check, from, to) in &checks {
+            self.source.emit(|| EventKind::CheckChanged {
+                check: *check,
+                from: from.as_str(),
+                to: to.as_str(),
+            });
+        }
         if from != to {
             self.source.emit(|| EventKind::Transition {
                 from: from.as_str(),
@@ -145,9 +197,38 @@ impl Shared {
                 reason: "checks",
             });
         }
+        if !checks.is_empty() {
+            // What depends on them may be run again, or not any more.
+            self.changed.notify_waiters();
+        }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Vec<Arc<Check>>> {
         self.checks.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Emitted {
+    /// Takes the status of every check; returns those that have changed, with the status before.
+    fn checks(&mut self, nodes: &[Node]) -> Vec<(InstanceName, Status, Status)> {
+        let mut changed = Vec::new();
+        for node in nodes {
+            let before = self
+                .checks
+                .insert(node.name, node.status())
+                .unwrap_or_default();
+            if before != node.status() {
+                changed.push((node.name, before, node.status()));
+            }
+        }
+        if self.checks.len() > nodes.len() {
+            self.checks
+                .retain(|name, _| nodes.iter().any(|node| node.name == *name));
+        }
+        changed
+    }
+}
+
+pub(crate) fn aggregate_of(nodes: &[Node]) -> Status {
+    aggregate(nodes.iter().map(|node| (node.critical, node.status())))
 }

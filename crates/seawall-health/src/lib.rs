@@ -72,7 +72,9 @@ mod checks;
 mod config;
 mod counts;
 mod future;
+mod graph;
 mod handle;
+mod history;
 mod layer;
 mod monitor;
 mod observation;
@@ -86,6 +88,7 @@ mod snapshot;
 mod state;
 mod status;
 mod sync;
+mod synthetic;
 mod threshold;
 mod window;
 
@@ -94,6 +97,7 @@ pub use config::{HealthConfig, HealthConfigBuilder};
 pub use counts::{CheckCounts, HealthCounts};
 pub use future::ResponseFuture;
 pub use handle::HealthHandle;
+pub use history::{CheckTrend, Trend};
 pub use layer::HealthLayer;
 pub use monitor::HealthMonitor;
 pub use observation::Observation;
@@ -109,6 +113,7 @@ pub use seawall_core::{
 pub use service::Health;
 pub use snapshot::{HealthSnapshot, PassiveStats};
 pub use status::{Status, aggregate};
+pub use synthetic::Synthetic;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

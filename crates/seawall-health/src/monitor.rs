@@ -7,11 +7,12 @@ use seawall_core::{AlreadyRegistered, InstanceHandle, InstanceName, InvalidConfi
 use tokio::runtime::Handle;
 
 use crate::check::Check;
-use crate::checks::Shared;
+use crate::checks::{Shared, aggregate_of};
+use crate::graph::find_causes;
 use crate::schedule::{keep_running, run_all};
 use crate::{
     CheckConfig, CheckCounts, CheckReport, CheckResult, Depth, HealthHandle, HealthReport,
-    MonitorGuard, Status, aggregate,
+    MonitorGuard, Status, Synthetic,
 };
 
 /// Named checks and their aggregate status. Clones share.
@@ -74,13 +75,25 @@ impl HealthMonitor {
         Fut: Future<Output: Into<CheckResult>> + Send + 'static,
     {
         let name = name.into();
-        if self
-            .shared
-            .add(Check::new(self.name(), name, config, check))
-        {
+        if self.shared.add(Check::new(name, config, check)) {
             return Ok(());
         }
         Err(AlreadyRegistered::new("health_check", name))
+    }
+
+    /// Adds a scripted call; the depth in `config` is taken as synthetic.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`] when there is a check of that name; it stays.
+    pub fn register_synthetic(
+        &self,
+        name: impl Into<InstanceName>,
+        config: CheckConfig,
+        script: Synthetic,
+    ) -> Result<(), AlreadyRegistered> {
+        let config = config.with_depth(Depth::Synthetic);
+        self.register(name, config, script.into_check())
     }
 
     /// Adds what a [`HealthLayer`](crate::HealthLayer) observes as a passive check under the
@@ -108,6 +121,43 @@ impl HealthMonitor {
         })
     }
 
+    /// Makes the check `name` depend on the checks `on`, in place of those that it depended on before.
+    ///
+    /// While one of these is unhealthy, or depends on one that is, the check is not run, since it
+    /// cannot succeed: it is reported as unhealthy because of the one at the bottom
+    /// ([`because_of`](CheckReport::because_of)), whose failures are not repeated by everything above.
+    /// When that one is better, the check is run at once. What is removed is no dependency any more.
+    ///
+    /// ```
+    /// use seawall_health::{CheckConfig, HealthMonitor, Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let monitor = HealthMonitor::new("desk");
+    /// let once = CheckConfig::builder().failures_to_unhealthy(1).build()?;
+    /// monitor.register("network", once, || async { Err::<(), _>("no route") })?;
+    /// monitor.register("broker", once, || async { true })?;
+    /// monitor.set_dependencies("broker", &["network"])?;
+    ///
+    /// let report = monitor.run_all().await;
+    /// let broker = report.check("broker").unwrap();
+    /// assert_eq!((broker.status, broker.runs), (Status::Unhealthy, 0));
+    /// assert_eq!(broker.because_of.map(|check| check.as_str()), Some("network"));
+    ///
+    /// let circle = monitor.set_dependencies("network", &["broker"]).unwrap_err();
+    /// assert_eq!(circle.value(), "network -> broker -> network");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `check` when there is none of a name, and `depends_on` with the
+    /// circle where there would be one.
+    pub fn set_dependencies(&self, name: &str, on: &[&str]) -> Result<(), InvalidConfig> {
+        self.shared.set_dependencies(name, on)?;
+        self.shared.source.commanded("set_dependencies");
+        Ok(())
+    }
+
     /// The settings in force of the check of that name.
     pub fn check_config(&self, name: &str) -> Option<CheckConfig> {
         Some(self.shared.find(name)?.config())
@@ -116,7 +166,7 @@ impl HealthMonitor {
     /// Changes the settings of the check of that name; its results are kept. A run that is under
     /// way ends by the settings that it began with; the interval to the next one is the new one.
     ///
-    /// A check of a layer stays passive, whatever the depth in `config`.
+    /// A check of a layer stays passive and a script synthetic, whatever the depth in `config`.
     ///
     /// # Errors
     ///
@@ -127,8 +177,8 @@ impl HealthMonitor {
             return Err(InvalidConfig::new("check", name, accepted));
         };
         check.configure(match check.config().depth() {
-            Depth::Passive => config.with_depth(Depth::Passive),
-            _ => config,
+            kept @ (Depth::Passive | Depth::Synthetic) => config.with_depth(kept),
+            Depth::Shallow | Depth::Deep => config,
         });
         self.shared.check_changed();
         self.shared.source.commanded("configure_check");
@@ -168,7 +218,9 @@ impl HealthMonitor {
         MonitorGuard::new(tasks.collect())
     }
 
-    /// Runs every check of up to `depth` now, all at once, and reports on all of them.
+    /// Runs every check of up to `depth` now, all at once, and reports on all of them. A check that
+    /// [depends on](Self::set_dependencies) others is run after them, and not where one of them is
+    /// unhealthy.
     ///
     /// It spawns nothing; dropped before its end, the checks that have ended are recorded.
     ///
@@ -176,13 +228,20 @@ impl HealthMonitor {
     ///
     /// When it is polled outside of a tokio runtime with time enabled.
     pub async fn run(&self, depth: Depth) -> HealthReport {
-        let checks = self.shared.checks();
-        let within = |check: &&Arc<Check>| check.config().depth() <= depth;
-        run_all(&self.shared, checks.iter().filter(within)).await;
+        run_all(&self.shared, |check| check.config().depth() <= depth).await;
         self.report()
     }
 
-    /// Runs one check now; `None` when there is none of that name.
+    /// Runs every check now; see [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a tokio runtime with time enabled.
+    pub async fn run_all(&self) -> HealthReport {
+        self.run(Depth::Synthetic).await
+    }
+
+    /// Runs one check now, whatever it depends on; `None` when there is none of that name.
     ///
     /// # Panics
     ///
@@ -190,10 +249,12 @@ impl HealthMonitor {
     pub async fn run_check(&self, name: &str) -> Option<CheckReport> {
         let check = self.shared.find(name)?;
         self.shared.run(&check).await;
-        Some(check.report())
+        let nodes = self.shared.nodes();
+        let node = nodes.into_iter().find(|node| node.name == check.name());
+        Some(check.report(&node.unwrap_or_else(|| check.node())))
     }
 
-    /// The aggregate status, from the last runs; see [`aggregate`].
+    /// The aggregate status, from the last runs; see [`aggregate`](crate::aggregate).
     pub fn status(&self) -> Status {
         self.shared.aggregate()
     }
@@ -201,11 +262,17 @@ impl HealthMonitor {
     /// Everything that is known of the checks, from their last runs.
     pub fn report(&self) -> HealthReport {
         let checks = self.shared.checks();
+        let mut nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
+        find_causes(&mut nodes);
+        let reports = checks
+            .iter()
+            .zip(&nodes)
+            .map(|(check, node)| check.report(node));
         HealthReport {
             name: self.name(),
-            status: aggregate(checks.iter().map(|check| check.part())),
+            status: aggregate_of(&nodes),
             counts: CheckCounts::sum(checks.iter().map(|check| check.counters())),
-            checks: checks.iter().map(|check| check.report()).collect(),
+            checks: reports.collect(),
         }
     }
 
@@ -225,7 +292,7 @@ impl HealthMonitor {
         for check in self.shared.checks() {
             check.reset();
         }
-        self.shared.emit_aggregate();
+        self.shared.emit_changes();
         self.shared.source.commanded("reset");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::{InstanceName, Samples};
 use tokio::time::Instant;
 
-use crate::{CheckCounts, Depth, Status};
+use crate::{CheckCounts, CheckTrend, Depth, Status};
 
 /// What is known of one check.
 #[non_exhaustive]
@@ -18,9 +18,9 @@ pub struct CheckReport {
     pub depth: Depth,
     /// Whether the aggregate status is unhealthy when this is.
     pub critical: bool,
-    /// How healthy what it checks is.
+    /// How healthy what it checks is: unhealthy, too, where that depends on something that is.
     pub status: Status,
-    /// Since when, on tokio's clock. Serialized as `since_seconds`: how long ago.
+    /// Since when its own results say so, on tokio's clock. Serialized as `since_seconds`: how long ago.
     #[cfg_attr(
         feature = "serde",
         serde(rename = "since_seconds", serialize_with = "ago::seconds")
@@ -28,6 +28,11 @@ pub struct CheckReport {
     pub since: Instant,
     /// The message of the last run: why it failed, mostly.
     pub message: Option<String>,
+    /// The unhealthy check that it directly or indirectly depends on: it is not run until that one
+    /// is better.
+    pub because_of: Option<InstanceName>,
+    /// The checks that it depends on.
+    pub depends_on: Vec<InstanceName>,
     /// Failures in a row.
     pub consecutive_failures: u32,
     /// Successes in a row.
@@ -44,6 +49,8 @@ pub struct CheckReport {
         serde(serialize_with = "seawall_core::serialize::optional_seconds")
     )]
     pub took: Option<Duration>,
+    /// What the last runs were like.
+    pub trend: CheckTrend,
     /// How often it was run.
     pub runs: u64,
     /// How many runs failed.

@@ -11,20 +11,31 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::check::Check;
 use crate::checks::Shared;
+use crate::graph::waves;
 
 /// Runs a check at its interval, until it is removed or the checks are started again.
 pub(crate) async fn keep_running(shared: Arc<Shared>, check: Arc<Check>, round: u64) {
+    let mut was_blocked = false;
     let is_current = || shared.is_current(round) && !check.is_removed();
     while is_current() {
-        shared.run(&check).await;
+        if shared.because_of(&check).is_none() {
+            shared.run(&check).await;
+        }
         let ended = Instant::now();
+        let unit = fastrand::f64();
         loop {
-            // Made before the question, so that no change falls in between.
+            // Made before the questions, so that no change falls in between.
             let changed = shared.changed();
             if !is_current() {
                 return;
             }
-            let next = deadline(ended, check.config().interval());
+            let is_blocked = shared.because_of(&check).is_some();
+            if !is_blocked && std::mem::take(&mut was_blocked) {
+                // What it depends on is better: is it, too?
+                break;
+            }
+            was_blocked |= is_blocked;
+            let next = deadline(ended, check.config().pause(unit));
             if timeout_at(next, changed).await.is_err() {
                 break;
             }
@@ -38,10 +49,20 @@ struct All<'a>(Vec<Option<BoxedRun<'a>>>);
 
 type BoxedRun<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Runs the checks, all at once.
-pub(crate) async fn run_all(shared: &Shared, checks: impl Iterator<Item = &Arc<Check>>) {
-    let runs = checks.map(|check| Some(Box::pin(shared.run(check)) as BoxedRun<'_>));
-    All(runs.collect()).await;
+/// Runs the checks that `is_meant` accepts: all at once, but each after those that it depends on, and
+/// not at all while one of these is unhealthy.
+pub(crate) async fn run_all(shared: &Shared, is_meant: impl Fn(&Check) -> bool) {
+    let checks = shared.checks();
+    let nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
+    for wave in waves(&nodes) {
+        let of_wave = wave.iter().filter_map(|at| checks.get(*at));
+        let meant = of_wave.filter(|check| is_meant(check) && shared.because_of(check).is_none());
+        let run = async |check: &Arc<Check>| {
+            shared.run(check).await;
+        };
+        let runs = meant.map(|check| Some(Box::pin(run(check)) as BoxedRun<'_>));
+        All(runs.collect()).await;
+    }
 }
 
 impl Future for All<'_> {

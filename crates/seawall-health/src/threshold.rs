@@ -10,17 +10,6 @@ pub(crate) enum CheckOutcome {
     Failed,
 }
 
-impl CheckOutcome {
-    /// Why the status changed, for events.
-    pub(crate) const fn as_reason(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Degraded => "degraded",
-            Self::Failed => "failures_in_a_row",
-        }
-    }
-}
-
 /// Counts results in a row.
 ///
 /// Failures in a row make it unhealthy and successes in a row bring it back; in between it stays

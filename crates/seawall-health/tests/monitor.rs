@@ -19,8 +19,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Without jitter, so that runs can be counted.
 fn check() -> CheckConfigBuilder {
-    CheckConfig::builder()
+    CheckConfig::builder().jitter(0.0)
 }
 
 /// A check that counts its runs, and fails while it is broken.
@@ -297,11 +298,19 @@ async fn an_older_run_does_not_overwrite_a_newer_one() {
     assert_eq!(older.await.unwrap().status, Status::Healthy);
 }
 
-fn transitions(feed: &mut Subscription) -> Vec<(String, &'static str, &'static str)> {
+/// Changes of checks, and of the monitor, which has its own name.
+fn changes(feed: &mut Subscription) -> Vec<(&'static str, &'static str, &'static str)> {
     let mut seen = Vec::new();
     while let Some(Received::Event(event)) = feed.try_next() {
-        if let EventKind::Transition { from, to, .. } = event.kind {
-            seen.push((format!("{}/{}", event.pattern, event.name), from, to));
+        assert_eq!(event.pattern, "health_monitor");
+        match event.kind {
+            EventKind::Transition { from, to, .. } => seen.push((event.name.as_str(), from, to)),
+            EventKind::CheckChanged {
+                check, from, to, ..
+            } => {
+                seen.push((check.as_str(), from, to));
+            }
+            _ => {}
         }
     }
     seen
@@ -322,24 +331,23 @@ async fn changes_of_a_check_and_of_the_aggregate_status_are_emitted_once() {
     );
     monitor.run(Depth::Deep).await;
     monitor.run(Depth::Deep).await;
-    let of = |name: &str, from, to| (name.to_owned(), from, to);
     let expected = [
-        of("health_check/emits.early", "unknown", "healthy"),
-        of("health_monitor/emits", "unknown", "healthy"),
-        of("health_check/emits.late", "unknown", "healthy"),
+        ("early", "unknown", "healthy"),
+        ("emits", "unknown", "healthy"),
+        ("late", "unknown", "healthy"),
     ];
-    assert_eq!(transitions(&mut feed), expected);
+    assert_eq!(changes(&mut feed), expected);
     late.breaks(true);
     monitor.run(Depth::Deep).await;
     early.breaks(true);
     monitor.run(Depth::Deep).await;
     let expected = [
-        of("health_check/emits.late", "healthy", "unhealthy"),
-        of("health_monitor/emits", "healthy", "degraded"),
-        of("health_check/emits.early", "healthy", "unhealthy"),
-        of("health_monitor/emits", "degraded", "unhealthy"),
+        ("late", "healthy", "unhealthy"),
+        ("emits", "healthy", "degraded"),
+        ("early", "healthy", "unhealthy"),
+        ("emits", "degraded", "unhealthy"),
     ];
-    assert_eq!(transitions(&mut feed), expected);
+    assert_eq!(changes(&mut feed), expected);
 
     let snapshot = registry.snapshot().remove(0);
     assert_eq!(
@@ -483,9 +491,10 @@ async fn a_report_is_serialized_with_times_as_seconds() {
         concat!(
             r#"{"name":"desk","status":"healthy","counts":{"runs":1,"failure":0},"checks":["#,
             r#"{"name":"db","depth":"shallow","critical":true,"status":"healthy","#,
-            r#""since_seconds":1.0,"message":null,"consecutive_failures":0,"#,
-            r#""consecutive_successes":1,"last_run_seconds":1.5,"took":0.5,"#,
-            r#""runs":1,"failures":0}]}"#,
+            r#""since_seconds":1.0,"message":null,"because_of":null,"depends_on":[],"#,
+            r#""consecutive_failures":0,"consecutive_successes":1,"#,
+            r#""last_run_seconds":1.5,"took":0.5,"trend":{"runs":1,"failures":0,"#,
+            r#""average":0.5,"slowest":0.5,"trend":"unknown"},"runs":1,"failures":0}]}"#,
         )
     );
 }

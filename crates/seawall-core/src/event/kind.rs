@@ -113,7 +113,7 @@ pub enum EventKind {
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;
-        /// * of health monitors: `"configure_check"`, `"remove"`;
+        /// * of health monitors: `"configure_check"`, `"set_dependencies"`, `"remove"`;
         /// * of monitors: `"acknowledge"`, `"unacknowledge"`, `"silence"`, `"unsilence"`;
         /// * of order safety: `"cancel"`, `"resolve"`, `"look_up_again"`, `"set_mode"`;
         /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`;
