@@ -9,6 +9,7 @@ use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer
 use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
 use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+use seawall::health::{Recovery, RecoveryConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
 use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
@@ -466,6 +467,18 @@ async fn layers_that_only_observe_or_repeat_emit_every_command() {
             }),
             (None, |h| {
                 assert!(h.set_dependencies("broker", &["none"]).is_err());
+            }),
+            (Some("set_recovery"), |h| {
+                let config = RecoveryConfig::default();
+                h.set_recovery("broker", config, Recovery::new()).unwrap();
+            }),
+            (Some("recover_now"), |h| assert!(h.recover_now("broker"))),
+            (Some("set_auto_recovery"), |h| h.set_auto_recovery(true)),
+            (Some("remove_recovery"), |h| {
+                assert!(h.remove_recovery("broker"))
+            }),
+            (None, |h| {
+                assert!(!h.remove_recovery("broker") && !h.recover_now("broker"))
             }),
             (Some("remove"), |h| assert!(h.remove("broker"))),
             (None, |h| assert!(!h.remove("broker"))),

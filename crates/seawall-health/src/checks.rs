@@ -1,8 +1,8 @@
 //! The checks of one monitor, and their aggregate status.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
 use seawall_core::{EventKind, EventSource, Events, InstanceName, InvalidConfig, Misconfiguration};
 use tokio::sync::Notify;
@@ -10,12 +10,17 @@ use tokio::sync::futures::Notified;
 
 use crate::check::Check;
 use crate::graph::{Node, circle, find_causes};
-use crate::{CheckResult, Status, aggregate};
+use crate::recovery::Entry;
+use crate::{CheckResult, Recovery, RecoveryConfig, Status, aggregate};
 
 /// What a monitor, its clones and its tasks share.
 pub(crate) struct Shared {
     pub(crate) source: EventSource,
+    events: OnceLock<Events>,
     checks: RwLock<Vec<Arc<Check>>>,
+    recoveries: Mutex<Vec<Arc<Entry>>>,
+    /// Whether recoveries may be carried out.
+    recovers: AtomicBool,
     emitted: Mutex<Emitted>,
     /// Counts the starts; tasks of an earlier one end.
     round: AtomicU64,
@@ -34,7 +39,10 @@ impl Shared {
     pub(crate) fn new(name: impl Into<InstanceName>) -> Self {
         Self {
             source: EventSource::new("health_monitor", name),
+            events: OnceLock::new(),
             checks: RwLock::default(),
+            recoveries: Mutex::default(),
+            recovers: AtomicBool::new(true),
             emitted: Mutex::default(),
             round: AtomicU64::new(0),
             changed: Notify::new(),
@@ -84,6 +92,7 @@ impl Shared {
         };
         if let Some(check) = &removed {
             check.remove();
+            self.remove_recovery(name);
             self.check_changed();
         }
         removed.is_some()
@@ -113,8 +122,82 @@ impl Shared {
         Ok(())
     }
 
+    /// Connects the monitor and its recoveries to `events`, also those set later. The first connection
+    /// stays.
     pub(crate) fn attach(&self, events: &Events) {
-        self.source.attach(events);
+        if self.source.attach(events) {
+            let _ = self.events.set(events.clone());
+            for recovery in self.recoveries() {
+                recovery.attach(events);
+            }
+        }
+    }
+
+    pub(crate) fn recoveries(&self) -> Vec<Arc<Entry>> {
+        self.all_recoveries().clone()
+    }
+
+    fn all_recoveries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.recoveries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn find_recovery(&self, name: &str) -> Option<Arc<Entry>> {
+        let mut all = self.recoveries().into_iter();
+        all.find(|entry| entry.name().as_str() == name)
+    }
+
+    /// Sets the recovery of a check, in place of the one before.
+    pub(crate) fn set_recovery(
+        &self,
+        name: &str,
+        config: RecoveryConfig,
+        plan: Recovery,
+    ) -> Result<(), InvalidConfig> {
+        plan.check()?;
+        let check = self.find(name);
+        let accepted = "the name of a registered check";
+        let check = check.ok_or_else(|| InvalidConfig::new("check", name, accepted))?;
+        let entry = Arc::new(Entry::new(check, config, plan));
+        if let Some(events) = self.events.get() {
+            entry.attach(events);
+        }
+        self.remove_recovery(name);
+        self.all_recoveries().push(entry);
+        Ok(())
+    }
+
+    pub(crate) fn remove_recovery(&self, name: &str) -> bool {
+        let removed = {
+            let mut all = self.all_recoveries();
+            let at = all.iter().position(|entry| entry.name().as_str() == name);
+            at.map(|at| all.remove(at))
+        };
+        if let Some(entry) = &removed {
+            entry.remove();
+            self.changed.notify_waiters();
+        }
+        removed.is_some()
+    }
+
+    pub(crate) fn recovers(&self) -> bool {
+        self.recovers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_recovers(&self, on: bool) {
+        self.recovers.store(on, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    /// An operator asks for an attempt to recover now.
+    pub(crate) fn recover_now(&self, name: &str) -> bool {
+        let Some(entry) = self.find_recovery(name) else {
+            return false;
+        };
+        entry.ask();
+        self.changed.notify_waiters();
+        true
     }
 
     pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {

@@ -55,6 +55,7 @@
 //! # Read on
 //!
 //! * [`docs::checks`]: results, silence after an outage, tasks, settings that change
+//! * [`docs::recovery`]: what is done about an unhealthy upstream
 //! * [`docs::observation`]: readiness, cancellation, and where in a stack the layer stands
 
 /// Longer matters, one page each.
@@ -64,8 +65,13 @@ pub mod docs {
 
     #[doc = include_str!("../docs/observation.md")]
     pub mod observation {}
+
+    #[doc = include_str!("../docs/recovery.md")]
+    pub mod recovery {}
 }
 
+#[cfg(feature = "serde")]
+mod ago;
 mod check;
 mod check_config;
 mod checks;
@@ -79,6 +85,7 @@ mod layer;
 mod monitor;
 mod observation;
 mod periods;
+mod recovery;
 mod report;
 mod result;
 mod run;
@@ -101,13 +108,16 @@ pub use history::{CheckTrend, Trend};
 pub use layer::HealthLayer;
 pub use monitor::HealthMonitor;
 pub use observation::Observation;
+pub use recovery::{
+    Recovery, RecoveryConfig, RecoveryConfigBuilder, RecoveryReport, RecoveryState,
+};
 pub use report::{CheckReport, HealthReport};
 pub use result::CheckResult;
 pub use schedule::MonitorGuard;
 pub use seawall_core::{
-    AlreadyRegistered, Classify, Command, Complete, ConstMeta, Error, ErrorIsFailure, Events,
-    FailureKind, InstanceHandle, InstanceName, InvalidConfig, LayerExt, Outcome, Policies, Policy,
-    Ratio, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, TrackCompletion,
+    AlreadyRegistered, Backoff, Classify, Command, Complete, ConstMeta, Error, ErrorIsFailure,
+    Events, FailureKind, InstanceHandle, InstanceName, InvalidConfig, LayerExt, Outcome, Policies,
+    Policy, Ratio, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, TrackCompletion,
     WrapError, WrapErrorLayer, assert_service, rejectable,
 };
 pub use service::Health;

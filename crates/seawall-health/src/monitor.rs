@@ -9,10 +9,11 @@ use tokio::runtime::Handle;
 use crate::check::Check;
 use crate::checks::{Shared, aggregate_of};
 use crate::graph::find_causes;
+use crate::recovery::keep_recovering;
 use crate::schedule::{keep_running, run_all};
 use crate::{
     CheckConfig, CheckCounts, CheckReport, CheckResult, Depth, HealthHandle, HealthReport,
-    MonitorGuard, Status, Synthetic,
+    MonitorGuard, Recovery, RecoveryConfig, Status, Synthetic,
 };
 
 /// Named checks and their aggregate status. Clones share.
@@ -158,6 +159,70 @@ impl HealthMonitor {
         Ok(())
     }
 
+    /// Sets how the upstream of the check `name` is brought back when it is unhealthy, in place of what
+    /// was set before. It is carried out from the next [`start`](Self::start) on.
+    ///
+    /// When the check is unhealthy by its own results, the recovery is down; while it is so because of
+    /// one that it [depends on](Self::set_dependencies), nothing is done. After the first delay of the
+    /// backoff comes the first attempt:
+    ///
+    /// 1. *Heal*: the [hook](Recovery::heal), if there is one and the check is still unhealthy. Without
+    ///    one, an attempt waits for the check to be better.
+    /// 2. *Validate*: so many clean runs in a row, of the check or of its [own hook](Recovery::validate).
+    /// 3. *Restore*: what is [held](Recovery::hold) is let go, and the [hooks](Recovery::restore) are
+    ///    called.
+    ///
+    /// The attempt fails with the first of these that does, and the next one comes after the next delay,
+    /// until all are used up. Each step is an event ([`EventKind::Recovery`](seawall_core::EventKind)),
+    /// and stands in the [report](crate::RecoveryReport). When it is restored and the check, whose results are of
+    /// before, is still unhealthy, they are forgotten and it is run.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `check` when there is none of that name, and `hold` when a layer that
+    /// is to be held cannot be blocked and resumed.
+    pub fn set_recovery(
+        &self,
+        name: &str,
+        config: RecoveryConfig,
+        plan: Recovery,
+    ) -> Result<(), InvalidConfig> {
+        self.shared.set_recovery(name, config, plan)?;
+        self.shared.source.commanded("set_recovery");
+        Ok(())
+    }
+
+    /// Removes the recovery of the check `name`, in the middle of an attempt too: what it holds is let
+    /// go. `false` when there is none.
+    pub fn remove_recovery(&self, name: &str) -> bool {
+        let removed = self.shared.remove_recovery(name);
+        if removed {
+            self.shared.source.commanded("remove_recovery");
+        }
+        removed
+    }
+
+    /// Turns recoveries off, in the middle of an attempt too, or on again. They are on unless turned off.
+    pub fn set_auto_recovery(&self, on: bool) {
+        self.shared.set_recovers(on);
+        self.shared.source.commanded("set_auto_recovery");
+    }
+
+    /// Whether recoveries are carried out.
+    pub fn auto_recovery(&self) -> bool {
+        self.shared.recovers()
+    }
+
+    /// Ends the wait for the next attempt to recover the check `name`, also where it was given up: then
+    /// its attempts are counted from the start. `false` when it has no recovery.
+    pub fn recover_now(&self, name: &str) -> bool {
+        let known = self.shared.recover_now(name);
+        if known {
+            self.shared.source.commanded("recover_now");
+        }
+        known
+    }
+
     /// The settings in force of the check of that name.
     pub fn check_config(&self, name: &str) -> Option<CheckConfig> {
         Some(self.shared.find(name)?.config())
@@ -195,10 +260,10 @@ impl HealthMonitor {
         removed
     }
 
-    /// Runs every check at its interval, the first time at once, until the returned guard is
-    /// dropped.
+    /// Runs every check at its interval, the first time at once, and carries recoveries out, until the
+    /// returned guard is dropped.
     ///
-    /// This spawns one task per check that is registered now. Started again, it takes over: the
+    /// This spawns one task per check and per recovery that there are now. Started again, it takes over: the
     /// tasks of the earlier start end, those in the middle of a run after it. So does the task of
     /// a check that is removed.
     ///
@@ -215,7 +280,12 @@ impl HealthMonitor {
             let shared = Arc::clone(&self.shared);
             runtime.spawn(keep_running(shared, check, round))
         });
-        MonitorGuard::new(tasks.collect())
+        let mut tasks: Vec<_> = tasks.collect();
+        tasks.extend(self.shared.recoveries().into_iter().map(|entry| {
+            let shared = Arc::clone(&self.shared);
+            runtime.spawn(keep_recovering(shared, entry, round))
+        }));
+        MonitorGuard::new(tasks)
     }
 
     /// Runs every check of up to `depth` now, all at once, and reports on all of them. A check that
@@ -264,6 +334,7 @@ impl HealthMonitor {
         let checks = self.shared.checks();
         let mut nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
         find_causes(&mut nodes);
+        let recoveries = self.shared.recoveries();
         let reports = checks
             .iter()
             .zip(&nodes)
@@ -273,6 +344,7 @@ impl HealthMonitor {
             status: aggregate_of(&nodes),
             counts: CheckCounts::sum(checks.iter().map(|check| check.counters())),
             checks: reports.collect(),
+            recoveries: recoveries.iter().map(|entry| entry.report()).collect(),
         }
     }
 

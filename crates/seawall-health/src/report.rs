@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::{InstanceName, Samples};
 use tokio::time::Instant;
 
-use crate::{CheckCounts, CheckTrend, Depth, Status};
+use crate::{CheckCounts, CheckTrend, Depth, RecoveryReport, Status};
 
 /// What is known of one check.
 #[non_exhaustive]
@@ -23,7 +23,7 @@ pub struct CheckReport {
     /// Since when its own results say so, on tokio's clock. Serialized as `since_seconds`: how long ago.
     #[cfg_attr(
         feature = "serde",
-        serde(rename = "since_seconds", serialize_with = "ago::seconds")
+        serde(rename = "since_seconds", serialize_with = "crate::ago::seconds")
     )]
     pub since: Instant,
     /// The message of the last run: why it failed, mostly.
@@ -40,7 +40,10 @@ pub struct CheckReport {
     /// When the last run began, if there was one. Serialized as `last_run_seconds`: how long ago.
     #[cfg_attr(
         feature = "serde",
-        serde(rename = "last_run_seconds", serialize_with = "ago::optional_seconds")
+        serde(
+            rename = "last_run_seconds",
+            serialize_with = "crate::ago::optional_seconds"
+        )
     )]
     pub last_run: Option<Instant>,
     /// How long the last run took. Serialized in seconds.
@@ -70,6 +73,8 @@ pub struct HealthReport {
     pub counts: CheckCounts,
     /// Each check, in the order in which they were registered.
     pub checks: Vec<CheckReport>,
+    /// The recovery of each check that has one.
+    pub recoveries: Vec<RecoveryReport>,
 }
 
 impl HealthReport {
@@ -78,9 +83,17 @@ impl HealthReport {
         self.checks.iter().find(|c| c.name.as_str() == name)
     }
 
+    /// What is known of the recovery of the check of that name, if it has one.
+    pub fn recovery(&self, name: &str) -> Option<&RecoveryReport> {
+        self.recoveries.iter().find(|r| r.check.as_str() == name)
+    }
+
     pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         let status = f64::from(self.status.as_number());
         sink.gauge("seawall_health_aggregate_status", &[], status);
+        for recovery in &self.recoveries {
+            recovery.samples(sink);
+        }
         for check in &self.checks {
             check.samples(sink);
         }
@@ -105,33 +118,5 @@ impl CheckReport {
             let seconds = took.as_secs_f64();
             sink.gauge("seawall_health_check_duration_seconds", &labels, seconds);
         }
-    }
-}
-
-/// Instants have no form outside of the process; how long ago they were has.
-#[cfg(feature = "serde")]
-mod ago {
-    use serde::{Serialize, Serializer};
-    use tokio::time::Instant;
-
-    #[allow(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde passes fields by reference"
-    )]
-    pub(super) fn seconds<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
-        let ago = Instant::now().saturating_duration_since(*at);
-        serializer.serialize_f64(ago.as_secs_f64())
-    }
-
-    #[allow(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde passes fields by reference"
-    )]
-    pub(super) fn optional_seconds<S: Serializer>(
-        at: &Option<Instant>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let ago = at.map(|at| Instant::now().saturating_duration_since(at).as_secs_f64());
-        ago.serialize(serializer)
     }
 }

@@ -494,7 +494,7 @@ async fn a_report_is_serialized_with_times_as_seconds() {
             r#""since_seconds":1.0,"message":null,"because_of":null,"depends_on":[],"#,
             r#""consecutive_failures":0,"consecutive_successes":1,"#,
             r#""last_run_seconds":1.5,"took":0.5,"trend":{"runs":1,"failures":0,"#,
-            r#""average":0.5,"slowest":0.5,"trend":"unknown"},"runs":1,"failures":0}]}"#,
+            r#""average":0.5,"slowest":0.5,"trend":"unknown"},"runs":1,"failures":0}],"recoveries":[]}"#,
         )
     );
 }

@@ -113,7 +113,8 @@ pub enum EventKind {
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;
-        /// * of health monitors: `"configure_check"`, `"set_dependencies"`, `"remove"`;
+        /// * of health monitors: `"configure_check"`, `"set_dependencies"`, `"remove"`,
+        ///   `"set_recovery"`, `"remove_recovery"`, `"set_auto_recovery"`, `"recover_now"`;
         /// * of monitors: `"acknowledge"`, `"unacknowledge"`, `"silence"`, `"unsilence"`;
         /// * of order safety: `"cancel"`, `"resolve"`, `"look_up_again"`, `"set_mode"`;
         /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`;
@@ -222,8 +223,9 @@ pub enum EventKind {
     },
     /// The recovery of an upstream has come to another step.
     Recovery {
-        /// The step: `"detected"`, `"validating"`, `"restoring"`, `"restored"`, `"failed"`, or `"healing"`
-        /// where a hook is to put it right.
+        /// The step: `"detected"` where its check is unhealthy, `"healing"` where a hook is to put it right,
+        /// `"validating"`, `"restoring"`, `"restored"`, `"failed"` of one attempt, or `"gave_up"` after
+        /// the last.
         step: &'static str,
         /// Which attempt to recover it is, counted from 1.
         attempt: u32,
