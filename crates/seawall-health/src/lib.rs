@@ -72,6 +72,7 @@ pub mod docs {
 
 #[cfg(feature = "serde")]
 mod ago;
+pub mod builtin;
 mod check;
 mod check_config;
 mod checks;
