@@ -77,6 +77,8 @@ mod check;
 mod check_config;
 mod checks;
 mod config;
+#[cfg(feature = "connect")]
+mod connect;
 mod counts;
 mod future;
 mod graph;
@@ -102,6 +104,8 @@ mod window;
 
 pub use check_config::{CheckConfig, CheckConfigBuilder, Depth};
 pub use config::{HealthConfig, HealthConfigBuilder};
+#[cfg(feature = "connect")]
+pub use connect::Connectivity;
 pub use counts::{CheckCounts, HealthCounts};
 pub use future::ResponseFuture;
 pub use handle::HealthHandle;
