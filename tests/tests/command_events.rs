@@ -9,7 +9,7 @@ use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer
 use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
 use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
-use seawall::health::{Recovery, RecoveryConfig};
+use seawall::health::{HealthScore, Recovery, RecoveryConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
 use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
@@ -480,6 +480,7 @@ async fn layers_that_only_observe_or_repeat_emit_every_command() {
             (None, |h| {
                 assert!(!h.remove_recovery("broker") && !h.recover_now("broker"))
             }),
+            (Some("set_score"), |h| h.set_score(HealthScore::default())),
             (Some("remove"), |h| assert!(h.remove("broker"))),
             (None, |h| assert!(!h.remove("broker"))),
             (Some("reset"), |h| h.reset()),

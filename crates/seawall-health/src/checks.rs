@@ -11,7 +11,7 @@ use tokio::sync::futures::Notified;
 use crate::check::Check;
 use crate::graph::{Node, circle, find_causes};
 use crate::recovery::Entry;
-use crate::{CheckResult, Recovery, RecoveryConfig, Status, aggregate};
+use crate::{CheckResult, HealthScore, Recovery, RecoveryConfig, Status, aggregate};
 
 /// What a monitor, its clones and its tasks share.
 pub(crate) struct Shared {
@@ -22,6 +22,7 @@ pub(crate) struct Shared {
     /// Whether recoveries may be carried out.
     recovers: AtomicBool,
     emitted: Mutex<Emitted>,
+    score: Mutex<Option<Arc<HealthScore>>>,
     /// Counts the starts; tasks of an earlier one end.
     round: AtomicU64,
     /// Wakes the sleeping tasks to look whether anything has changed for them.
@@ -44,6 +45,7 @@ impl Shared {
             recoveries: Mutex::default(),
             recovers: AtomicBool::new(true),
             emitted: Mutex::default(),
+            score: Mutex::default(),
             round: AtomicU64::new(0),
             changed: Notify::new(),
         }
@@ -179,6 +181,23 @@ impl Shared {
             self.changed.notify_waiters();
         }
         removed.is_some()
+    }
+
+    pub(crate) fn score(&self) -> Option<Arc<HealthScore>> {
+        self.score
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn set_score(&self, score: HealthScore) {
+        let before = self
+            .score
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(Arc::new(score));
+        // What its user put into it is dropped outside of the lock.
+        drop(before);
     }
 
     pub(crate) fn recovers(&self) -> bool {

@@ -56,6 +56,7 @@
 //!
 //! * [`docs::checks`]: results, silence after an outage, tasks, settings that change
 //! * [`docs::recovery`]: what is done about an unhealthy upstream
+//! * [`docs::score`]: one number, its parts, and what to do
 //! * [`docs::observation`]: readiness, cancellation, and where in a stack the layer stands
 
 /// Longer matters, one page each.
@@ -68,6 +69,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/recovery.md")]
     pub mod recovery {}
+
+    #[doc = include_str!("../docs/score.md")]
+    pub mod score {}
 }
 
 #[cfg(feature = "serde")]
@@ -93,12 +97,15 @@ mod report;
 mod result;
 mod run;
 mod schedule;
+mod score;
 mod service;
 mod snapshot;
 mod state;
 mod status;
 mod sync;
 mod synthetic;
+#[cfg(feature = "system")]
+mod system;
 mod threshold;
 mod window;
 
@@ -116,9 +123,13 @@ pub use observation::Observation;
 pub use recovery::{
     Recovery, RecoveryConfig, RecoveryConfigBuilder, RecoveryReport, RecoveryState,
 };
-pub use report::{CheckReport, HealthReport};
+pub use report::{CheckReport, ComprehensiveReport, HealthReport};
 pub use result::CheckResult;
 pub use schedule::MonitorGuard;
+pub use score::{
+    HealthScore, Part, PartScore, Recommendation, ScoreConfig, ScoreConfigBuilder, ScoreReport,
+    ServiceFigures, ServiceScore, TradingFigures,
+};
 pub use seawall_core::{
     AlreadyRegistered, Backoff, Classify, Command, Complete, ConstMeta, Error, ErrorIsFailure,
     Events, FailureKind, InstanceHandle, InstanceName, InvalidConfig, LayerExt, Outcome, Policies,
@@ -129,6 +140,8 @@ pub use service::Health;
 pub use snapshot::{HealthSnapshot, PassiveStats};
 pub use status::{Status, aggregate};
 pub use synthetic::Synthetic;
+#[cfg(feature = "system")]
+pub use system::{DiskUsage, SystemProbe, SystemReport, Usage};
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -12,8 +12,9 @@ use crate::graph::find_causes;
 use crate::recovery::keep_recovering;
 use crate::schedule::{keep_running, run_all};
 use crate::{
-    CheckConfig, CheckCounts, CheckReport, CheckResult, Depth, HealthHandle, HealthReport,
-    MonitorGuard, Recovery, RecoveryConfig, Status, Synthetic,
+    CheckConfig, CheckCounts, CheckReport, CheckResult, ComprehensiveReport, Depth, HealthHandle,
+    HealthReport, HealthScore, MonitorGuard, Recovery, RecoveryConfig, ScoreReport, Status,
+    Synthetic,
 };
 
 /// Named checks and their aggregate status. Clones share.
@@ -348,6 +349,44 @@ impl HealthMonitor {
         }
     }
 
+    /// Sets the score of the program, in place of the one before: it is in
+    /// [`comprehensive`](Self::comprehensive) and in the metrics from now on, with the checks of this
+    /// monitor among its services, but for passive ones.
+    pub fn set_score(&self, score: HealthScore) {
+        self.shared.set_score(score);
+        self.shared.source.commanded("set_score");
+    }
+
+    /// The score now, if one is set.
+    pub fn score(&self) -> Option<ScoreReport> {
+        let score = self.shared.score()?;
+        Some(score.of(Some(&self.report())))
+    }
+
+    /// Everything that is known: checks, recoveries, score.
+    ///
+    /// ```
+    /// use seawall_health::{CheckConfig, HealthMonitor, HealthScore, ScoreConfig};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let monitor = HealthMonitor::new("desk");
+    /// monitor.register("broker", CheckConfig::default(), || async { true })?;
+    /// monitor.set_score(HealthScore::new(ScoreConfig::default()));
+    /// monitor.run_all().await;
+    /// let report = monitor.comprehensive();
+    /// assert!(report.score.unwrap().score.unwrap() > 99.0);
+    /// assert_eq!(report.health.checks.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn comprehensive(&self) -> ComprehensiveReport {
+        let health = self.report();
+        let score = self.shared.score();
+        ComprehensiveReport {
+            score: score.map(|score| score.of(Some(&health))),
+            health,
+        }
+    }
+
     /// The same as [`report`](Self::report), by the name that it has in every handle.
     pub fn snapshot(&self) -> HealthReport {
         self.report()
@@ -379,7 +418,11 @@ impl InstanceHandle for HealthMonitor {
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        self.report().samples(sink);
+        let ComprehensiveReport { health, score } = self.comprehensive();
+        health.samples(sink);
+        if let Some(score) = score {
+            score.samples(sink);
+        }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::{InstanceName, Samples};
 use tokio::time::Instant;
 
-use crate::{CheckCounts, CheckTrend, Depth, RecoveryReport, Status};
+use crate::{CheckCounts, CheckTrend, Depth, RecoveryReport, ScoreReport, Status};
 
 /// What is known of one check.
 #[non_exhaustive]
@@ -75,6 +75,18 @@ pub struct HealthReport {
     pub checks: Vec<CheckReport>,
     /// The recovery of each check that has one.
     pub recoveries: Vec<RecoveryReport>,
+}
+
+/// Everything that a monitor knows: its checks, its recoveries and its score.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ComprehensiveReport {
+    /// Checks and recoveries.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub health: HealthReport,
+    /// The score, if one is set.
+    pub score: Option<ScoreReport>,
 }
 
 impl HealthReport {

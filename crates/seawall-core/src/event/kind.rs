@@ -114,7 +114,8 @@ pub enum EventKind {
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;
         /// * of health monitors: `"configure_check"`, `"set_dependencies"`, `"remove"`,
-        ///   `"set_recovery"`, `"remove_recovery"`, `"set_auto_recovery"`, `"recover_now"`;
+        ///   `"set_recovery"`, `"remove_recovery"`, `"set_auto_recovery"`, `"recover_now"`,
+        ///   `"set_score"`;
         /// * of monitors: `"acknowledge"`, `"unacknowledge"`, `"silence"`, `"unsilence"`;
         /// * of order safety: `"cancel"`, `"resolve"`, `"look_up_again"`, `"set_mode"`;
         /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`;

@@ -1,0 +1,64 @@
+//! How much of the protection is at work.
+
+use seawall_core::{InstanceHandle, Registry};
+
+use super::report::{Finding, Judged};
+
+/// What the circuits count for, where there are other layers as well.
+const CIRCUITS: f64 = 0.7;
+
+/// Patterns that protect nothing themselves.
+const OTHERS: [&str; 4] = ["health", "health_monitor", "recovery", "telemetry"];
+
+/// `None` where nothing is registered that protects.
+pub(super) fn judge(registries: &[Registry]) -> Option<Judged> {
+    let all = registries.iter().flat_map(Registry::all);
+    let all = all.filter(|layer| !OTHERS.contains(&layer.pattern()));
+    let (circuits, layers): (Vec<_>, Vec<_>) = all.partition(|layer| layer.pattern() == "breaker");
+    let (circuit_share, layer_share) = match (circuits.is_empty(), layers.is_empty()) {
+        (true, true) => return None,
+        (false, true) => (1.0, 0.0),
+        (true, false) => (0.0, 1.0),
+        (false, false) => (CIRCUITS, 1.0 - CIRCUITS),
+    };
+    let mut findings = Vec::new();
+    let mut points = 100.0;
+    for (group, share) in [(&circuits, circuit_share), (&layers, layer_share)] {
+        let each = 100.0 * share / group.len().max(1) as f64;
+        for layer in group {
+            let (value, advice) = value(layer.state());
+            let lost = each * (1.0 - value);
+            points -= lost;
+            if value < 1.0 {
+                findings.push(Finding::new(lost, words(&**layer, advice)));
+            }
+        }
+    }
+    let circuits = format!("{} circuits", circuits.len());
+    let words = format!("{circuits} and {} other layers", layers.len());
+    Some(Judged::new(points, words, findings))
+}
+
+fn words(layer: &dyn InstanceHandle, advice: &str) -> String {
+    let (pattern, name, state) = (layer.pattern(), layer.name(), layer.state());
+    format!("{advice}: {pattern} `{name}` is {state}")
+}
+
+/// How much of its work a layer in this state does, and what to do about it.
+fn value(state: &str) -> (f64, &'static str) {
+    match state {
+        "open" | "unhealthy" => (0.0, "look at what is down"),
+        "forced_open" | "paused" | "draining" | "blocked" => (
+            0.0,
+            "take an operator's command back when its reason is over",
+        ),
+        "exhausted" => (0.0, "wait for the limit, or ask for less"),
+        "half_open" | "recovering" | "cooling" | "degraded" => (0.5, "wait for its recovery"),
+        "full" | "queueing" | "throttling" => (0.5, "send less, or allow more"),
+        "budget_exhausted" => (0.5, "look at what fails so often"),
+        "bypassed" | "forced_closed" => {
+            (0.5, "take an operator's command back: nothing is protected")
+        }
+        _ => (1.0, ""),
+    }
+}

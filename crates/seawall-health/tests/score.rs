@@ -1,0 +1,320 @@
+//! The score of a program and its parts.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use seawall_core::{Error, Events, InstanceHandle, InstanceName, Ratio, Registry, Samples};
+use seawall_health::{
+    CheckConfig, HealthConfig, HealthLayer, HealthMonitor, HealthScore, Part, ScoreConfig,
+    ScoreReport, ServiceFigures, TradingFigures,
+};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Instance(&'static str, InstanceName, &'static str);
+
+impl InstanceHandle for Instance {
+    fn pattern(&self) -> &'static str {
+        self.0
+    }
+    fn name(&self) -> InstanceName {
+        self.1
+    }
+    fn state(&self) -> &'static str {
+        self.2
+    }
+    fn samples(&self, _: &mut Samples<'_>) {}
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    fn attach(&self, _: &Events) {}
+}
+
+fn registry(layers: &[(&'static str, &'static str, &'static str)]) -> Registry {
+    let registry = Registry::new("svc");
+    for (pattern, name, state) in layers {
+        let instance = Instance(pattern, InstanceName::from(*name), state);
+        registry.register(instance).unwrap();
+    }
+    registry
+}
+
+fn score_of(report: &ScoreReport, part: Part) -> f64 {
+    let score = report.part(part).unwrap().score.unwrap();
+    (score * 100.0).round() / 100.0
+}
+
+#[test]
+fn parts_have_their_weights_and_those_without_a_source_are_left_out() {
+    let none = HealthScore::default().report();
+    assert_eq!((none.score, none.is_low), (None, false));
+    assert!(none.parts.iter().all(|part| part.score.is_none()));
+
+    let closed = registry(&[("breaker", "a", "closed")]);
+    let figures = || vec![ServiceFigures::new("feed", 0.1, Duration::ZERO)];
+    let score = HealthScore::default().registry(&closed).services(figures);
+    let report = score.report();
+    let weights: Vec<_> = report.parts.iter().map(|p| p.weight.round()).collect();
+    // 40 and 20 of 60.
+    assert_eq!(weights, [67.0, 0.0, 33.0, 0.0]);
+    assert_eq!(score_of(&report, Part::Services), 50.0);
+    let expected = (40.0 * 100.0 + 20.0 * 50.0) / 60.0;
+    assert!((report.score.unwrap() - expected).abs() < 1e-9);
+    let system = report.part(Part::System).unwrap();
+    assert!(system.words.starts_with("it has no source"));
+
+    // Weights of any sum; one of 0 does not count.
+    let config = ScoreConfig::builder()
+        .weight(Part::Resilience, 0.0)
+        .weight(Part::Services, 1.0)
+        .build();
+    let score = HealthScore::new(config.unwrap())
+        .registry(&closed)
+        .services(figures);
+    let report = score.report();
+    assert_eq!(report.score, Some(50.0));
+    assert!(report.is_low);
+    assert_eq!(score_of(&report, Part::Resilience), 100.0);
+    assert_eq!(report.part(Part::Resilience).unwrap().weight, 0.0);
+}
+
+#[test]
+fn settings_that_cannot_be_are_rejected_by_name() {
+    let field = |b: seawall_health::ScoreConfigBuilder| b.build().unwrap_err().field().to_owned();
+    let builder = ScoreConfig::builder;
+    for wrong in [-1.0, f64::NAN, f64::INFINITY, 2e9] {
+        assert_eq!(
+            field(builder().weight(Part::System, wrong)),
+            "weights.system"
+        );
+    }
+    let nothing = Part::ALL
+        .into_iter()
+        .fold(builder(), |b, part| b.weight(part, 0.0));
+    assert_eq!(field(nothing), "weights");
+    for wrong in [-0.1, 100.1, f64::NAN] {
+        assert_eq!(field(builder().threshold(wrong)), "threshold");
+    }
+    assert_eq!(builder().build(), Ok(ScoreConfig::default()));
+    let all: f64 = Part::ALL
+        .map(|part| ScoreConfig::default().weight(part))
+        .iter()
+        .sum();
+    assert_eq!(all, 100.0);
+}
+
+#[test]
+fn circuits_count_for_most_and_every_loss_is_named_by_what_it_costs() {
+    let registry = registry(&[
+        ("breaker", "broker", "open"),
+        ("breaker", "feed", "half_open"),
+        ("breaker", "news", "closed"),
+        ("breaker", "mail", "closed"),
+        ("bulkhead", "broker", "full"),
+        ("rate_limit", "broker", "ok"),
+        ("telemetry", "broker", "off"),
+        ("health_monitor", "desk", "unhealthy"),
+    ]);
+    let report = HealthScore::default().registry(&registry).report();
+    // 70 % of (0 + 1/2 + 1 + 1) / 4, and 30 % of (1/2 + 1) / 2.
+    assert_eq!(
+        score_of(&report, Part::Resilience),
+        70.0 * 0.625 + 30.0 * 0.75
+    );
+    let words: Vec<_> = report
+        .recommendations
+        .iter()
+        .map(|r| r.words.as_str())
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "look at what is down: breaker `broker` is open",
+            "wait for its recovery: breaker `feed` is half_open",
+            "send less, or allow more: bulkhead `broker` is full",
+        ]
+    );
+    let points: f64 = report.recommendations.iter().map(|r| r.points).sum();
+    assert!((points - (100.0 - report.score.unwrap())).abs() < 1e-9);
+    let others = HealthScore::default()
+        .registry(&registry_of_others())
+        .report();
+    assert_eq!(others.score, None, "nothing there protects");
+}
+
+fn registry_of_others() -> Registry {
+    registry(&[("telemetry", "x", "on"), ("health", "x", "healthy")])
+}
+
+#[test]
+fn trading_is_what_passes_and_what_is_in_doubt() {
+    for (figures, score) in [
+        (TradingFigures::new(true, true), 100.0),
+        (TradingFigures::new(false, true), 40.0),
+        (TradingFigures::new(false, false), 0.0),
+        (TradingFigures::new(true, false), 0.0),
+        (TradingFigures::new(true, true).in_doubt(u32::MAX), 70.0),
+        (TradingFigures::new(true, true).exhausted(9), 50.0),
+        (
+            TradingFigures::new(false, true).in_doubt(9).exhausted(9),
+            0.0,
+        ),
+    ] {
+        let report = HealthScore::default().trading(move || figures).report();
+        assert_eq!((figures.score(), report.score), (score, Some(score)));
+        assert_eq!(report.recommendations.is_empty(), score == 100.0);
+    }
+}
+
+#[cfg(feature = "system")]
+#[test]
+fn the_machine_is_a_part_where_it_is_known() {
+    use seawall_health::SystemProbe;
+
+    let report = HealthScore::default()
+        .system(SystemProbe::new().disk("/"))
+        .report();
+    let system = report.system.clone().unwrap();
+    if cfg!(target_os = "linux") {
+        let memory = system.memory.unwrap().share();
+        let part = score_of(&report, Part::System);
+        assert!(part <= (100.0 * (1.0 - memory) / 0.3).min(100.0) + 0.01);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_are_layers_and_the_checks_of_the_monitor() {
+    let config = HealthConfig::builder().min_calls(2).build().unwrap();
+    let layer = HealthLayer::new("orders", config);
+    let mut client = layer.layer(service_fn(|fails: bool| async move {
+        if fails {
+            Err(Error::Inner("down"))
+        } else {
+            Ok::<_, Error<&str>>(())
+        }
+    }));
+    let monitor = HealthMonitor::new("services");
+    let once = CheckConfig::builder()
+        .failures_to_unhealthy(1)
+        .build()
+        .unwrap();
+    monitor.register_layer(layer.handle(), once).unwrap();
+    monitor.register("good", once, || async { true }).unwrap();
+    monitor
+        .register("bad", once, || async { Err::<(), _>("down") })
+        .unwrap();
+    monitor
+        .register("never run", once, || async { true })
+        .unwrap();
+    monitor.remove("never run");
+    assert_eq!(monitor.score(), None);
+    monitor.set_score(HealthScore::default().layer(layer.handle()));
+    assert_eq!(
+        monitor.score().unwrap().score,
+        None,
+        "nothing was called yet"
+    );
+
+    for fails in [true, false] {
+        let _ = client.ready().await.unwrap().call(fails).await;
+    }
+    monitor.run_all().await;
+    let report = monitor.comprehensive();
+    let score = report.score.unwrap();
+    let services: Vec<_> = score
+        .services
+        .iter()
+        .map(|s| (s.name.as_str(), s.score))
+        .collect();
+    // Half of the calls of the layer fail, which is five times what may.
+    assert_eq!(services, [("orders", 0.0), ("bad", 0.0), ("good", 100.0)]);
+    assert_eq!(score_of(&monitor.score().unwrap(), Part::Services), 33.33);
+    let words: Vec<_> = score
+        .recommendations
+        .iter()
+        .map(|r| r.words.as_str())
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "look at `orders`: 50.0 % of the calls fail, 0.0 % are slow",
+            "look at `bad`: 100.0 % of the calls fail, they take 0.00ns",
+        ]
+    );
+
+    let mut gauges = Vec::new();
+    monitor.samples(&mut Samples::new(&mut |sample| {
+        if sample.metric.contains("score") {
+            gauges.push((sample.metric, sample.labels.to_vec()));
+        }
+    }));
+    assert_eq!(gauges.len(), 1 + 1 + 3);
+    assert!(gauges.contains(&("seawall_health_part_score", vec![("part", "services")])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_are_asked_at_each_report() {
+    let percent = Arc::new(AtomicU64::new(0));
+    let errors = Arc::clone(&percent);
+    let limit = Ratio::new(0.5).unwrap();
+    let score = HealthScore::default().services(move || {
+        let rate = errors.load(Ordering::Relaxed) as f64 / 100.0;
+        vec![ServiceFigures::new("feed", rate, Duration::ZERO).limits(limit, SECOND)]
+    });
+    assert_eq!(score.report().score, Some(100.0));
+    percent.store(50, Ordering::Relaxed);
+    let report = score.report();
+    assert_eq!((report.score, report.is_low), (Some(50.0), true));
+}
+
+proptest! {
+    /// Whatever the weights and figures are: the score is between the worst and the best part, and
+    /// weights come to 100 %.
+    #[test]
+    fn a_score_is_a_mean_of_its_parts(
+        weights in proptest::array::uniform4(0.0_f64..1_000.0),
+        rate in 0.0_f64..2.0,
+        open in 0_usize..5,
+        doubt in 0_u32..9,
+        trades in any::<bool>(),
+    ) {
+        let builder = Part::ALL.into_iter().zip(weights);
+        let builder = builder.fold(ScoreConfig::builder(), |b, (part, weight)| b.weight(part, weight));
+        let Ok(config) = builder.build() else { return Ok(()) };
+        let names = ["a", "b", "c", "d", "e"];
+        let state = |at: usize| if at < open { "open" } else { "closed" };
+        let layers: Vec<_> = (0..5).map(|at| ("breaker", names[at], state(at))).collect();
+        let mut score = HealthScore::new(config)
+            .registry(&registry(&layers))
+            .services(move || vec![ServiceFigures::new("s", rate, SECOND)]);
+        if trades {
+            score = score.trading(move || TradingFigures::new(true, true).in_doubt(doubt));
+        }
+        let report = score.report();
+        let counted: Vec<_> = report.parts.iter().filter(|p| p.weight > 0.0).collect();
+        let scores = counted.iter().filter_map(|p| p.score);
+        let (low, high) = scores.fold((100.0_f64, 0.0_f64), |(l, h), s| (l.min(s), h.max(s)));
+        if let Some(score) = report.score {
+            prop_assert!(score >= low - 1e-6 && score <= high + 1e-6);
+            let sum: f64 = report.parts.iter().map(|p| p.weight).sum();
+            prop_assert!((sum - 100.0).abs() < 1e-6);
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn a_comprehensive_report_is_serialized() {
+    let monitor = HealthMonitor::new("desk");
+    monitor.set_score(HealthScore::default().trading(|| TradingFigures::new(true, true)));
+    let json = serde_json::to_value(monitor.comprehensive()).unwrap();
+    assert_eq!(json["name"], "desk");
+    assert_eq!(json["score"]["score"], 100.0);
+    assert_eq!(json["score"]["parts"][3]["part"], "trading");
+    assert_eq!(json["score"]["parts"][0]["score"], serde_json::Value::Null);
+    assert_eq!(json["score"]["is_low"], false);
+}
