@@ -94,6 +94,16 @@ impl CheckConfig {
         }
     }
 
+    /// These settings, to be changed.
+    pub const fn to_builder(self) -> CheckConfigBuilder {
+        CheckConfigBuilder {
+            config: self,
+            jitter: self.jitter.get(),
+            max_error_rate: self.max_error_rate.get(),
+            slow_after_set: false,
+        }
+    }
+
     seawall_core::getters! {
         /// How deep it looks.
         pub const fn depth -> Depth;

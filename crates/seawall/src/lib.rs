@@ -96,6 +96,8 @@ mod boxed;
 mod builder;
 #[cfg(feature = "catalog")]
 pub mod catalog;
+#[cfg(any(feature = "connectivity", feature = "reload", feature = "orders"))]
+pub mod checks;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "config")]

@@ -28,7 +28,7 @@ const PER_EXHAUSTED: f64 = 25.0;
 const MOST_EXHAUSTED: f64 = 50.0;
 
 impl TradingFigures {
-    /// Whether new orders pass, and whether those that close positions and cancels do.
+    /// Whether orders that open positions pass, and whether those that close positions do.
     pub const fn new(can_open: bool, can_close: bool) -> Self {
         Self {
             can_open,
@@ -52,7 +52,7 @@ impl TradingFigures {
         self
     }
 
-    /// The score, from 0 to 100: 0 where not even cancels pass; else 60 points less where no new order
+    /// The score, from 0 to 100: 0 where no position can be closed; else 60 points less where no new order
     /// passes, 10 less for each order in doubt up to 30, and 25 less for each exhausted one up to 50.
     pub fn score(&self) -> f64 {
         if !self.can_close {
@@ -81,7 +81,7 @@ impl TradingFigures {
             (_, false) => {
                 findings.push(Finding::new(
                     100.0,
-                    "find out why no order passes, not even a cancel",
+                    "find out why no order passes, not even one that closes a position",
                 ));
                 "no order passes"
             }

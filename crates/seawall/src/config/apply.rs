@@ -14,6 +14,8 @@ pub(super) fn apply(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidC
     let off = &mut numbers.off;
     let is_off = match set.table {
         Table::Service => return service(numbers, set),
+        // Of the program, not of a service.
+        Table::Health => return Ok(()),
         Table::Retry => &mut off.retry,
         Table::Bulkhead => &mut off.bulkhead,
         Table::RateLimit => &mut off.rate_limit,
@@ -25,7 +27,7 @@ pub(super) fn apply(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidC
     }
     let settings = &mut numbers.settings;
     match set.table {
-        Table::Service => {}
+        Table::Service | Table::Health => {}
         Table::Retry => settings.retry = layers::retry(&settings.retry, set)?,
         Table::Bulkhead => settings.bulkhead = layers::bulkhead(settings.bulkhead, set)?,
         Table::RateLimit => {

@@ -86,7 +86,7 @@ impl fmt::Display for Form {
 
 use Form::{Count, Flag, Jitter, Number, PerMinute, Seconds};
 use Means::{Nothing, Setting};
-use Table::{Breaker, Bulkhead, RateLimit, Retry, Service};
+use Table::{Breaker, Bulkhead, Health, RateLimit, Retry, Service};
 
 /// The table of the guide. Each name is also known with `RESILIENCE_` before it.
 const NAMES: &[(&str, Means)] = &[
@@ -141,13 +141,22 @@ const NAMES: &[(&str, Means)] = &[
         "FAIL_SAFE_DEFAULTS",
         Setting(Service, "fail_safe_defaults", Flag),
     ),
-    ("HEALTH_CHECK_ENABLED", Nothing("health checks")),
-    ("HEALTH_CHECK_INTERVAL", Nothing("health checks")),
-    ("HEALTH_CHECK_TIMEOUT", Nothing("health checks")),
-    ("HEALTH_SCORE_THRESHOLD", Nothing("scores of health")),
+    ("HEALTH_CHECK_ENABLED", Setting(Health, "enabled", Flag)),
+    (
+        "HEALTH_CHECK_INTERVAL",
+        Setting(Health, "interval", Seconds),
+    ),
+    ("HEALTH_CHECK_TIMEOUT", Setting(Health, "timeout", Seconds)),
+    (
+        "HEALTH_SCORE_THRESHOLD",
+        Setting(Health, "score_threshold", Number),
+    ),
     ("DEGRADATION_ENABLED", Nothing("degradation")),
     ("GRACEFUL_DEGRADATION_ENABLED", Nothing("degradation")),
-    ("AUTO_RECOVERY_ENABLED", Nothing("recovery hooks")),
+    (
+        "AUTO_RECOVERY_ENABLED",
+        Setting(Health, "auto_recovery", Flag),
+    ),
 ];
 
 const PREFIX: &str = "RESILIENCE_";

@@ -13,6 +13,7 @@ use super::changes::Overlay;
 use super::environment;
 use super::error::ConfigError;
 use super::file;
+use super::health::{self, HealthSettings};
 use super::resolve::resolve;
 use super::scope::Document;
 use super::service::ServiceConfig;
@@ -26,6 +27,7 @@ pub const MAX_FILE_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct Config {
     services: Vec<ServiceConfig>,
+    health: HealthSettings,
     mistakes: Vec<Mistake>,
 }
 
@@ -76,6 +78,11 @@ impl Config {
     /// The services, by name.
     pub fn services(&self) -> impl ExactSizeIterator<Item = &ServiceConfig> {
         self.services.iter()
+    }
+
+    /// What holds for the health of the program.
+    pub const fn health(&self) -> &HealthSettings {
+        &self.health
     }
 
     /// The service of that name.
@@ -321,7 +328,7 @@ fn services(
     // A mistake in what holds for all is one of each service.
     let of_all = mistakes
         .iter()
-        .any(|mistake| !document.is_of_service(mistake));
+        .any(|mistake| !document.is_of_service(mistake) && !mistake.key.starts_with("health."));
     let mut services = Vec::new();
     let mut is_lost = false;
     for scope in &document.services {
@@ -342,13 +349,18 @@ fn services(
             None => is_lost = true,
         }
     }
+    let health = health::resolve(&document.defaults, &mut mistakes);
     mistakes.extend_from_slice(&document.unrelated);
     mistakes.sort_by(|a, b| a.place.cmp(&b.place));
     if is_lost || !(mistakes.is_empty() || fails_safe) {
         return Err(ConfigError::Invalid(mistakes));
     }
     services.sort_by(|a, b| a.name().cmp(b.name()));
-    Ok(Config { services, mistakes })
+    Ok(Config {
+        services,
+        health,
+        mistakes,
+    })
 }
 
 fn invalid(mut mistakes: Vec<Mistake>) -> ConfigError {

@@ -38,6 +38,7 @@ mod error;
 mod fail_safe;
 mod file;
 mod flat;
+mod health;
 mod kind;
 mod layers;
 mod limits;
@@ -63,6 +64,7 @@ pub(crate) use changes::Overlay;
 #[cfg(feature = "reload")]
 pub use changes::{SettingChanges, SettingValue};
 pub use error::ConfigError;
+pub use health::HealthSettings;
 pub use kind::ServiceKind;
 pub use loader::{Config, Loader, MAX_FILE_BYTES};
 pub use schema::json_schema;

@@ -61,7 +61,8 @@ fn service() -> Json {
 /// The settings beside the tables of layers, without those of a level, and these tables.
 fn properties(without: Level) -> Vec<(String, Json)> {
     let settings = table::of(Table::Service).filter(|setting| setting.level != without);
-    let layers = Table::LAYERS.iter().map(|layer| {
+    let here = |table: &&Table| without != Level::Defaults || **table != Table::Health;
+    let layers = Table::LAYERS.iter().filter(here).map(|layer| {
         let name = layer.name();
         (name.to_owned(), reference(name))
     });

@@ -13,16 +13,19 @@ pub(super) enum Table {
     RateLimit,
     Breaker,
     BodyTimeout,
+    /// What holds for the health of the program: in `[resilience]` alone.
+    Health,
 }
 
 impl Table {
-    /// The tables of layers.
-    pub(super) const LAYERS: [Self; 5] = [
+    /// The tables of layers, and that of health.
+    pub(super) const LAYERS: [Self; 6] = [
         Self::Retry,
         Self::Bulkhead,
         Self::RateLimit,
         Self::Breaker,
         Self::BodyTimeout,
+        Self::Health,
     ];
 
     /// Its name in a file; that of a service has the service's.
@@ -34,6 +37,7 @@ impl Table {
             Self::RateLimit => "rate_limit",
             Self::Breaker => "breaker",
             Self::BodyTimeout => "body_timeout",
+            Self::Health => "health",
         }
     }
 
@@ -46,6 +50,9 @@ impl Table {
             Self::RateLimit => "How many calls leave per time, and how long they wait for that.",
             Self::Breaker => "When the circuit opens, and what closes it again.",
             Self::BodyTimeout => "How long the body of a response may take.",
+            Self::Health => {
+                "How the health of the program is checked, and what its score is made of."
+            }
         }
     }
 

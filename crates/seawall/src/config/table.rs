@@ -19,7 +19,7 @@ pub(super) fn of(table: Table) -> impl Iterator<Item = &'static Setting> + Clone
 
 /// All of them, table after table.
 pub(super) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
-    NAMES.iter().chain(SETTINGS)
+    NAMES.iter().chain(SETTINGS).chain(&HEALTH)
 }
 
 /// The setting of that table and name.
@@ -81,6 +81,83 @@ static NAMES: [Setting; 4] = [
         "A service with mistakes gets the numbers of its kind or provider, and its own where they are tighter, instead of failing the load.",
     ),
 ];
+
+/// What holds for the health of the program.
+static HEALTH: [Setting; 14] = [
+    health("enabled", Accepts::Switch, "Whether checks are run."),
+    health(
+        "interval",
+        Accepts::Time,
+        "The longest pause between two runs of a check; 30 s unless set.",
+    ),
+    health(
+        "jitter",
+        Accepts::Share,
+        "By which share of the interval a pause may be shorter, at random; 0.1 unless set.",
+    ),
+    health(
+        "timeout",
+        Accepts::Time,
+        "How long a run may take before it has failed; 10 s unless set.",
+    ),
+    health(
+        "slow_after",
+        Accepts::Time,
+        "How long a run may take before its success is degraded; 5 s unless set.",
+    ),
+    health(
+        "failures_to_unhealthy",
+        Accepts::Count,
+        "How many failures in a row make a check unhealthy; 3 unless set.",
+    ),
+    health(
+        "successes_to_recover",
+        Accepts::Count,
+        "How many successes in a row bring it back; 2 unless set.",
+    ),
+    health(
+        "max_error_rate",
+        Accepts::Share,
+        "The share of failed runs above which a success is degraded; 0.1 unless set.",
+    ),
+    health(
+        "auto_recovery",
+        Accepts::Switch,
+        "Whether recoveries are carried out.",
+    ),
+    health(
+        "score_threshold",
+        Accepts::Number,
+        "Below which score of 100 the program is reported as low; 80 unless set.",
+    ),
+    health(
+        "resilience_weight",
+        Accepts::Number,
+        "What the layers weigh in the score; 40 unless set.",
+    ),
+    health(
+        "system_weight",
+        Accepts::Number,
+        "What the machine weighs in the score; 30 unless set.",
+    ),
+    health(
+        "services_weight",
+        Accepts::Number,
+        "What the services weigh in the score; 20 unless set.",
+    ),
+    health(
+        "trading_weight",
+        Accepts::Number,
+        "What trading weighs in the score; 10 unless set.",
+    ),
+];
+
+const fn health(key: &'static str, accepts: Accepts, about: &'static str) -> Setting {
+    Setting {
+        table: Table::Health,
+        ..name(key, accepts, Level::Defaults, about)
+    }
+}
 
 const fn name(key: &'static str, accepts: Accepts, level: Level, about: &'static str) -> Setting {
     Setting {

@@ -1,6 +1,7 @@
 //! What a file and variables make, and what is wrong with them.
 
 mod fuzz;
+mod health;
 mod merging;
 mod mistakes;
 mod origins;

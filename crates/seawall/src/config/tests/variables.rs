@@ -94,7 +94,8 @@ fn flat_names_are_defaults_and_what_has_no_part_is_a_mistake() {
     let error = with(
         text,
         &[
-            ("HEALTH_CHECK_INTERVAL", "30"),
+            ("GRACEFUL_DEGRADATION_ENABLED", "true"),
+            ("HEALTH_CHECK_INTERVAL", "maybe"),
             ("RESILIENCE_DEGRADATION_ENABLED", "true"),
             ("CIRCUIT_BREAKER_TRESHOLD", "5"),
             ("CIRCUIT_BREAKER_ENABLED", "maybe"),
@@ -102,7 +103,8 @@ fn flat_names_are_defaults_and_what_has_no_part_is_a_mistake() {
     );
     let error = error.expect_err("all of them are wrong").to_string();
     for part in [
-        "HEALTH_CHECK_INTERVAL: is set, accepted is nothing: there is no part for health checks yet",
+        "GRACEFUL_DEGRADATION_ENABLED: is set, accepted is nothing: there is no part for degradation yet",
+        "HEALTH_CHECK_INTERVAL",
         "RESILIENCE_DEGRADATION_ENABLED: is set",
         "CIRCUIT_BREAKER_TRESHOLD: leads nowhere: `circuit_breaker_treshold` is unknown: did you mean `circuit_breaker_threshold`",
         "CIRCUIT_BREAKER_ENABLED: is \"maybe\", accepted is true or false",
@@ -193,5 +195,5 @@ fn a_variable_of_one_service_makes_no_other_one_wrong() {
     assert_eq!(fallen("SEAWALL__B__RETRY__ATEMPTS"), ["b"]);
     assert_eq!(fallen("SEAWALL__B__RETRI__ATTEMPTS"), ["b"]);
     assert_eq!(fallen("SEAWALL__RETRY__ATEMPTS"), ["a", "b"]);
-    assert_eq!(fallen("HEALTH_CHECK_INTERVAL"), ["a", "b"]);
+    assert_eq!(fallen("DEGRADATION_ENABLED"), ["a", "b"]);
 }

@@ -1,0 +1,134 @@
+//! What holds for the health of the program.
+
+use seawall_health::{CheckConfig, Part};
+
+use super::*;
+
+#[test]
+fn nothing_set_is_the_defaults() {
+    let config = ok("[resilience]\n");
+    assert_eq!(*config.health(), HealthSettings::default());
+    assert_eq!(config.health().check(), CheckConfig::default());
+    assert!(config.health().is_enabled() && config.health().auto_recovery());
+}
+
+#[test]
+fn a_table_and_variables_set_it() {
+    let text = r#"
+[resilience.health]
+interval = "20s"
+jitter = 0
+timeout = "3s"
+slow_after = "1s"
+failures_to_unhealthy = 5
+successes_to_recover = 1
+max_error_rate = 0.5
+score_threshold = 90
+trading_weight = 0
+[resilience.orders]
+provider = "alpaca"
+"#;
+    let variables = [
+        ("SEAWALL__HEALTH__INTERVAL", "45s"),
+        ("AUTO_RECOVERY_ENABLED", "off"),
+    ];
+    let config = with(text, &variables).unwrap_or_else(|error| panic!("{error}"));
+    let health = config.health();
+    let expected = CheckConfig::builder()
+        .interval(45 * SECOND)
+        .jitter(0.0)
+        .timeout(3 * SECOND)
+        .slow_after(SECOND)
+        .failures_to_unhealthy(5)
+        .successes_to_recover(1)
+        .max_error_rate(0.5)
+        .build();
+    assert_eq!(Ok(health.check()), expected);
+    assert_eq!(health.score().threshold(), 90.0);
+    assert_eq!(health.score().weight(Part::Trading), 0.0);
+    assert!(!health.auto_recovery());
+    assert!(config.service("orders").is_ok());
+
+    let names = [
+        ("RESILIENCE_HEALTH_CHECK_ENABLED", "no"),
+        ("HEALTH_CHECK_INTERVAL", "30"),
+        ("HEALTH_CHECK_TIMEOUT", "2.5"),
+        ("HEALTH_SCORE_THRESHOLD", "75"),
+    ];
+    let config = with("[resilience]\n", &names).unwrap_or_else(|error| panic!("{error}"));
+    let health = config.health();
+    assert!(!health.is_enabled());
+    assert_eq!(health.check().interval(), 30 * SECOND);
+    assert_eq!(health.check().timeout(), 5 * SECOND / 2);
+    assert_eq!(health.score().threshold(), 75.0);
+}
+
+#[test]
+fn what_cannot_be_is_a_mistake_at_its_place() {
+    let text = r#"
+[resilience.health]
+interval = "0s"
+intervall = "1s"
+jitter = 2
+timeout = "1s"
+slow_after = "2s"
+score_threshold = 101
+resilience_weight = 0
+system_weight = 0
+services_weight = 0
+trading_weight = 0
+[resilience.orders]
+health.interval = "1s"
+"#;
+    let wrong = wrong(text);
+    let expected = [
+        (
+            ":3:",
+            "health.interval",
+            "is 0s, accepted is longer than zero",
+        ),
+        (":4:", "health.intervall", "did you mean `interval`"),
+        (":5:", "health.jitter", "accepted is a share from 0 to 1"),
+        (
+            ":7:",
+            "health.slow_after",
+            "is 2s, accepted is the timeout, 1s, or shorter",
+        ),
+        (
+            ":8:",
+            "health.score_threshold",
+            "is 101, accepted is a number from 0 to 100",
+        ),
+        (":12:", "health.trading_weight", "accepted is one above 0"),
+        (
+            ":14:",
+            "orders.health.interval",
+            "accepted is in `[resilience]`",
+        ),
+    ];
+    for (place, key, problem) in expected {
+        let is =
+            |line: &&String| line.contains(place) && line.contains(key) && line.contains(problem);
+        assert!(wrong.iter().any(|line| is(&line)), "{key}: {wrong:#?}");
+    }
+    assert_eq!(wrong.len(), expected.len(), "{wrong:#?}");
+}
+
+#[test]
+fn a_mistake_here_makes_no_service_fail_safe() {
+    let text = r#"
+[resilience]
+fail_safe_defaults = true
+[resilience.health]
+interval = "0s"
+score_threshold = 90
+[resilience.orders]
+provider = "alpaca"
+"#;
+    let config = ok(text);
+    assert_eq!(config.mistakes().len(), 1);
+    assert!(!config.service("orders").expect("there").is_fail_safe());
+    // The rest is kept.
+    assert_eq!(config.health().check(), CheckConfig::default());
+    assert_eq!(config.health().score().threshold(), 90.0);
+}
