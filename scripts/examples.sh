@@ -66,6 +66,8 @@ check tonic_client '^Serving$' '^NotFound: service not registered$' '^1 retry$'
 check own_enum '^SPY: 512\.25$' '^none: UnknownSymbol$' '^down: Unavailable$' \
     '^SPY: circuit breaker `quotes`: the circuit is open .*nothing was sent$'
 check database '^\["SPY", "QQQ"\]$' '^attempt timeout `database`: '
+check health '^at first: healthy, score 100$' '^logged out: unhealthy, score ' '^  account: not logged in$' \
+    '^  orders: not run while `account` is unhealthy$' '^log in, attempt 2$' '^subscribe again$' '^later: healthy, score '
 check prometheus '^seawall_calls_total\{.*layer="breaker",outcome="success"\} 5$' \
     '^seawall_breaker_state\{service="vendor",name="quotes"\} 2$'
 

@@ -202,6 +202,8 @@ const BARS: &[Bar] = &[
         |f| f.ns("seawall/stack/five"), |f| Some(0.7 * f.ns("tower/stack/five")?)),
     AtMost("five layers, time window, slow calls judged, ns", "tower's five",
         |f| f.ns("seawall/stack/five-slow"), |f| f.ns("tower/stack/five")),
+    AtMost("comprehensive health of 100 checks as JSON, us", "5 ms",
+        |f| f.extra(Extra::HealthReport), |_| Some(5_000.0)),
     AtMost("five layers, ns", "1/6 of tower-resilience's five",
         |f| f.ns("seawall/stack/five"), |f| Some(f.ns("tower-resilience/stack/five")? / 6.0)),
 ];

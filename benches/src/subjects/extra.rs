@@ -31,6 +31,8 @@ pub(crate) enum Extra {
     Snapshot,
     /// 1,000 components published to and rendered by the exporter for Prometheus, in nanoseconds.
     Scrape,
+    /// A comprehensive health report of 100 checks, with score and JSON, in microseconds.
+    HealthReport,
 }
 
 impl Extra {
@@ -44,6 +46,7 @@ impl Extra {
         Self::EventLongest,
         Self::Snapshot,
         Self::Scrape,
+        Self::HealthReport,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -57,6 +60,7 @@ impl Extra {
             Self::EventLongest => "seawall/operations/event-max",
             Self::Snapshot => "seawall/operations/snapshot-1k",
             Self::Scrape => "seawall/operations/scrape-1k",
+            Self::HealthReport => "seawall/health/comprehensive",
         }
     }
 
@@ -71,6 +75,7 @@ impl Extra {
             Self::EventLongest => event(|all| all.len() - 1),
             Self::Snapshot => operations::snapshot(),
             Self::Scrape => operations::scrape(),
+            Self::HealthReport => super::health::comprehensive().map_err(|error| error.to_string()),
         }
     }
 }

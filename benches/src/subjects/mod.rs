@@ -4,6 +4,7 @@ mod ai;
 mod crowds;
 mod extra;
 mod governor;
+mod health;
 mod http;
 mod http_parts;
 mod loopback;

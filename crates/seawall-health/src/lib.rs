@@ -1,10 +1,11 @@
-//! Named health checks with thresholds, and a Tower layer that observes the calls that pass.
+//! Health checks, recovery and a score, and a Tower layer that observes the calls that pass.
 //!
 //! One failed ping does not make a broker unhealthy, and a ping that succeeds proves nothing when
 //! every tenth order fails. So health needs two sources: *checks*, run at an interval or on demand,
 //! which change their status after several results in a row; and *observation* of the calls that
 //! are made anyway, which costs no request and sees what users see. A [`HealthMonitor`] has both
-//! and their aggregate status, to be shown at `/health` or acted on.
+//! and their aggregate status, to be shown at `/health` or acted on: a [`Recovery`] brings back what is
+//! down, and a [`HealthScore`] sums it up in one number with what to do.
 //!
 //! # Example
 //!

@@ -242,8 +242,19 @@ async fn services_are_layers_and_the_checks_of_the_monitor() {
         words,
         [
             "look at `orders`: 50.0 % of the calls fail, 0.0 % are slow",
-            "look at `bad`: 100.0 % of the calls fail, they take 0.00ns",
+            "look at `bad`: 100.0 % of the calls fail",
         ]
+    );
+
+    // What is down because of something else is not what to look at.
+    monitor.set_dependencies("good", &["bad"]).unwrap();
+    let score = monitor.score().unwrap();
+    let words = score.recommendations.iter().map(|r| r.words.as_str());
+    assert!(
+        words
+            .clone()
+            .any(|w| w == "bring `bad` back: `good` depends on it"),
+        "{words:?}"
     );
 
     let mut gauges = Vec::new();

@@ -32,8 +32,10 @@ assert!(monitor.report().checks.len() > 2);
 "##
 )]
 
-#[cfg(any(feature = "reload", feature = "orders"))]
-use std::future::{Future, Ready};
+#[cfg(feature = "orders")]
+use std::future::Future;
+#[cfg(feature = "reload")]
+use std::future::Ready;
 #[cfg(feature = "orders")]
 use std::pin::Pin;
 

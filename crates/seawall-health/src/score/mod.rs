@@ -164,10 +164,7 @@ impl HealthScore {
         let each = 100.0 / all.len() as f64;
         let finding = |service: &ServiceFigures| {
             let lost = each * (1.0 - service.score() / 100.0);
-            Finding::new(
-                lost,
-                format!("look at `{}`: {}", service.name(), service.words()),
-            )
+            Finding::new(lost, service.words())
         };
         let sum: f64 = scores.iter().map(|service| service.score).sum();
         let findings = all.iter().map(finding).collect();

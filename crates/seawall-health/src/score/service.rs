@@ -24,6 +24,8 @@ pub struct ServiceFigures {
     error_rate: f64,
     slowness: Slowness,
     max_error_rate: f64,
+    /// What it depends on and is down.
+    because_of: Option<InstanceName>,
 }
 
 /// How slow it is, and how slow it may be.
@@ -42,6 +44,7 @@ impl ServiceFigures {
             error_rate,
             slowness: Slowness::Time(response_time, Duration::from_secs(5)),
             max_error_rate: 0.1,
+            because_of: None,
         }
     }
 
@@ -65,6 +68,7 @@ impl ServiceFigures {
             error_rate: stats.error_rate(),
             slowness,
             max_error_rate: config.max_error_rate().get(),
+            because_of: None,
         })
     }
 
@@ -75,7 +79,8 @@ impl ServiceFigures {
             Status::Unhealthy => 1.0,
             _ => check.trend.error_rate(),
         };
-        let figures = Self::new(check.name, error_rate, check.trend.average);
+        let mut figures = Self::new(check.name, error_rate, check.trend.average);
+        figures.because_of = check.because_of;
         (check.trend.runs > 0 || check.status == Status::Unhealthy).then_some(figures)
     }
 
@@ -98,10 +103,20 @@ impl ServiceFigures {
         100.0 * errors * (0.6 + 0.4 * speed)
     }
 
-    /// What is wrong, in words.
+    /// What to do, in words.
     pub(super) fn words(&self) -> String {
+        let name = self.name;
+        match self.because_of {
+            Some(cause) => format!("bring `{cause}` back: `{name}` depends on it"),
+            None => format!("look at `{name}`: {}", self.trouble()),
+        }
+    }
+
+    fn trouble(&self) -> String {
         let errors = format!("{:.1} % of the calls fail", self.error_rate * 100.0);
         match self.slowness {
+            // What is faster than a clock shows is not what is wrong.
+            Slowness::Time(took, _) if took < Duration::from_millis(1) => errors,
             Slowness::Time(took, _) => format!("{errors}, they take {took:.2?}"),
             Slowness::Share(share, _) => format!("{errors}, {:.1} % are slow", share * 100.0),
         }
