@@ -427,6 +427,24 @@ async fn what_was_let_go_is_held_again_where_restoring_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_operator_has_blocked_stays_blocked() {
+    let (monitor, upstream) = monitor("operator");
+    let layer = Layer::new();
+    layer.control(Command::Block).unwrap();
+    let plan = Recovery::new().hold(layer.clone());
+    monitor
+        .set_recovery("broker", config().build().unwrap(), plan)
+        .unwrap();
+    upstream.set_down(true);
+    let _guard = monitor.start();
+    sleep(SECOND).await;
+    upstream.set_down(false);
+    sleep(20 * SECOND).await;
+    assert_eq!(report(&monitor).restored, 1);
+    assert!(layer.is_blocked());
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_healed_while_something_below_is_unhealthy() {
     let (monitor, upstream) = monitor("below");
     let network = Arc::new(AtomicBool::new(true));

@@ -68,7 +68,7 @@ async fn recover(shared: &Shared, entry: &Entry) {
             match tried {
                 Ok(()) => return,
                 Err(message) => {
-                    held.hold_again(entry);
+                    held.hold();
                     entry.failed(message);
                 }
             }

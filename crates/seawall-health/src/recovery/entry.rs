@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{Command, EventKind, EventSource, Events, InstanceName};
+use seawall_core::{Command, EventKind, EventSource, Events, InstanceHandle, InstanceName};
 use tokio::time::Instant;
 
 use super::{Recovery, RecoveryConfig, RecoveryReport, RecoveryState};
@@ -168,29 +168,47 @@ impl Progress {
 }
 
 /// Holds what a plan holds; lets it go when it is dropped, wherever the recovery is stopped.
-pub(super) struct Held<'a>(Option<&'a Entry>);
+pub(super) struct Held<'a> {
+    entry: &'a Entry,
+    handles: Vec<Arc<dyn InstanceHandle>>,
+}
+
+/// States of a layer under an operator's command, which a recovery leaves alone.
+const COMMANDED: [&str; 6] = [
+    "forced_open",
+    "forced_closed",
+    "paused",
+    "draining",
+    "blocked",
+    "bypassed",
+];
 
 impl<'a> Held<'a> {
     pub(super) fn new(entry: &'a Entry) -> Self {
-        // What panics or is not supported was rejected when the plan was set.
-        for handle in &entry.plan.held {
-            let _ = handle.control(Command::Block);
-        }
-        Self(Some(entry))
+        let mut held = Self {
+            entry,
+            handles: Vec::new(),
+        };
+        held.hold();
+        held
     }
 
-    pub(super) fn release(&mut self) {
-        if let Some(entry) = self.0.take() {
-            for handle in &entry.plan.held {
-                let _ = handle.control(Command::Resume);
+    /// Holds what it does not hold yet.
+    pub(super) fn hold(&mut self) {
+        if !self.handles.is_empty() {
+            return;
+        }
+        for handle in &self.entry.plan.held {
+            // That both commands are known was checked when the plan was set.
+            if !COMMANDED.contains(&handle.state()) && handle.control(Command::Block).is_ok() {
+                self.handles.push(Arc::clone(handle));
             }
         }
     }
 
-    /// Holds again what was let go too early.
-    pub(super) fn hold_again(&mut self, entry: &'a Entry) {
-        if self.0.is_none() {
-            *self = Self::new(entry);
+    pub(super) fn release(&mut self) {
+        for handle in self.handles.drain(..) {
+            let _ = handle.control(Command::Resume);
         }
     }
 }

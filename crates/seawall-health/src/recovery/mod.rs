@@ -91,6 +91,7 @@ impl Recovery {
     /// Keeps a layer blocked ([`Command::Block`]) while the upstream is down, and lets it go by its own
     /// rules again ([`Command::Resume`]) before the hooks that restore: a circuit then probes, and lets
     /// more and more calls pass where it has a ramp. It is let go as well where the recovery is stopped.
+    /// A layer that is under an operator's command when the upstream goes down is left to the operator.
     ///
     /// The check and the validations must not go through what is held, since it rejects them.
     pub fn hold(mut self, handle: impl InstanceHandle + 'static) -> Self {
