@@ -3,17 +3,24 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use seawall::catalog::Catalog;
 use seawall::checks::{self, connectivity_checks};
 use seawall::config::Config;
-use seawall::health::{CheckResult, Connectivity, HealthScore, TradingFigures};
+use seawall::health::{
+    CheckResult, Connectivity, HealthScore, Recovery, RecoveryConfig, Synthetic, TradingFigures,
+};
 use seawall::orders::journal::{Intent, Journal, MemoryJournal, SavedRequest};
 use seawall::orders::protocol::TradingMode;
 use seawall::orders::{Operation, OrderHandle, OrderLayer};
 use seawall::reload::ReloadableConfig;
-use seawall::{Error, HealthMonitor};
+use seawall::{
+    BreakerConfig, BreakerLayer, CheckConfig, CircuitState, Error, HealthMonitor, RateLimitConfig,
+    Reason, Rejectable, Status,
+};
+use tower::{Service, ServiceExt};
 
 type Body = http_body_util::Full<bytes::Bytes>;
 
@@ -150,4 +157,110 @@ async fn the_trading_mode_and_the_orders_in_doubt_are_figures() {
         report.score.is_some_and(|score| score <= 30.0),
         "{report:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_is_held_while_its_upstream_is_down_and_probes_when_it_is_back() {
+    let down = Arc::new(AtomicBool::new(true));
+    let upstream = Arc::clone(&down);
+    let client = tower::service_fn(move |(): ()| {
+        let down = upstream.load(Ordering::Relaxed);
+        async move {
+            if down {
+                Err(Error::Inner("down"))
+            } else {
+                Ok::<_, Error<&str>>(())
+            }
+        }
+    });
+    let second = Duration::from_secs(1);
+    let ramp = BreakerConfig::builder()
+        .consecutive_failures(5)
+        .ramp(2, second)
+        .build();
+    let breaker = BreakerLayer::new("broker", ramp.expect("valid"));
+    let circuit = breaker.handle();
+    let mut stack = tower::Layer::layer(&breaker, client.clone());
+
+    let monitor = HealthMonitor::new("desk");
+    let config = CheckConfig::builder()
+        .interval(5 * second)
+        .failures_to_unhealthy(1)
+        .build();
+    // To the client itself: what is held rejects.
+    let script = Synthetic::new(client, || (), |(): &()| true);
+    monitor
+        .register_synthetic("broker", config.expect("valid"), script)
+        .expect("once");
+    let plan = Recovery::new().hold(circuit.clone());
+    monitor
+        .set_recovery("broker", RecoveryConfig::default(), plan)
+        .expect("valid");
+    let _guard = monitor.start();
+
+    tokio::time::sleep(second).await;
+    assert_eq!(circuit.state(), CircuitState::ForcedOpen);
+    let rejected = stack
+        .ready()
+        .await
+        .expect("ready")
+        .call(())
+        .await
+        .expect_err("held");
+    let reason = rejected.rejection().map(seawall::Rejection::reason);
+    assert_eq!(reason, Some(Reason::CircuitOpen));
+
+    down.store(false, Ordering::Relaxed);
+    tokio::time::sleep(30 * second).await;
+    assert_eq!(monitor.status(), Status::Healthy);
+    assert_eq!(
+        circuit.state(),
+        CircuitState::HalfOpen,
+        "by its own rules again"
+    );
+    for _ in 0..10 {
+        let _ = stack.ready().await.expect("ready").call(()).await;
+        tokio::time::sleep(second).await;
+    }
+    assert_eq!(circuit.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_goes_through_a_whole_stack_and_pays_what_a_call_pays() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let upstream = Arc::clone(&calls);
+    let client = tower::service_fn(move |_: http::Request<Body>| {
+        upstream.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, std::convert::Infallible>(http::Response::new(Body::default())) }
+    });
+    let second = Duration::from_secs(1);
+    let rate = RateLimitConfig::builder()
+        .rate(2, 60 * second)
+        .burst(2)
+        .build();
+    let stack = seawall::market_data("feed").rate_limit(rate.expect("valid"));
+    let stack = stack.build().expect("valid");
+    let client = tower::Layer::layer(&stack, client);
+    let request = || {
+        http::Request::get("/v1/last/SPY")
+            .body(Body::default())
+            .expect("valid")
+    };
+    let script = Synthetic::through_stack(client, request, |response: &http::Response<_>| {
+        response.status().is_success()
+    });
+    let monitor = HealthMonitor::new("desk");
+    let config = CheckConfig::builder()
+        .timeout(second / 2)
+        .build()
+        .expect("valid");
+    monitor
+        .register_synthetic("feed", config, script)
+        .expect("once");
+    for _ in 0..2 {
+        assert_eq!(monitor.run_all().await.status, Status::Healthy);
+    }
+    // The rate is used up: the script waits for it like any call, and no more is sent.
+    monitor.run_all().await;
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
