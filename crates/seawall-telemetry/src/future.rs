@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Rejectable, TrackCompletion, classify_result};
+use seawall_core::{Classify, Rejectable, TrackCompletion, classify_result, is_large};
 
 use crate::OpenCall;
 
@@ -20,18 +20,18 @@ pin_project! {
     /// When it is polled again after it has completed.
     pub struct ResponseFuture<F, C, T> {
         #[pin]
-        state: State<F, C, T>,
+        inner: Inner<F, C, T>,
+        open: OpenCall,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    #[project_replace = StateDone]
-    enum State<F, C, T> {
+    #[project = InnerProj]
+    #[project_replace = InnerDone]
+    enum Inner<F, C, T> {
         Called {
             #[pin]
-            inner: F,
-            open: OpenCall,
+            future: F,
             classifier: C,
             completion: T,
         },
@@ -40,15 +40,44 @@ pin_project! {
 }
 
 impl<F, C, T> ResponseFuture<F, C, T> {
-    #[inline]
-    pub(crate) const fn new(inner: F, open: OpenCall, classifier: C, completion: T) -> Self {
+    /// Makes the inner call, and takes `open` when it is made.
+    #[inline(always)]
+    pub(crate) fn calling(
+        call: impl FnOnce() -> F,
+        open: &mut OpenCall,
+        classifier: C,
+        completion: T,
+    ) -> Self {
+        if is_large::<F>() {
+            return Self::calling_in_place(call, open, classifier, completion);
+        }
         Self {
-            state: State::Called {
-                inner,
-                open,
+            inner: Inner::Called {
+                future: call(),
                 classifier,
                 completion,
             },
+            open: open.take(),
+        }
+    }
+
+    /// The same with a large inner future, which is built where it stays.
+    // In here nothing is to be dropped should the call panic: else the inner future would be put
+    // somewhere first, and copied from there.
+    #[inline(never)]
+    fn calling_in_place(
+        call: impl FnOnce() -> F,
+        open: &mut OpenCall,
+        classifier: C,
+        completion: T,
+    ) -> Self {
+        Self {
+            inner: Inner::Called {
+                future: call(),
+                classifier,
+                completion,
+            },
+            open: open.take(),
         }
     }
 }
@@ -65,41 +94,51 @@ where
     // Always: a future that holds others is polled through all of them at every call.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        let result = match state.as_mut().project() {
-            StateProj::Called { inner, open, .. } => match open.run(|| inner.poll(cx)) {
-                Poll::Ready(result) => result,
-                Poll::Pending => {
-                    open.wait();
-                    return Poll::Pending;
+        let mut this = self.project();
+        let result = match this.inner.as_mut().project() {
+            InnerProj::Called { future, .. } => {
+                let part = this.open.enter();
+                let polled = future.poll(cx);
+                this.open.leave(part);
+                match polled {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        this.open.wait();
+                        return Poll::Pending;
+                    }
                 }
-            },
-            StateProj::Done => panic!("polled after it has completed"),
+            }
+            InnerProj::Done => panic!("polled after it has completed"),
         };
-        // The inner future goes first; if the classifier panics, the call is dropped.
-        let StateDone::Called {
-            mut open,
+        // The inner future goes first: what it holds is free before the call is over.
+        let InnerDone::Called {
             classifier,
             completion,
             ..
-        } = state.project_replace(State::Done)
+        } = this.inner.project_replace(Inner::Done)
         else {
             unreachable!("it was called")
         };
         let outcome = classify_result(&classifier, &result);
         Poll::Ready(match result {
-            Ok(response) => Ok({
-                if !T::ON_RESPONSE {
-                    open.wait();
-                }
-                completion.track_completion(open, outcome, response)
-            }),
+            Ok(response) => {
+                // In place where that is all: a guard that is passed on through memory costs more than
+                // counting.
+                let open = if T::ON_RESPONSE {
+                    this.open.succeed_or_fail(outcome);
+                    OpenCall::over()
+                } else {
+                    this.open.wait();
+                    this.open.take()
+                };
+                Ok(completion.track_completion(open, outcome, response))
+            }
             Err(error) => {
-                open.fail(outcome, error.rejection());
+                this.open.fail(outcome, error.rejection());
                 Err(error)
             }
         })
     }
 }
 
-seawall_core::impl_debug!(ResponseFuture<F, C, T>: |this| done = matches!(this.state, State::Done));
+seawall_core::impl_debug!(ResponseFuture<F, C, T>: |this| done = matches!(this.inner, Inner::Done));

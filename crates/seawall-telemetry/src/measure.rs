@@ -5,6 +5,7 @@ use std::cell::Cell;
 use seawall_core::Clock;
 
 use crate::state::{Id, here};
+use crate::stripe::Took;
 
 /// How many calls of a thread pass until the settings are looked at again, where no overhead is measured.
 const IDLE: u32 = 1_024;
@@ -61,56 +62,88 @@ fn begin(measuring: &Measuring, id: Id) -> bool {
     every != 0
 }
 
-/// Puts back what was before, after a panic, too.
-struct Restore<'a>(&'a Measuring, [bool; 2], u64);
+/// A part of a measured call, which runs until it is [left](Part::leave). Dropped by a panic, it puts back
+/// what was before.
+pub(crate) struct Part {
+    clock: Clock,
+    start: u64,
+    before: (bool, bool, u64),
+}
 
-impl Drop for Restore<'_> {
+impl Part {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn enter(clock: Clock) -> Self {
+        let before = MEASURING.with(|measuring| {
+            (
+                measuring.is_on.replace(true),
+                measuring.seen.replace(false),
+                measuring.client_ns.replace(0),
+            )
+        });
+        Self {
+            clock,
+            start: clock.now(),
+            before,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn leave(self) -> Took {
+        let took = self.clock.now().saturating_sub(self.start);
+        MEASURING.with(|measuring| Took {
+            own_ns: took.saturating_sub(measuring.client_ns.get()),
+            has_client: measuring.seen.get(),
+        })
+    }
+}
+
+impl Drop for Part {
     fn drop(&mut self) {
-        let Self(measuring, [is_on, seen], client_ns) = *self;
-        measuring.is_on.set(is_on);
-        measuring.seen.set(seen);
-        measuring.client_ns.set(client_ns);
+        MEASURING.with(|measuring| {
+            measuring.is_on.set(self.before.0);
+            measuring.seen.set(self.before.1);
+            measuring.client_ns.set(self.before.2);
+        });
     }
 }
 
-/// Runs a part of a measured call: its value, how long the layers took of it, and whether the client was
-/// seen.
-#[inline(never)]
-pub(crate) fn outside<T>(clock: Clock, run: impl FnOnce() -> T) -> (T, u64, bool) {
-    MEASURING.with(|measuring| {
-        let before = [measuring.is_on.replace(true), measuring.seen.replace(false)];
-        let _restore = Restore(measuring, before, measuring.client_ns.replace(0));
-        let start = clock.now();
-        let value = run();
-        let took = clock.now().saturating_sub(start);
-        let own = took.saturating_sub(measuring.client_ns.get());
-        (value, own, measuring.seen.get())
-    })
+/// The client's part of a measured call. A stack within the client is the client's.
+pub(crate) struct ClientPart {
+    clock: Clock,
+    start: u64,
 }
 
-/// Runs what is the client's.
-#[inline]
-pub(crate) fn inside<T>(run: impl FnOnce() -> T) -> T {
-    if MEASURING.with(|measuring| measuring.is_on.get()) {
-        MEASURING.with(|measuring| measure_client(measuring, run))
-    } else {
-        run()
+impl ClientPart {
+    /// Whether the running call is measured.
+    #[inline]
+    pub(crate) fn is_due() -> bool {
+        MEASURING.with(|measuring| measuring.is_on.get())
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn enter() -> Self {
+        MEASURING.with(|measuring| measuring.is_on.set(false));
+        let clock = Clock::start();
+        Self {
+            clock,
+            start: clock.now(),
+        }
     }
 }
 
-#[cold]
-#[inline(never)]
-fn measure_client<T>(measuring: &Measuring, run: impl FnOnce() -> T) -> T {
-    // The clock of the process; both sources give nanoseconds.
-    let clock = Clock::start();
-    let start = clock.now();
-    // A stack within the client is the client's.
-    measuring.is_on.set(false);
-    let value = run();
-    measuring.is_on.set(true);
-    measuring.seen.set(true);
-    let took = clock.now().saturating_sub(start);
-    let so_far = measuring.client_ns.get();
-    measuring.client_ns.set(so_far.saturating_add(took));
-    value
+impl Drop for ClientPart {
+    #[cold]
+    #[inline(never)]
+    fn drop(&mut self) {
+        let took = self.clock.now().saturating_sub(self.start);
+        MEASURING.with(|measuring| {
+            measuring.is_on.set(true);
+            measuring.seen.set(true);
+            let so_far = measuring.client_ns.get();
+            measuring.client_ns.set(so_far.saturating_add(took));
+        });
+    }
 }

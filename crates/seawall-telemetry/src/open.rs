@@ -1,125 +1,210 @@
 //! A call or an attempt that is not over.
 
-use seawall_core::{Complete, Operation, Outcome, Rejection};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use seawall_core::{Complete, Operation, Outcome, ReadFor, Rejection, SharedReadings};
 
 use crate::counts::{End, error_type};
-use crate::measure;
+use crate::measure::{Part, is_due};
 use crate::state::{Id, here};
 use crate::stripe::Ended;
 
 /// When a call began that has not waited yet.
 const NOT_YET: u64 = u64::MAX;
-/// The overhead of a call of which none is measured.
-const UNMEASURED: u32 = u32::MAX;
+// Above the id of the instance: the operation, and what is known of the call.
+const OPERATION_SHIFT: u32 = Id::BITS;
+const ATTEMPT: u64 = 1 << (OPERATION_SHIFT + 16);
+const MEASURED: u64 = ATTEMPT << 1;
+const OVER: u64 = MEASURED << 1;
 
 /// A call or an attempt under way, counted exactly once. Dropped without an outcome, it counts as
 /// abandoned.
+// Two words, so that futures that hold one stay small.
 #[derive(Debug)]
 pub struct OpenCall {
-    id: Id,
+    // Atomic, so that it is loaded by itself: a load of both words at once waits until the stores of each
+    // have left the processor, which costs more than all that is counted.
+    word: AtomicU64,
     /// By the clock of the process.
     started: u64,
-    /// In nanoseconds.
-    overhead: u32,
-    operation: Operation,
-    is_attempt: bool,
-    is_over: bool,
-    /// Whether what is measured had a client in it.
-    has_client: bool,
 }
 
 impl OpenCall {
     #[inline]
     pub(crate) fn new(id: Id, operation: Operation, is_attempt: bool) -> Self {
-        let is_measured = !is_attempt && measure::is_due(id);
-        Self {
-            id,
-            started: if is_attempt {
-                None
-            } else {
-                id.clock().shared_arrival()
+        let mut word = id.bits() | u64::from(operation.number()) << OPERATION_SHIFT;
+        let mut arrival = None;
+        if is_attempt {
+            word |= ATTEMPT;
+        } else {
+            if SharedReadings::are_open() {
+                // The layers below need it anyway.
+                arrival = Some(id.clock().shared_now(ReadFor::Arrival));
             }
-            .unwrap_or(NOT_YET),
-            overhead: if is_measured { 0 } else { UNMEASURED },
-            operation,
-            is_attempt,
-            is_over: false,
-            has_client: false,
+            if is_due(id) {
+                word |= MEASURED;
+            }
+        }
+        let started = arrival.unwrap_or(NOT_YET);
+        Self {
+            word: AtomicU64::new(word),
+            started,
         }
     }
 
-    /// Runs a part of the call.
-    #[inline(always)]
-    pub(crate) fn run<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        if self.overhead == UNMEASURED {
-            return run();
+    #[inline]
+    fn word(&self) -> u64 {
+        self.word.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn has(&self, flag: u64) -> bool {
+        self.word() & flag != 0
+    }
+
+    #[inline]
+    fn end_here(&mut self) {
+        *self.word.get_mut() |= OVER;
+    }
+
+    #[inline]
+    fn id(&self) -> Id {
+        Id::from_bits(self.word())
+    }
+
+    fn operation(&self) -> Operation {
+        Operation::from_number((self.word() >> OPERATION_SHIFT) as u16)
+    }
+
+    /// Whether its overhead is measured.
+    #[inline]
+    pub(crate) fn is_measured(&self) -> bool {
+        self.has(MEASURED)
+    }
+
+    /// A part of the call runs; `None` where none is measured.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Part> {
+        self.is_measured().then(|| Part::enter(self.id().clock()))
+    }
+
+    /// That part is over.
+    #[inline]
+    pub(crate) fn leave(&self, part: Option<Part>) {
+        if let Some(part) = part {
+            self.add_overhead(part);
         }
-        let (value, own, has_client) = measure::outside(self.id.clock(), run);
-        let own = u32::try_from(own).unwrap_or(UNMEASURED);
-        self.overhead = self.overhead.saturating_add(own).min(UNMEASURED - 1);
-        self.has_client |= has_client;
-        value
+    }
+
+    #[cold]
+    fn add_overhead(&self, part: Part) {
+        let took = part.leave();
+        here(self.id(), |stripe| stripe.add_overhead(&took));
     }
 
     /// The call waits, or is not over with its response: its time runs from the first time on.
     #[inline]
     pub(crate) fn wait(&mut self) {
         if self.started == NOT_YET {
-            self.started = self.id.clock().now();
+            self.started = self.id().clock().now();
         }
     }
 
+    /// The call is over with its response.
     #[inline]
+    pub(crate) fn succeed_or_fail(&mut self, outcome: Outcome) {
+        if outcome == Outcome::Success && self.started == NOT_YET && !self.is_measured() {
+            let (is_attempt, operation) = (self.has(ATTEMPT), self.operation());
+            here(self.id(), |stripe| {
+                stripe.count_at_once(is_attempt, operation);
+            });
+            self.end_here();
+            return;
+        }
+        self.end_with(outcome);
+    }
+
+    #[inline(never)]
+    fn end_with(&mut self, outcome: Outcome) {
+        let now = self.end(End::of(outcome, false));
+        if outcome != Outcome::Success {
+            self.count_error(outcome, None, now);
+        }
+    }
+
+    /// The call, to be completed by what holds it then; this one is over.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        let word = AtomicU64::new(self.word());
+        self.end_here();
+        let started = self.started;
+        Self { word, started }
+    }
+
+    /// One that is over.
+    #[inline]
+    pub(crate) const fn over() -> Self {
+        Self {
+            word: AtomicU64::new(OVER),
+            started: NOT_YET,
+        }
+    }
+
     fn end(&mut self, end: End) -> u64 {
         let now = if self.started == NOT_YET {
             0
         } else {
-            self.id.clock().now()
+            self.id().clock().now()
         };
         self.end_at(end, now);
         now
     }
 
-    #[inline]
     fn end_at(&mut self, end: End, now: u64) {
-        self.is_over = true;
         let took_ns = if self.started == NOT_YET {
             0
         } else {
             now.saturating_sub(self.started)
         };
         let ended = Ended {
-            is_attempt: self.is_attempt,
-            operation: self.operation,
+            is_attempt: self.has(ATTEMPT),
+            operation: self.operation(),
             end,
             took_ns,
         };
-        here(self.id, |stripe| stripe.count(ended));
-        if self.overhead != UNMEASURED && self.has_client {
-            here(self.id, |stripe| {
-                stripe.add_overhead(u64::from(self.overhead));
-            });
-        }
+        let is_measured = self.is_measured();
+        here(self.id(), |stripe| {
+            stripe.count(ended);
+            if is_measured {
+                stripe.add_overhead_sample();
+            }
+        });
+        self.end_here();
     }
 
     /// The call has failed with an error.
     #[cold]
-    pub(crate) fn fail(mut self, outcome: Outcome, rejection: Option<&Rejection>) {
-        let now = self.id.clock().now();
+    pub(crate) fn fail(&mut self, outcome: Outcome, rejection: Option<&Rejection>) {
+        let now = self.id().clock().now();
         self.end_at(End::of(outcome, rejection.is_some()), now);
         self.count_error(outcome, rejection, now);
     }
 
     #[cold]
+    #[inline(never)]
+    fn abandon(&mut self) {
+        self.end(End::Abandoned);
+    }
+
+    #[cold]
     fn count_error(&self, outcome: Outcome, rejection: Option<&Rejection>, now: u64) {
-        if self.is_attempt {
+        if self.has(ATTEMPT) {
             return;
         }
         if let Some(error) = error_type(outcome, rejection) {
             let rejected = rejection.map(|rejection| (now, *rejection));
-            here(self.id, |stripe| {
-                stripe.fail(self.operation, error, rejected);
-            });
+            let operation = self.operation();
+            here(self.id(), |stripe| stripe.fail(operation, error, rejected));
         }
     }
 }
@@ -127,9 +212,9 @@ impl OpenCall {
 impl Complete for OpenCall {
     #[inline]
     fn complete(mut self, outcome: Outcome) {
-        let now = self.end(End::of(outcome, false));
-        if outcome != Outcome::Success {
-            self.count_error(outcome, None, now);
+        // Of one that was handed on after it had been counted, nothing is left to do.
+        if !self.has(OVER) {
+            self.end_with(outcome);
         }
     }
 }
@@ -137,8 +222,8 @@ impl Complete for OpenCall {
 impl Drop for OpenCall {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_over {
-            self.end(End::Abandoned);
+        if !self.has(OVER) {
+            self.abandon();
         }
     }
 }

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::measure::inside;
+use crate::measure::ClientPart;
 
 /// Marks what is the client's, innermost of a stack, for the overhead that
 /// [`TelemetryLayer`](crate::TelemetryLayer) measures: what the outermost service takes and the client does not.
@@ -54,8 +54,25 @@ impl<S: Service<Req>, Req> Service<Req> for ClientProbe<S> {
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
+        if ClientPart::is_due() {
+            return self.call_measured(request);
+        }
         ClientProbeFuture {
-            inner: inside(|| self.inner.call(request)),
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+impl<S> ClientProbe<S> {
+    #[cold]
+    #[inline(never)]
+    fn call_measured<Req>(&mut self, request: Req) -> ClientProbeFuture<S::Future>
+    where
+        S: Service<Req>,
+    {
+        let _part = ClientPart::enter();
+        ClientProbeFuture {
+            inner: self.inner.call(request),
         }
     }
 }
@@ -74,7 +91,7 @@ impl<F: Future> Future for ClientProbeFuture<F> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let inner = self.project().inner;
-        inside(|| inner.poll(cx))
+        let _part = ClientPart::is_due().then(ClientPart::enter);
+        self.project().inner.poll(cx)
     }
 }

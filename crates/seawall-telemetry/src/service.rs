@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use seawall_core::{Classify, Describe, Policies, Policy, Rejectable, TrackCompletion};
+use seawall_core::{Classify, Describe, Policies, Policy, Rejectable, TrackCompletion, is_large};
 use tower_service::Service;
 
 use crate::state::Id;
@@ -52,14 +52,73 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    // Always, as the future's poll; but apart from what calls it where the inner future is large, so
+    // that this one can be built where it stays.
+    #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
+        if is_large::<S::Future>() {
+            self.call_apart(request)
+        } else {
+            self.call_inline(request)
+        }
+    }
+}
+
+/// The future of a policy `X`.
+type Response<F, X> = ResponseFuture<F, <X as Policies>::Classifier, <X as Policies>::Completion>;
+
+impl<S, X> Telemetry<S, X>
+where
+    X: Policies<Classifier: Clone, Completion: Clone>,
+{
+    #[inline(never)]
+    fn call_apart<Req>(&mut self, request: Req) -> Response<S::Future, X>
+    where
+        S: Service<Req>,
+        X::Describer: Describe<Req>,
+    {
+        self.call_inline(request)
+    }
+
+    #[inline(always)]
+    fn call_inline<Req>(&mut self, request: Req) -> Response<S::Future, X>
+    where
+        S: Service<Req>,
+        X::Describer: Describe<Req>,
+    {
         let operation = self.policy.describer().describe(&request).operation;
         // The call first: if the inner service panics here, it was abandoned.
         let mut open = OpenCall::new(self.id, operation, self.is_attempt);
-        let inner = open.run(|| self.inner.call(request));
-        let (classifier, completion) = (self.policy.classifier(), self.policy.completion());
-        ResponseFuture::new(inner, open, classifier.clone(), completion.clone())
+        if open.is_measured() {
+            return self.call_measured(request, &mut open);
+        }
+        let (classifier, completion) = self.ending();
+        ResponseFuture::calling(
+            || self.inner.call(request),
+            &mut open,
+            classifier,
+            completion,
+        )
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_measured<Req>(&mut self, request: Req, open: &mut OpenCall) -> Response<S::Future, X>
+    where
+        S: Service<Req>,
+    {
+        let part = open.enter();
+        let inner = self.inner.call(request);
+        open.leave(part);
+        let (classifier, completion) = self.ending();
+        ResponseFuture::calling(|| inner, open, classifier, completion)
+    }
+
+    /// What a future needs of the policy.
+    #[inline]
+    fn ending(&self) -> (X::Classifier, X::Completion) {
+        let policy = &self.policy;
+        (policy.classifier().clone(), policy.completion().clone())
     }
 }
 

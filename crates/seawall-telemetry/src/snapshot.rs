@@ -89,6 +89,18 @@ pub struct Overhead {
 }
 
 impl Overhead {
+    fn of(stripes: &[Arc<Stripe>]) -> Self {
+        if !stripes.iter().any(|stripe| stripe.has_client()) {
+            return Self::default();
+        }
+        let sum_ns = stripes.iter().map(|stripe| stripe.overhead_ns.get()).sum();
+        let samples = stripes.iter().map(|stripe| stripe.overhead_samples.get());
+        Self {
+            samples: samples.sum(),
+            sum: Duration::from_nanos(sum_ns),
+        }
+    }
+
     /// Of a measured call, on average.
     pub const fn mean(&self) -> Option<Duration> {
         match (self.sum.as_nanos() as u64).checked_div(self.samples) {
@@ -109,8 +121,6 @@ impl TelemetrySnapshot {
             OperationSnapshot::of(operation, place, &stripes)
         });
         let operations: Vec<_> = operations.collect();
-        let sum = |of: fn(&Stripe) -> u64| stripes.iter().map(|stripe| of(stripe)).sum();
-        let sum_ns = sum(|stripe| stripe.overhead_ns.get());
         Self {
             name: instance.source.name(),
             state: if instance.is_bypassed() {
@@ -122,10 +132,7 @@ impl TelemetrySnapshot {
             },
             counts: counts(&operations),
             operations,
-            overhead: Overhead {
-                samples: sum(|stripe| stripe.overhead_samples.get()),
-                sum: Duration::from_nanos(sum_ns),
-            },
+            overhead: Overhead::of(&stripes),
             last_rejection: last_rejection(instance, &stripes),
         }
     }
@@ -161,11 +168,8 @@ impl OperationSnapshot {
     fn of(operation: Operation, place: usize, stripes: &[Arc<Stripe>]) -> Option<Self> {
         let of: Vec<&OfOperation> = stripes
             .iter()
-            .filter_map(|stripe| stripe.operations[place].get().map(|of| &**of))
+            .filter_map(|stripe| stripe.at(place))
             .collect();
-        if of.is_empty() {
-            return None;
-        }
         let latencies = |slots: Slots| {
             let all = End::ALL.iter().map(|end| {
                 let stripes = of.iter().filter_map(|of| slots(of)[*end as usize].get());
@@ -187,13 +191,14 @@ impl OperationSnapshot {
                 None => by_word.push((word, count)),
             }
         }
-        Some(Self {
+        let of = Self {
             operation: operation.as_str(),
             calls: latencies(|of| &of.calls),
             attempts: latencies(|of| &of.attempts),
             slow: of.iter().map(|of| of.slow.get()).sum(),
             errors: by_word,
-        })
+        };
+        (!of.calls.is_empty() || !of.attempts.is_empty()).then_some(of)
     }
 }
 

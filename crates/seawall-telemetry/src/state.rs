@@ -10,26 +10,46 @@ use crate::TelemetryConfig;
 use crate::stripe::{Settings, Stripe};
 
 /// What a service and a future carry in place of a reference: a reference count would cost more than
-/// all that is counted of a call.
+/// all that is counted of a call. From the lowest bit on: whether the clock is the fast one, where the
+/// instance lies in the table, and its number among those that have lain there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Id {
-    /// Where the instance lies in the table; the last bit is whether its clock is the fast one.
-    slot: u32,
-    /// The number of the instance among those that have lain there.
-    generation: u32,
-}
+pub(crate) struct Id(u64);
 
 impl Id {
+    /// How many bits it has.
+    pub(crate) const BITS: u32 = GENERATION_SHIFT + GENERATION_BITS;
+
+    const fn new(index: usize, generation: u32, is_fast: bool) -> Self {
+        let generation = (generation & ((1 << GENERATION_BITS) - 1)) as u64;
+        Self(generation << GENERATION_SHIFT | (index as u64) << 1 | is_fast as u64)
+    }
+
+    /// From a word that has other bits above.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits & ((1 << Self::BITS) - 1))
+    }
+
+    #[inline]
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     #[inline]
     pub(crate) fn clock(self) -> Clock {
-        Clock::of_source(self.slot & 1 != 0)
+        Clock::of_source(self.0 & 1 != 0)
     }
 
     #[inline]
     const fn index(self) -> usize {
-        (self.slot >> 1) as usize
+        (self.0 >> 1) as usize & (INSTANCES - 1)
     }
 }
+
+/// More instances at once are not measured.
+const INSTANCES: usize = 1 << 19;
+const GENERATION_SHIFT: u32 = INSTANCES.ilog2() + 1;
+const GENERATION_BITS: u32 = 24;
 
 /// A layer value and its clones.
 ///
@@ -38,6 +58,7 @@ impl Id {
 #[derive(Debug)]
 pub(crate) struct Instance {
     id: Id,
+    index: usize,
     pub(crate) source: EventSource,
     pub(crate) settings: Arc<Settings>,
     config: Mutex<TelemetryConfig>,
@@ -52,11 +73,11 @@ impl Instance {
         if index == table.entries.len() {
             table.entries.push((0, Weak::new()));
         }
-        // 2^31 instances at once do not fit into memory.
-        let slot = (index as u32) << 1 | u32::from(Clock::start().is_fast());
         let generation = table.entries[index].0;
         let instance = Arc::new(Self {
-            id: Id { slot, generation },
+            // What lies beyond the last place is taken for another one and found to be none.
+            id: Id::new(index, generation, Clock::start().is_fast()),
+            index,
             source: EventSource::new("telemetry", name),
             settings: Arc::new(Settings::new()),
             config: Mutex::new(config),
@@ -125,11 +146,10 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let index = self.id.index();
-        let (generation, instance) = &mut table.entries[index];
+        let (generation, instance) = &mut table.entries[self.index];
         *generation = generation.wrapping_add(1);
         *instance = Weak::new();
-        table.free.push(index);
+        table.free.push(self.index);
     }
 }
 
@@ -185,11 +205,8 @@ fn find(own: &RefCell<Vec<Entry>>, id: Id) -> Option<Arc<Stripe>> {
     let instance = {
         let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
         let entry = table.entries.get(id.index());
-        entry.and_then(|(generation, instance)| {
-            (*generation == id.generation)
-                .then(|| instance.upgrade())
-                .flatten()
-        })
+        let instance = entry.and_then(|(_, instance)| instance.upgrade());
+        instance.filter(|instance| instance.id == id && instance.index == id.index())
     };
     let stripe = instance.map(|instance| instance.stripe());
     let mut own = own.try_borrow_mut().ok()?;
@@ -229,7 +246,7 @@ mod tests {
 
     fn counted(instance: &Instance) -> u64 {
         let histograms = instance.stripes().into_iter().map(|stripe| {
-            let of = stripe.operations[0].get().expect("it has counted");
+            let of = stripe.at(0).expect("it is always there");
             let latency = of.calls[0].get().expect("it has counted");
             seawall_core::HistogramSnapshot::of([&**latency]).count()
         });

@@ -39,6 +39,7 @@ impl Settings {
             .store(config.overhead_every(), Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
     }
@@ -126,10 +127,21 @@ impl Default for OfOperation {
 #[derive(Debug)]
 pub(crate) struct Stripe {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) operations: [OnceLock<Box<OfOperation>>; NAMED + 1],
+    /// Of calls without an operation of their own.
+    other: OfOperation,
+    named: [OnceLock<Box<OfOperation>>; NAMED],
     pub(crate) overhead_ns: Own,
     pub(crate) overhead_samples: Own,
+    has_client: AtomicBool,
     last: Mutex<Option<(u64, Rejection)>>,
+}
+
+/// What a part of a measured call took.
+pub(crate) struct Took {
+    /// Without the client.
+    pub(crate) own_ns: u64,
+    /// Whether the client was seen.
+    pub(crate) has_client: bool,
 }
 
 /// What is known of a call or an attempt when it is over.
@@ -145,14 +157,15 @@ impl Stripe {
     pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
             settings,
-            operations: Default::default(),
+            other: OfOperation::default(),
+            named: Default::default(),
             overhead_ns: Own::default(),
             overhead_samples: Own::default(),
+            has_client: AtomicBool::new(false),
             last: Mutex::new(None),
         }
     }
 
-    #[inline]
     pub(crate) fn count(&self, ended: Ended) {
         if !self.settings.is_on() {
             return;
@@ -164,11 +177,9 @@ impl Stripe {
             &of.calls
         };
         let latency = &latencies[ended.end as usize];
-        let latency = match latency.get() {
-            Some(latency) => latency,
-            None => latency.get_or_init(Box::default),
-        };
-        latency.record_here(ended.took_ns, true);
+        latency
+            .get_or_init(Box::default)
+            .record_here(ended.took_ns, true);
         if ended.took_ns > self.settings.slow_ns.load(Ordering::Relaxed)
             && ended.end == End::Success
             && !ended.is_attempt
@@ -179,11 +190,43 @@ impl Stripe {
 
     #[inline]
     fn of(&self, operation: Operation) -> &OfOperation {
-        let of = &self.operations[self.settings.place(operation)];
-        match of.get() {
-            Some(of) => of,
-            None => of.get_or_init(Box::default),
+        match self.settings.place(operation).checked_sub(1) {
+            None => &self.other,
+            Some(index) => self.named[index].get_or_init(Box::default),
         }
+    }
+
+    /// What is counted at that place, if anything was.
+    pub(crate) fn at(&self, place: usize) -> Option<&OfOperation> {
+        match place.checked_sub(1) {
+            None => Some(&self.other),
+            Some(index) => self.named[index].get().map(|of| &**of),
+        }
+    }
+
+    /// Counts a success that did not wait.
+    #[inline]
+    pub(crate) fn count_at_once(&self, is_attempt: bool, operation: Operation) {
+        if self.settings.is_on() {
+            let of = self.of(operation);
+            let latencies = if is_attempt { &of.attempts } else { &of.calls };
+            match latencies[End::Success as usize].get() {
+                Some(latency) => latency.record_zero_here(),
+                None => self.count_first(is_attempt, operation),
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_first(&self, is_attempt: bool, operation: Operation) {
+        let end = End::Success;
+        self.count(Ended {
+            is_attempt,
+            operation,
+            end,
+            took_ns: 0,
+        });
     }
 
     /// Counts the error of a call, and keeps it when it is a rejection.
@@ -199,9 +242,23 @@ impl Stripe {
         }
     }
 
-    pub(crate) fn add_overhead(&self, ns: u64) {
-        self.overhead_ns.add(ns);
+    /// A part of a measured call is over.
+    pub(crate) fn add_overhead(&self, took: &Took) {
+        self.overhead_ns.add(took.own_ns);
+        if took.has_client {
+            self.has_client.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A measured call is over.
+    #[cold]
+    pub(crate) fn add_overhead_sample(&self) {
         self.overhead_samples.add(1);
+    }
+
+    /// Whether a client was marked. Without, all of its time would be taken for that of the layers.
+    pub(crate) fn has_client(&self) -> bool {
+        self.has_client.load(Ordering::Relaxed)
     }
 
     pub(crate) fn last(&self) -> Option<(u64, Rejection)> {

@@ -87,6 +87,13 @@ impl SharedReadings {
         }
     }
 
+    /// Whether a stack that is called on this thread shares readings.
+    #[inline]
+    #[must_use]
+    pub fn are_open() -> bool {
+        SHARED.with(|shared| shared.sharing.get() != Sharing::Off)
+    }
+
     /// From now on they are not.
     #[inline]
     pub fn end() {
@@ -136,13 +143,6 @@ impl Clock {
             return reading.ns.saturating_sub(self.start);
         }
         self.read_and_share(read_for)
-    }
-
-    /// The reading of the arrival, where a stack shares one: its layers need it anyway. `None` where none does.
-    #[inline]
-    pub fn shared_arrival(&self) -> Option<u64> {
-        let is_open = SHARED.with(|shared| shared.sharing.get() != Sharing::Off);
-        is_open.then(|| self.shared_now(ReadFor::Arrival))
     }
 
     // Apart, so that a layer by itself does not carry it.

@@ -31,6 +31,12 @@ impl HistogramStripe {
         }
     }
 
+    /// Records a duration of zero, by the one thread that has it alone.
+    #[inline]
+    pub fn record_zero_here(&self) {
+        add(&self.alone.counts[0], 1);
+    }
+
     // Apart, so that the usual record does not carry it.
     #[inline(never)]
     fn record_shared(&self, ns: u64) {
@@ -52,6 +58,12 @@ impl Default for HistogramStripe {
 }
 
 crate::impl_debug!(HistogramStripe:);
+
+#[inline]
+fn add(to: &AtomicU64, n: u64) {
+    let sum = to.load(Ordering::Relaxed).wrapping_add(n);
+    to.store(sum, Ordering::Relaxed);
+}
 
 impl Table {
     #[inline]
