@@ -24,7 +24,8 @@ use seawall::{
     BulkheadLayer, CheckConfig, Command, DeadlineConfig, DeadlineLayer, Error, EventKind, Events,
     HealthConfig, HealthLayer, HealthMonitor, HedgeConfig, HedgeLayer, InstanceHandle,
     InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, QuotaSignal,
-    RateLimitConfig, RateLimitLayer, Registry, RetryConfig, RetryLayer, Unit,
+    RateLimitConfig, RateLimitLayer, Registry, RetryConfig, RetryLayer, TelemetryConfig,
+    TelemetryLayer, Unit,
 };
 use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendPeriod};
@@ -420,6 +421,16 @@ async fn layers_that_only_observe_or_repeat_emit_every_command() {
     check_all(
         "retry",
         &RetryLayer::new(NAME, RetryConfig::default()).handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    check_all(
+        "telemetry",
+        &TelemetryLayer::new(NAME, TelemetryConfig::default()).handle(),
         BYPASS,
         &[
             (Some("bypass"), |h| h.bypass()),

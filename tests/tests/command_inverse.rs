@@ -25,7 +25,7 @@ use seawall::{
     AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
     BulkheadLayer, Command, DeadlineConfig, DeadlineLayer, HedgeConfig, HedgeLayer, InstanceHandle,
     KeyedRateLimitConfig, KeyedRateLimitLayer, PartitionKey, RateLimitConfig, RateLimitLayer,
-    RequestMeta, RetryConfig, RetryLayer,
+    RequestMeta, RetryConfig, RetryLayer, TelemetryConfig, TelemetryLayer,
 };
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendHandle, SpendPeriod};
 use seawall_ai::stream::{StreamConfig, StreamLayer};
@@ -298,6 +298,8 @@ async fn layers_that_only_observe_or_repeat() {
     );
     let retry = || RetryLayer::new(NAME, RetryConfig::default()).handle();
     check(retry, |h| shown(&h.snapshot()), &bypass());
+    let telemetry = || TelemetryLayer::new(NAME, TelemetryConfig::default()).handle();
+    check(telemetry, |h| shown(&h.snapshot()), &bypass());
     let hedge = || HedgeLayer::new(NAME, HedgeConfig::default()).handle();
     check(hedge, |h| shown(&h.snapshot()), &bypass());
     let config = AttemptTimeoutConfig::fixed(SECOND).expect("valid");

@@ -25,6 +25,7 @@ use seawall::orders::dead_man::{DeadManHandle, DeadManSnapshot};
 use seawall::orders::{OrderConfig, OrderCounts, OrderHandle, OrdersSnapshot};
 use seawall::ratelimit::{KeyedRateLimitSnapshot, RateLimitCounts, RateLimitSnapshot};
 use seawall::retry::{RetryCounts, RetrySnapshot};
+use seawall::telemetry::{TelemetryCounts, TelemetrySnapshot};
 use seawall::throttle::{AdaptiveThrottleCounts, AdaptiveThrottleSnapshot};
 use seawall::timeout::{
     AttemptTimeoutCounts, AttemptTimeoutSnapshot, DeadlineCounts, DeadlineSnapshot, Fixed, Learned,
@@ -36,7 +37,7 @@ use seawall::{
     HealthMonitor, HedgeConfig, HedgeHandle, HttpCounts, HttpHandles, HttpSnapshot, InstanceHandle,
     InstanceName, InvalidConfig, KeyedRateLimitConfig, KeyedRateLimitHandle, RateLimitConfig,
     RateLimitHandle, RetryConfig, RetryHandle, Settings, Slots, StackCounts, StackHandles,
-    StackSnapshot,
+    StackSnapshot, TelemetryConfig, TelemetryHandle,
 };
 use seawall_ai::estimate::{EstimateConfig, EstimateCounts, EstimateHandle, EstimateSnapshot};
 use seawall_ai::spend::{SpendConfig, SpendCounts, SpendHandle, SpendSnapshot};
@@ -81,6 +82,7 @@ handles! {
     RateLimitHandle: RateLimitConfig, RateLimitSnapshot, RateLimitCounts;
     ReadDeadlineHandle: ReadDeadlineConfig, ReadDeadlineSnapshot, ReadDeadlineCounts;
     RetryHandle: RetryConfig, RetrySnapshot, RetryCounts;
+    TelemetryHandle: TelemetryConfig, TelemetrySnapshot, TelemetryCounts;
     OrderHandle: OrderConfig, OrdersSnapshot, OrderCounts;
     PartitionHandle: PartitionConfig, PartitionSnapshot, BulkheadCounts;
     PoolHandle<BlockingConfig>: BlockingConfig, PoolSnapshot, BulkheadCounts;

@@ -138,7 +138,7 @@ async fn names_are_taken_once_found_without_clones_and_settings_are_checked() {
     assert_eq!(services.all().len(), 1);
     assert_eq!(
         services.registry().all().len(),
-        6,
+        7,
         "every layer is registered"
     );
 
@@ -148,7 +148,7 @@ async fn names_are_taken_once_found_without_clones_and_settings_are_checked() {
     registry.register(own.handle()).expect("new");
     let taken = services.add(quick("feed")).expect_err("taken");
     assert!(matches!(taken, AddServiceError::Taken(_)), "{taken}");
-    assert_eq!(registry.all().len(), 7);
+    assert_eq!(registry.all().len(), 8);
     assert!(registry.get("breaker", "feed").is_some());
     registry.remove("breaker", "feed").expect("there");
     services.add(quick("feed")).expect("new");
@@ -311,7 +311,7 @@ async fn what_an_operator_shuts_is_not_available_and_says_so() {
         .add(quick("db/load"))
         .expect_err("a name with a stroke");
     assert!(error.to_string().contains("without `/`"), "{error}");
-    assert_eq!(services.registry().all().len(), 7, "nothing of it stays");
+    assert_eq!(services.registry().all().len(), 8, "nothing of it stays");
 }
 
 /// 12 to 54 of 12,000 kept the settings of before.

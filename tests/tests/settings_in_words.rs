@@ -72,6 +72,7 @@ fn settings_of_every_layer_are_words_and_figures() {
             "ratelimit",
             "ratelimit_per_key",
             "retry",
+            "telemetry",
             "throttle"
         ]
     );

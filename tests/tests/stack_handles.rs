@@ -243,6 +243,7 @@ async fn every_layer_is_registered() {
             "http_feedback",
             "ratelimit",
             "retry",
+            "telemetry",
         ]
     );
     assert!(stack.register(&registry).is_err(), "the name is taken");

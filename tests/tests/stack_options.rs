@@ -16,7 +16,7 @@ use seawall::{
     BreakerLayer, BulkheadConfig, BulkheadLayer, CircuitState, ClientStack, Command, DeadlineLayer,
     Error, FailureKind, HedgeConfig, HttpStack, KeyedRateLimitConfig, LearnedConfig, NoLayer,
     Outcome, PartitionKey, Policy, RateLimitConfig, RateLimitLayer, Reason, Registry, Rejectable,
-    RequestMeta, RetryConfig, RetryLayer, StackBuilder, Status,
+    RequestMeta, RetryConfig, RetryLayer, StackBuilder, Status, TelemetryLayer,
 };
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -390,18 +390,21 @@ fn layers_that_a_stack_does_not_have_cost_nothing() {
     fn size<S, L: Layer<S>>(_: &L) -> usize {
         size_of::<L::Service>()
     }
-    // No more than the seven layers by themselves.
+    // No more than the layers by themselves.
     let builder = open_settings("plain");
     let settings = builder.settings().expect("valid").clone();
     let stack = builder.build_generic(Policy::new()).expect("valid");
     let breaker = BreakerLayer::new("own", settings.breaker);
+    let telemetry = TelemetryLayer::new("own", settings.telemetry);
     let own = ServiceBuilder::new()
+        .layer(telemetry.clone())
         .layer(DeadlineLayer::new("own", settings.deadline))
         .layer(RetryLayer::new("own", settings.retry))
         .layer(breaker.gate())
         .layer(BulkheadLayer::new("own", settings.bulkhead))
         .layer(RateLimitLayer::new("own", settings.rate_limit))
         .layer(breaker)
+        .layer(telemetry.attempts())
         .layer(AttemptTimeoutLayer::new("own", settings.attempt_timeout))
         .service(());
     assert!(size::<(), _>(&stack) <= size_of_val(&own));

@@ -93,6 +93,6 @@ async fn commands_go_to_the_layer_that_knows_them() {
         .map(|s| (s.pattern, s.state))
         .collect();
     assert!(states.contains(&("breaker", "closed")), "{states:?}");
-    assert_eq!(states.len(), 6);
+    assert_eq!(states.len(), 7);
     assert!(registry.snapshot().iter().all(|s| !s.settings.is_empty()));
 }

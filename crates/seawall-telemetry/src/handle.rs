@@ -68,7 +68,7 @@ impl TelemetryHandle {
     }
 
     /// Forgets the last rejection, and measures again after a
-    /// [`Bypass`](seawall_core::Command::Bypass). What was measured stays.
+    /// [`bypass`](Self::bypass). What was measured stays.
     pub fn reset(&self) {
         self.instance.set_bypassed(false);
         for stripe in self.instance.stripes() {
@@ -77,7 +77,8 @@ impl TelemetryHandle {
         self.instance.source.commanded("reset");
     }
 
-    fn bypass(&self) {
+    /// Measures nothing until a [`reset`](Self::reset).
+    pub fn bypass(&self) {
         self.instance.set_bypassed(true);
         self.instance.source.commanded("bypass");
     }

@@ -9,6 +9,7 @@ use seawall_core::{Budget, InstanceName, InvalidConfig, Policies};
 use seawall_http::{HttpClassifier, body_timeout::BodyTimeoutConfig};
 use seawall_ratelimit::RateLimitConfig;
 use seawall_retry::{AdaptiveRate, RetryConfig};
+use seawall_telemetry::TelemetryConfig;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 #[cfg(feature = "http")]
@@ -154,6 +155,11 @@ impl StackBuilder {
     pub fn adaptive_rate(mut self, rate: AdaptiveRate) -> Self {
         self.pay.rate = Some(rate);
         self
+    }
+
+    /// Sets what is measured of calls and attempts: their latencies, how they end, what the layers cost.
+    pub fn telemetry(self, telemetry: TelemetryConfig) -> Self {
+        self.set(|settings| settings.telemetry = telemetry)
     }
 
     /// Overrides permits and queue.

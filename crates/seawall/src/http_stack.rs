@@ -11,6 +11,7 @@ use seawall_http::deadline::{deadline_of, propagate_deadline};
 use seawall_http::inspect::{BodyRules, InspectLayer, Inspector};
 use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, Receive, ReceiveLayer, Routes};
+use seawall_telemetry::{ClientProbe, ClientProbeLayer};
 use seawall_timeout::{DeadlineConfig, PropagateDeadline};
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -327,7 +328,7 @@ impl<X, I, O: StackSlots> HttpStack<X, I, O> {
 }
 
 /// The client with everything below the layers of the stack.
-type Client<S, X, I, O> = Departing<Receive<S, <X as Policies>::Classifier, I>, X, O>;
+type Client<S, X, I, O> = Departing<Receive<ClientProbe<S>, <X as Policies>::Classifier, I>, X, O>;
 /// What corrects the rate limit, around that.
 type Feedback<X, O> = <<O as StackSlots>::RateLimit as Limits>::Feedback<
     HttpFeedback<CarriedOutcome>,
@@ -345,7 +346,7 @@ where
             Keeper: Clone,
         >,
     I: Inspector + Clone,
-    O: StackSlots<Departure: Assemble<Receive<S, X::Classifier, I>, X>>
+    O: StackSlots<Departure: Assemble<Receive<ClientProbe<S>, X::Classifier, I>, X>>
         + Between<Corrected<S, X, I, O>, CarriedPolicy<X>, PropagateHttpDeadline>,
     Feedback<X, O>: Layer<Client<S, X, I, O>>,
 {
@@ -362,7 +363,9 @@ where
         // until the body has ended. The one place where the error changes its type.
         let classifier = policy.classifier().clone();
         let receive = ReceiveLayer::new(classifier, self.reading(), self.body_timeout.clone());
-        let client = self.stack.departing(receive.layer(client));
+        let client = self
+            .stack
+            .departing(receive.layer(ClientProbeLayer::new().layer(client)));
         // Below everything that waits or rejects: it reads the responses of calls that departed.
         let reader = self.feedback.clone().classify(CarriedOutcome);
         let feedback = self.stack.carried_feedback(reader);

@@ -193,7 +193,8 @@ pub use stack::{HttpCounts, HttpSnapshot};
 pub use {
     seawall_adaptive as adaptive, seawall_breaker as breaker, seawall_bulkhead as bulkhead,
     seawall_health as health, seawall_hedge as hedge, seawall_ratelimit as ratelimit,
-    seawall_retry as retry, seawall_throttle as throttle, seawall_timeout as timeout,
+    seawall_retry as retry, seawall_telemetry as telemetry, seawall_throttle as throttle,
+    seawall_timeout as timeout,
 };
 
 pub use seawall_adaptive::{AdaptiveBulkheadHandle, AdaptiveBulkheadLayer, AdaptiveConfig};
@@ -207,9 +208,9 @@ pub use seawall_core::{
     CompleteOnResponse, ConstMeta, CopyRequest, DefaultMeta, Departure, DepartureLayer, Describe,
     DropResponse, Error, ErrorIsFailure, Event, EventKind, Events, FailureKind, InstanceHandle,
     InstanceName, InvalidConfig, Jitter, KeepResponse, KeepWhole, LateUsage, LayerExt,
-    Misconfiguration, Outcome, PartitionKey, Policies, Policy, PrepareDeparture, Priority,
-    QuotaSignal, Ratio, ReadQuotaSignals, Reason, Registry, Rejectable, Rejection, Replay,
-    RequestMeta, Scope, Sent, ServerLimit, TokenCount, TrackCompletion, Unit, WrapError,
+    Misconfiguration, Operation, Outcome, PartitionKey, Policies, Policy, PrepareDeparture,
+    Priority, QuotaSignal, Ratio, ReadQuotaSignals, Reason, Registry, Rejectable, Rejection,
+    Replay, RequestMeta, Scope, Sent, ServerLimit, TokenCount, TrackCompletion, Unit, WrapError,
     WrapErrorLayer, assert_service, find_rejection, rejectable,
 };
 pub use seawall_health::{
@@ -221,6 +222,7 @@ pub use seawall_ratelimit::{
     Limit, QuotaFile, RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
 };
 pub use seawall_retry::{AdaptiveRate, Retry, RetryConfig, RetryHandle, RetryLayer};
+pub use seawall_telemetry::{Telemetry, TelemetryConfig, TelemetryHandle, TelemetryLayer};
 pub use seawall_throttle::{
     AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleHandle, AdaptiveThrottleLayer,
 };

@@ -9,6 +9,7 @@ use seawall_core::InvalidConfig;
 use seawall_http::body_timeout::BodyTimeoutConfig;
 use seawall_ratelimit::RateLimitConfig;
 use seawall_retry::RetryConfig;
+use seawall_telemetry::TelemetryConfig;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 /// The settings of every layer that a stack always has, outermost first.
@@ -19,6 +20,8 @@ use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// What is measured of calls and attempts.
+    pub telemetry: TelemetryConfig,
     /// How long one call may take with all its waits and attempts; longer than one attempt may.
     pub deadline: DeadlineConfig,
     /// Attempts, backoff, hints.

@@ -116,8 +116,8 @@ impl<S, P> Deadline<S, P> {
         }
         if P::WRITES && limit_ns != BYPASSED {
             let clock = instance.clock();
-            let now_ns = clock.now();
-            clock.share(now_ns, ReadFor::Arrival);
+            // What stands around it may have read the clock.
+            let now_ns = clock.shared_now(ReadFor::Arrival);
             let own = clock.instant(now_ns.saturating_add(limit_ns));
             let at = self.propagate.propagate(&mut request, own).min(own);
             limits.until = Some(at);

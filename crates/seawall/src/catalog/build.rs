@@ -16,6 +16,7 @@ use seawall_http::quota::{LimitHeaders, RateLimitHeaders, ResetFormat};
 use seawall_http::{HttpClassifier, Routes};
 use seawall_ratelimit::{KeyedRateLimitConfig, Limit, RateLimitConfig, RateLimitConfigBuilder};
 use seawall_retry::RetryConfig;
+use seawall_telemetry::TelemetryConfig;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 use super::data::{
@@ -69,6 +70,7 @@ pub(super) fn settings(
 ) -> Result<Settings, InvalidConfig> {
     let timing = timing(data, tier);
     Ok(Settings {
+        telemetry: TelemetryConfig::default(),
         deadline: DeadlineConfig::new(timing.deadline.0).map_err(|e| e.in_field("deadline"))?,
         retry: retry(tier.retry.as_ref().unwrap_or(&data.retry))?,
         bulkhead: bulkhead(tier.bulkhead.as_ref().unwrap_or(&data.bulkhead))?,

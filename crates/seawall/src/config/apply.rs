@@ -21,13 +21,19 @@ pub(super) fn apply(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidC
         Table::RateLimit => &mut off.rate_limit,
         Table::Breaker => &mut off.breaker,
         Table::BodyTimeout => &mut off.body_timeout,
+        // It is off by its own settings: there is nothing that it could let pass.
+        Table::Telemetry => {
+            let telemetry = &mut numbers.settings.telemetry;
+            *telemetry = layers::telemetry(*telemetry, set)?;
+            return Ok(());
+        }
     };
     if let Some(on) = set.switch("enabled") {
         *is_off = !on;
     }
     let settings = &mut numbers.settings;
     match set.table {
-        Table::Service | Table::Health => {}
+        Table::Service | Table::Telemetry | Table::Health => {}
         Table::Retry => settings.retry = layers::retry(&settings.retry, set)?,
         Table::Bulkhead => settings.bulkhead = layers::bulkhead(settings.bulkhead, set)?,
         Table::RateLimit => {

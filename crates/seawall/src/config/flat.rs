@@ -86,7 +86,7 @@ impl fmt::Display for Form {
 
 use Form::{Count, Flag, Jitter, Number, PerMinute, Seconds};
 use Means::{Nothing, Setting};
-use Table::{Breaker, Bulkhead, Health, RateLimit, Retry, Service};
+use Table::{Breaker, Bulkhead, Health, RateLimit, Retry, Service, Telemetry};
 
 /// The table of the guide. Each name is also known with `RESILIENCE_` before it.
 const NAMES: &[(&str, Means)] = &[
@@ -132,6 +132,7 @@ const NAMES: &[(&str, Means)] = &[
         "BULKHEAD_ACQUIRE_TIMEOUT",
         Setting(Bulkhead, "max_wait", Seconds),
     ),
+    ("TELEMETRY_ENABLED", Setting(Telemetry, "enabled", Flag)),
     ("OVERALL_TIMEOUT", Setting(Service, "deadline", Seconds)),
     (
         "ATTEMPT_TIMEOUT",

@@ -1,4 +1,4 @@
-//! Retry, bulkhead and the timeout of bodies, with what is set.
+//! Retry, bulkhead, the timeout of bodies and telemetry, with what is set.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use seawall_bulkhead::{BulkheadConfig, BulkheadConfigBuilder};
 use seawall_core::{Backoff, InvalidConfig, Jitter, Span};
 use seawall_http::body_timeout::{BodyTimeoutConfig, BodyTimeoutConfigBuilder};
 use seawall_retry::{RetryConfig, RetryConfigBuilder};
+use seawall_telemetry::{TelemetryConfig, TelemetryConfigBuilder};
 
 use super::set::{Set, set_each};
 
@@ -136,5 +137,14 @@ pub(super) fn body_timeout(
     if set.is_off("idle") {
         config = config.without_idle();
     }
+    config.build()
+}
+
+pub(super) fn telemetry(
+    base: TelemetryConfig,
+    set: &Set<'_>,
+) -> Result<TelemetryConfig, InvalidConfig> {
+    let mut config = TelemetryConfigBuilder::from(base);
+    set_each!(config, set: switch enabled, time slow_after, count overhead_every);
     config.build()
 }

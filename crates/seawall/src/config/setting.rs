@@ -13,18 +13,20 @@ pub(super) enum Table {
     RateLimit,
     Breaker,
     BodyTimeout,
+    Telemetry,
     /// What holds for the health of the program: in `[resilience]` alone.
     Health,
 }
 
 impl Table {
     /// The tables of layers, and that of health.
-    pub(super) const LAYERS: [Self; 6] = [
+    pub(super) const LAYERS: [Self; 7] = [
         Self::Retry,
         Self::Bulkhead,
         Self::RateLimit,
         Self::Breaker,
         Self::BodyTimeout,
+        Self::Telemetry,
         Self::Health,
     ];
 
@@ -37,6 +39,7 @@ impl Table {
             Self::RateLimit => "rate_limit",
             Self::Breaker => "breaker",
             Self::BodyTimeout => "body_timeout",
+            Self::Telemetry => "telemetry",
             Self::Health => "health",
         }
     }
@@ -50,6 +53,7 @@ impl Table {
             Self::RateLimit => "How many calls leave per time, and how long they wait for that.",
             Self::Breaker => "When the circuit opens, and what closes it again.",
             Self::BodyTimeout => "How long the body of a response may take.",
+            Self::Telemetry => "What is measured of calls and attempts.",
             Self::Health => {
                 "How the health of the program is checked, and what its score is made of."
             }

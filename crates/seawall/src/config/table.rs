@@ -371,6 +371,14 @@ static SETTINGS: &[Setting] = settings! {
         within_deadline: Switch, "Whether a body ends at the deadline that its request brings along.",
             |n| n.settings.body_timeout.within_deadline().to_string();
     }
+    Telemetry {
+        enabled: Switch, "Whether calls and attempts are measured.",
+            |n| n.settings.telemetry.enabled().to_string();
+        slow_after: Time, "How long a call that succeeds may take before it counts as slow.",
+            |n| time(n.settings.telemetry.slow_after());
+        overhead_every: Count, "Of about one in how many calls the time of the layers themselves is measured; 0 is of none.",
+            |n| n.settings.telemetry.overhead_every().to_string();
+    }
 };
 
 fn time(time: Duration) -> String {

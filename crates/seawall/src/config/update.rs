@@ -136,6 +136,9 @@ impl Update {
         if let Some(account) = account.filter(|_| from.rate_limit != to.rate_limit) {
             account.configure(new.rate_limit.clone())?;
         }
+        if from.telemetry != to.telemetry {
+            handles.telemetry.configure(new.telemetry)?;
+        }
         if from.deadline != to.deadline {
             handles.deadline.configure(new.deadline)?;
         }

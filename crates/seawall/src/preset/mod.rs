@@ -15,6 +15,7 @@ use seawall_bulkhead::BulkheadConfig;
 use seawall_core::{Backoff, InvalidConfig, Jitter, Unit};
 use seawall_ratelimit::{Limit, RateLimitConfig};
 use seawall_retry::RetryConfig;
+use seawall_telemetry::TelemetryConfig;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 pub use ai::ai_api;
@@ -129,6 +130,7 @@ impl Preset {
     /// The configurations that these numbers make.
     pub(crate) fn settings(&self) -> Result<Settings, InvalidConfig> {
         Ok(Settings {
+            telemetry: TelemetryConfig::default(),
             deadline: DeadlineConfig::new(self.deadline)?,
             retry: self.retry.config()?,
             bulkhead: BulkheadConfig::builder()

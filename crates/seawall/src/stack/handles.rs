@@ -2,6 +2,7 @@
 
 use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Registry};
 use seawall_retry::RetryHandle;
+use seawall_telemetry::TelemetryHandle;
 use seawall_timeout::DeadlineHandle;
 
 use super::attempts::AttemptHandle;
@@ -42,6 +43,8 @@ type HandleOf<L> = <L as Slot>::Handle;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct StackHandles<O: StackSlots = Slots, E = ()> {
+    /// What was measured of calls and attempts.
+    pub telemetry: TelemetryHandle,
     /// The overall deadline.
     pub deadline: DeadlineHandle,
     /// Attempts and budget.
@@ -66,9 +69,15 @@ pub struct StackHandles<O: StackSlots = Slots, E = ()> {
 }
 
 impl<O: StackSlots> StackHandles<O> {
-    pub(super) fn of(name: InstanceName, deadline: DeadlineHandle, slots: &O) -> Self {
+    pub(super) fn of(
+        name: InstanceName,
+        telemetry: TelemetryHandle,
+        deadline: DeadlineHandle,
+        slots: &O,
+    ) -> Self {
         let slots = slots.slots();
         Self {
+            telemetry,
             deadline,
             retry: slots.retry.handle(),
             hedge: slots.hedge.handle(),
@@ -87,6 +96,7 @@ impl<O: StackSlots> StackHandles<O> {
     #[cfg(feature = "http")]
     pub(crate) fn with_protocol<E>(self, protocol: E) -> StackHandles<O, E> {
         StackHandles {
+            telemetry: self.telemetry,
             deadline: self.deadline,
             retry: self.retry,
             hedge: self.hedge,
@@ -134,6 +144,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     /// The settings in force.
     pub fn settings(&self) -> Settings {
         let mut settings = Settings {
+            telemetry: self.telemetry.config(),
             deadline: self.deadline.config(),
             retry: self.retry.config(),
             bulkhead: self.bulkhead.config(),
@@ -186,6 +197,9 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
         }
         self.protocol.apply_settings(to)?;
         self.retry.configure(to.retry.clone())?;
+        if from.telemetry != to.telemetry {
+            self.telemetry.configure(to.telemetry)?;
+        }
         self.deadline.configure(to.deadline)
     }
 
@@ -193,6 +207,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     pub fn snapshot(&self) -> StackSnapshot {
         let mut snapshot = StackSnapshot {
             name: self.name,
+            telemetry: self.telemetry.snapshot(),
             deadline: self.deadline.snapshot(),
             retry: self.retry.snapshot(),
             hedge: None,
@@ -227,6 +242,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     /// the circuit is closed. Counters stay, and so do the settings: what was
     /// [configured](Self::configure) is in force until it is configured again.
     pub fn reset(&self) {
+        self.telemetry.reset();
         self.deadline.reset();
         self.retry.reset();
         self.hedge.reset();
@@ -246,6 +262,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before
     /// stays.
     pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+        registry.register(self.telemetry.clone())?;
         registry.register(self.deadline.clone())?;
         registry.register(self.retry.clone())?;
         self.hedge.register(registry)?;
@@ -275,6 +292,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unregister(&self, registry: &Registry) {
+        remove(registry, &self.telemetry);
         remove(registry, &self.deadline);
         remove(registry, &self.retry);
         self.hedge.unregister(registry);

@@ -19,6 +19,7 @@ use seawall_core::carry::{
 use seawall_core::{
     AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry, policy_setters,
 };
+use seawall_telemetry::{ClientProbe, ClientProbeLayer, Telemetry, TelemetryLayer};
 use seawall_timeout::{Deadline, DeadlineConfig, DeadlineLayer, NoPropagation};
 use tower_layer::Layer;
 
@@ -39,6 +40,7 @@ pub(crate) use slot::keep_bypass;
 #[cfg(feature = "http")]
 pub(crate) use slot::remove;
 pub use slot::{Assemble, Configure, NoLayer, Slot, SlotHandle};
+use slot::{Learning, Observing};
 pub(crate) use slots::Pay;
 #[doc(hidden)]
 pub use slots::SlotsOf;
@@ -73,6 +75,7 @@ pub use snapshot::{StackCounts, StackSnapshot};
 pub struct ClientStack<X = Policy, W = NoPropagation, O = Slots> {
     name: InstanceName,
     policy: X,
+    telemetry: TelemetryLayer,
     deadline: DeadlineLayer<W>,
     slots: O,
     replaced: Replaced,
@@ -99,6 +102,7 @@ impl ClientStack {
         Ok(Self {
             name,
             policy: Policy::new(),
+            telemetry: TelemetryLayer::new(name, settings.telemetry),
             deadline: DeadlineLayer::new(name, settings.deadline),
             slots: Slots::new(name, settings, pay),
             replaced: Replaced::default(),
@@ -113,6 +117,7 @@ impl<X, W, O> ClientStack<X, W, O> {
         ClientStack {
             name: self.name,
             policy: change(self.policy),
+            telemetry: self.telemetry,
             deadline: self.deadline,
             slots: self.slots,
             replaced: self.replaced,
@@ -126,6 +131,7 @@ impl<X, W, O> ClientStack<X, W, O> {
         ClientStack {
             name: self.name,
             policy: self.policy,
+            telemetry: self.telemetry,
             deadline: self.deadline,
             slots: change(self.name, self.slots),
             replaced: self.replaced,
@@ -139,6 +145,7 @@ impl<X, W, O> ClientStack<X, W, O> {
         ClientStack {
             name: self.name,
             policy: self.policy,
+            telemetry: self.telemetry,
             deadline: self.deadline.propagate(propagate),
             slots: self.slots,
             replaced: self.replaced,
@@ -203,7 +210,12 @@ impl<X, W, O: StackSlots> ClientStack<X, W, O> {
 
     /// Handles of every layer, to read and to control them.
     pub fn handles(&self) -> StackHandles<O> {
-        StackHandles::of(self.name, self.deadline.handle(), &self.slots)
+        StackHandles::of(
+            self.name,
+            self.telemetry.handle(),
+            self.deadline.handle(),
+            &self.slots,
+        )
     }
 
     /// Adds every layer to `registry`.
@@ -219,7 +231,9 @@ impl<X, W, O: StackSlots> ClientStack<X, W, O> {
 
 /// `L` around `S` with the policy `X`.
 type Around<L, S, X> = <L as Assemble<S, X>>::Service;
-type Health<S, X, M, A> = Around<M, Around<A, S, X>, X>;
+/// What the attempts are measured by, around their timeout.
+type Attempt<S, X, A> = Telemetry<Around<A, S, X>, Observing<X>>;
+type Health<S, X, M, A> = Around<M, Attempt<S, X, A>, X>;
 type Breaker<S, X, C, M, A> = Around<C, Health<S, X, M, A>, X>;
 type RateLimit<S, X, L, C, M, A> = Around<L, Breaker<S, X, C, M, A>, X>;
 type Bulkhead<S, X, B, L, C, M, A> = Around<B, RateLimit<S, X, L, C, M, A>, X>;
@@ -236,16 +250,22 @@ pub trait Between<S, X: Policies, W>: StackSlots {
     type Service;
 
     /// Puts the layers around `client`.
-    fn between(&self, client: S, policy: &X, deadline: DeadlineLayer<W>) -> Self::Service;
+    fn between(
+        &self,
+        client: S,
+        policy: &X,
+        telemetry: &TelemetryLayer,
+        deadline: DeadlineLayer<W>,
+    ) -> Self::Service;
 }
 
 impl<S, X, W, R, H, T, B, L, C, M, A, D> Between<S, X, W> for Slots<R, H, T, B, L, C, M, A, D>
 where
     Self: StackSlots,
-    X: Policies,
+    X: Policies<Classifier: Clone, Describer: Clone, Completion: Clone>,
     W: Clone,
     A: Assemble<S, X>,
-    M: Assemble<Around<A, S, X>, X>,
+    M: Assemble<Attempt<S, X, A>, X>,
     C: Circuit + Assemble<Health<S, X, M, A>, X>,
     L: Assemble<Breaker<S, X, C, M, A>, X>,
     B: Assemble<RateLimit<S, X, L, C, M, A>, X>,
@@ -254,11 +274,23 @@ where
     H: Assemble<Throttle<S, X, T, B, L, C, M, A>, X>,
     R: Assemble<Hedge<S, X, H, T, B, L, C, M, A>, X>,
 {
-    type Service = Deadline<Retry<S, X, R, H, T, B, L, C, M, A>, Carried<W>>;
+    type Service =
+        Telemetry<Deadline<Retry<S, X, R, H, T, B, L, C, M, A>, Carried<W>>, Learning<X>>;
 
-    fn between(&self, client: S, policy: &X, deadline: DeadlineLayer<W>) -> Self::Service {
+    fn between(
+        &self,
+        client: S,
+        policy: &X,
+        telemetry: &TelemetryLayer,
+        deadline: DeadlineLayer<W>,
+    ) -> Self::Service {
         // Around the client alone, so that it measures the upstream and none of our own waits.
         let service = self.attempt_timeout.assemble(client, policy);
+        // One attempt, its timeout included, and no wait of ours.
+        let parts = Policy::new()
+            .classify(policy.classifier().clone())
+            .describe(policy.describer().clone());
+        let service = telemetry.attempts().policy(parts).layer(service);
         // Sees what the upstream does, timeouts included, and no wait of ours.
         let service = self.health.assemble(service, policy);
         // Inside of the waits: classifies the call that departs, and rejects at departure what was
@@ -279,8 +311,14 @@ where
         // Outside of the breaker: each attempt is one vote, and no permit is held while it backs
         // off.
         let service = self.retry.assemble(service, policy);
-        // Outermost: bounds waits, attempts and readiness together.
-        deadline.carry_deadline().layer(service)
+        // Outside of everything that waits or rejects: bounds waits, attempts and readiness together.
+        let service = deadline.carry_deadline().layer(service);
+        // Outermost: what a caller sees.
+        let parts = Policy::new()
+            .classify(policy.classifier().clone())
+            .describe(policy.describer().clone())
+            .track_completion(policy.completion().clone());
+        telemetry.clone().policy(parts).layer(service)
     }
 }
 
@@ -309,12 +347,15 @@ where
         O: Between<S, CarriedPolicy<X>, W>,
     {
         let policy = carried(&self.policy);
-        self.slots.between(client, &policy, self.deadline.clone())
+        let deadline = self.deadline.clone();
+        self.slots
+            .between(client, &policy, &self.telemetry, deadline)
     }
 }
 
 /// The client of a [`ClientStack`], whose results are classified, with the hook at departure.
-type Client<S, X, O> = Departing<ClassifyService<S, <X as Policies>::Classifier>, X, O>;
+type Client<S, X, O> =
+    Departing<ClassifyService<ClientProbe<S>, <X as Policies>::Classifier>, X, O>;
 
 impl<S, X, W, O> Layer<S> for ClientStack<X, W, O>
 where
@@ -326,7 +367,7 @@ where
             Keeper: Clone,
         >,
     W: Clone,
-    O: StackSlots<Departure: Assemble<ClassifyService<S, X::Classifier>, X>>
+    O: StackSlots<Departure: Assemble<ClassifyService<ClientProbe<S>, X::Classifier>, X>>
         + Between<Client<S, X, O>, CarriedPolicy<X>, W>,
 {
     type Service = DescribeService<Layered<Client<S, X, O>, X, W, O>, X::Describer>;
@@ -335,6 +376,7 @@ where
         // The layers know no policy but what is carried.
         let retry = self.slots.slots().retry.handle();
         retry.check_classifier::<S, X>();
+        let client = ClientProbeLayer::new().layer(client);
         let client = ClassifyLayer::new(self.policy.classifier().clone()).layer(client);
         let service = self.around(self.departing(client));
         DescribeLayer::new(self.policy.describer().clone()).layer(service)

@@ -13,6 +13,7 @@ use seawall_http::{
 };
 use seawall_ratelimit::{KeyedRateLimitSnapshot, RateLimitCounts, RateLimitSnapshot};
 use seawall_retry::{RetryCounts, RetrySnapshot};
+use seawall_telemetry::{TelemetryCounts, TelemetrySnapshot};
 use seawall_throttle::{AdaptiveThrottleCounts, AdaptiveThrottleSnapshot};
 use seawall_timeout::{
     AttemptTimeoutCounts, AttemptTimeoutSnapshot, DeadlineCounts, DeadlineSnapshot,
@@ -27,6 +28,8 @@ use seawall_timeout::{
 pub struct StackSnapshot {
     /// The name of the stack.
     pub name: InstanceName,
+    /// What was measured of calls and attempts.
+    pub telemetry: TelemetrySnapshot,
     /// The overall deadline.
     pub deadline: DeadlineSnapshot,
     /// Attempts and budget.
@@ -75,6 +78,8 @@ pub struct HttpSnapshot {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StackCounts {
+    /// Calls and attempts.
+    pub telemetry: TelemetryCounts,
     /// The overall deadline.
     pub deadline: DeadlineCounts,
     /// Attempts and budget.
@@ -104,6 +109,7 @@ impl From<StackSnapshot> for StackCounts {
         let circuits = stack.breaker_per_key.map(|breaker| breaker.counts);
         let circuit = stack.breaker.map(|breaker| breaker.counts);
         Self {
+            telemetry: stack.telemetry.counts,
             deadline: stack.deadline.counts,
             retry: stack.retry.counts,
             hedge: stack.hedge.map(|hedge| hedge.counts),

@@ -31,8 +31,9 @@ fn other(setting: &Setting) -> Value {
 }
 
 /// What a setting needs beside it.
-fn companions(key: &str) -> &'static [&'static str] {
-    match key {
+fn companions(setting: &Setting) -> &'static [&'static str] {
+    match setting.key {
+        "slow_after" if setting.table == Table::Telemetry => &[],
         "slow_after" => &["slow_rate"],
         "slow_rate" => &["slow_after"],
         "open_factor" => &["longest_open"],
@@ -62,7 +63,7 @@ fn every_setting_of_the_table_changes_what_it_is_shown_by() {
             }
             ((setting.table, setting.key), value)
         };
-        let keys = std::iter::once(setting.key).chain(companions(setting.key).iter().copied());
+        let keys = std::iter::once(setting.key).chain(companions(setting).iter().copied());
         let values: Vec<_> = keys.map(of).collect();
         let set = Set {
             table: setting.table,
@@ -81,7 +82,7 @@ fn a_switch_in_place_of_a_number_turns_it_off() {
         let base = ServiceKind::ApiClient.settings().expect("valid");
         let mut numbers = Numbers::of(base);
         let on = other(setting);
-        let companions: Vec<_> = companions(setting.key)
+        let companions: Vec<_> = companions(setting)
             .iter()
             .map(|key| {
                 let setting = table::find(setting.table, key).expect("it is a setting");
