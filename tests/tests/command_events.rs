@@ -486,10 +486,10 @@ async fn layers_that_only_observe_or_repeat_emit_every_command() {
             (Some("recover_now"), |h| assert!(h.recover_now("broker"))),
             (Some("set_auto_recovery"), |h| h.set_auto_recovery(true)),
             (Some("remove_recovery"), |h| {
-                assert!(h.remove_recovery("broker"))
+                assert!(h.remove_recovery("broker"));
             }),
             (None, |h| {
-                assert!(!h.remove_recovery("broker") && !h.recover_now("broker"))
+                assert!(!h.remove_recovery("broker") && !h.recover_now("broker"));
             }),
             (Some("set_score"), |h| h.set_score(HealthScore::default())),
             (Some("remove"), |h| assert!(h.remove("broker"))),

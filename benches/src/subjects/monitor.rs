@@ -6,23 +6,22 @@ use std::time::Duration;
 use seawall_core::{ConstMeta, Policy, Registry, RequestMeta, WrapError};
 use seawall_monitor::Monitor;
 use seawall_ratelimit::{Limit, RateLimitConfig};
-use seawall_telemetry::{TelemetryConfig, TelemetryLayer};
 use tower_layer::Layer;
 
 use super::Subject;
 use crate::leaf::{Leaf, call_once};
 
-/// How many services are monitored: a stack of five layers and telemetry each.
+/// How many services are monitored: a stack each.
 const SERVICES: usize = 100;
 
 pub(super) fn subjects() -> Vec<Subject> {
     vec![
-        Subject::function("monitor/calls-100", || {
+        Subject::function("seawall/monitor/calls-100", || {
             let (mut call, _) = desk();
             move |request| call(request)
         }),
         // The same, and a sample of all.
-        Subject::function("monitor/sample-100", || {
+        Subject::function("seawall/monitor/sample-100", || {
             let (mut call, monitor) = desk();
             move |request| {
                 let is_done = call(request);
@@ -31,7 +30,7 @@ pub(super) fn subjects() -> Vec<Subject> {
             }
         }),
         // The same, and what one frame of a dashboard is.
-        Subject::function("monitor/frame-100", || {
+        Subject::function("seawall/monitor/frame-100", || {
             let (mut call, monitor) = desk();
             move |request| {
                 let is_done = call(request);
@@ -55,9 +54,7 @@ fn desk() -> (impl FnMut(u64) -> bool + Clone, Monitor) {
             .build_generic(Policy::new().describe(ConstMeta(RequestMeta::idempotent())));
         let stack = stack.expect("valid settings");
         stack.register(&registry).expect("a name of its own");
-        let telemetry = TelemetryLayer::new(name.as_str(), TelemetryConfig::default());
-        registry.register(telemetry.handle()).expect("the only one");
-        telemetry.layer(stack.layer(WrapError::new(Leaf)))
+        stack.layer(WrapError::new(Leaf))
     };
     let mut services: Vec<_> = (0..SERVICES).map(stack).collect();
     let monitor = Monitor::builder("bench").registry(registry).build();
