@@ -12,6 +12,7 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
     derive(serde::Serialize),
     serde(rename_all = "snake_case")
 )]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Depth {
     /// It looks at calls that are made anyway and sends nothing.
     Passive,

@@ -19,6 +19,7 @@ seawall_core::counters! {
 
 seawall_core::counters! {
     /// Runs of one check, or of all checks of a monitor, since they were registered.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     pub struct CheckCounts;
 
     // The metrics have the name of the check as a label.

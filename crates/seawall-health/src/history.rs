@@ -6,6 +6,7 @@ use std::time::Duration;
 seawall_core::state_words! {
     /// Where the runs of a check are going: the newer half of its history beside the older one.
     #[derive(Default)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RunTrend))]
     pub enum Trend {
         /// There are fewer than four runs to compare.
         #[default]
@@ -23,6 +24,7 @@ seawall_core::state_words! {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckTrend {
     /// How many runs there are.
     pub runs: u32,
@@ -33,12 +35,14 @@ pub struct CheckTrend {
         feature = "serde",
         serde(serialize_with = "seawall_core::serialize::seconds")
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
     pub average: Duration,
     /// How long the slowest took. Serialized in seconds.
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "seawall_core::serialize::seconds")
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
     pub slowest: Duration,
     /// Where they are going.
     pub trend: Trend,

@@ -11,8 +11,10 @@ use crate::{CheckCounts, CheckTrend, Depth, RecoveryReport, ScoreReport, Status}
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckReport {
     /// The name of the check.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: InstanceName,
     /// How deep it looks.
     pub depth: Depth,
@@ -25,13 +27,16 @@ pub struct CheckReport {
         feature = "serde",
         serde(rename = "since_seconds", serialize_with = "crate::ago::seconds")
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
     pub since: Instant,
     /// The message of the last run: why it failed, mostly.
     pub message: Option<String>,
     /// The unhealthy check that it directly or indirectly depends on: it is not run until that one
     /// is better.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub because_of: Option<InstanceName>,
     /// The checks that it depends on.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub depends_on: Vec<InstanceName>,
     /// Failures in a row.
     pub consecutive_failures: u32,
@@ -45,12 +50,14 @@ pub struct CheckReport {
             serialize_with = "crate::ago::optional_seconds"
         )
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
     pub last_run: Option<Instant>,
     /// How long the last run took. Serialized in seconds.
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "seawall_core::serialize::optional_seconds")
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
     pub took: Option<Duration>,
     /// What the last runs were like.
     pub trend: CheckTrend,
@@ -64,8 +71,10 @@ pub struct CheckReport {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HealthReport {
     /// The name of the monitor.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: InstanceName,
     /// The aggregate status; see [`aggregate`](crate::aggregate).
     pub status: Status,
@@ -81,6 +90,7 @@ pub struct HealthReport {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComprehensiveReport {
     /// Checks and recoveries.
     #[cfg_attr(feature = "serde", serde(flatten))]

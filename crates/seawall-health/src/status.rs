@@ -5,6 +5,7 @@ use std::fmt;
 seawall_core::state_words! {
     /// How healthy something is.
     #[derive(Default)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     pub enum Status {
         /// Nothing is known yet.
         #[default]

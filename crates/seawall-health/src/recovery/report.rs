@@ -6,6 +6,7 @@ use tokio::time::Instant;
 seawall_core::state_words! {
     /// What a recovery is doing.
     #[derive(Default)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     pub enum RecoveryState {
         /// There is nothing to recover, or nothing that may be done about it.
         #[default]
@@ -28,8 +29,10 @@ seawall_core::state_words! {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveryReport {
     /// The check.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub check: InstanceName,
     /// What it is doing.
     pub state: RecoveryState,
@@ -38,6 +41,7 @@ pub struct RecoveryReport {
         feature = "serde",
         serde(rename = "since_seconds", serialize_with = "crate::ago::seconds")
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
     pub since: Instant,
     /// Which attempt it is, counted from 1; 0 before the first.
     pub attempt: u32,
@@ -52,6 +56,7 @@ pub struct RecoveryReport {
             serialize_with = "crate::ago::seconds_to"
         )
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
     pub next_attempt: Option<Instant>,
     /// How many validations in a row were clean so far.
     pub clean: u32,

@@ -2,6 +2,7 @@
 
 seawall_core::state_words! {
     /// A part of a score.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     pub enum Part {
         /// Circuits, bulkheads, limits and all other layers.
         Resilience = "resilience",

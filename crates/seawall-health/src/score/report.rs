@@ -9,6 +9,7 @@ use super::part::Part;
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PartScore {
     /// The part.
     pub part: Part,
@@ -24,8 +25,10 @@ pub struct PartScore {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CheckScore))]
 pub struct ServiceScore {
     /// The service.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: InstanceName,
     /// From 0 to 100; see [`ServiceFigures::score`](crate::ServiceFigures::score).
     pub score: f64,
@@ -35,6 +38,7 @@ pub struct ServiceScore {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recommendation {
     /// The part that it is about.
     pub part: Part,
@@ -48,6 +52,7 @@ pub struct Recommendation {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScoreReport {
     /// From 0 to 100; `None` where no part that counts has a source.
     pub score: Option<f64>,

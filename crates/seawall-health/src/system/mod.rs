@@ -15,6 +15,7 @@ use parse::CpuTime;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// How much is used.
     pub used: u64,
@@ -37,8 +38,10 @@ impl Usage {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DiskUsage {
     /// The path that was asked for.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub path: PathBuf,
     /// In bytes, what only the superuser may use counted as used.
     pub usage: Usage,
@@ -49,6 +52,7 @@ pub struct DiskUsage {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SystemReport {
     /// The share of the processors' time that was used since the reading before, from 0 to 1: of the
     /// machine or, where that is more, of the limit of the cgroup.
