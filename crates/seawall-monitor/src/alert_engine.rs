@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::alert_kind::AlertKind;
 use crate::alert_rule::{AlertRule, AlertRules};
-use crate::alert_view::{Acknowledgement, AlertState, AlertView};
+use crate::alert_view::{Acknowledgement, AlertState, AlertView, SilenceView};
 use crate::overview::number;
 
 /// What an alert is about.
@@ -389,6 +389,18 @@ impl Engine {
         }
         self.show_silences();
         Ok(())
+    }
+
+    /// The silences that hold, the newest first.
+    pub(crate) fn silences(&self, at: Moment) -> Vec<SilenceView> {
+        let holding = self.silences.iter().rev().filter(|it| it.until > at.now);
+        let views = holding.map(|silence| SilenceView {
+            id: silence.id,
+            rule: silence.matcher.rule.map(AlertKind::as_str),
+            service: silence.matcher.service.map(InstanceName::as_str),
+            silenced: silence.shown.clone(),
+        });
+        views.collect()
     }
 
     fn show_silences(&mut self) {

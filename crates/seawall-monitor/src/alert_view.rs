@@ -63,6 +63,22 @@ pub struct AlertView {
     pub silenced: Option<Acknowledgement>,
 }
 
+/// A silence that holds: alerts that match are shown and not sent.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SilenceView {
+    /// Its number, by which it is ended.
+    pub id: u64,
+    /// The rule of the alerts; `null` for those of every rule.
+    pub rule: Option<&'static str>,
+    /// Their service; `null` for those of every service.
+    pub service: Option<&'static str>,
+    /// Who has silenced them, why, and until when.
+    #[serde(flatten)]
+    pub silenced: Acknowledgement,
+}
+
 /// Who has taken notice of an alert, or silenced it, and until when.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

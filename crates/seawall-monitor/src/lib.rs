@@ -123,7 +123,7 @@ mod words;
 pub use alert_engine::{AlertCommandError, SilenceMatcher};
 pub use alert_kind::AlertKind;
 pub use alert_rule::{AlertRule, AlertRuleBuilder, AlertRules};
-pub use alert_view::{Acknowledgement, AlertState, AlertView};
+pub use alert_view::{Acknowledgement, AlertState, AlertView, SilenceView};
 pub use alertmanager::alertmanager_json;
 pub use config::{MonitorConfig, MonitorConfigBuilder};
 #[cfg(feature = "webhook")]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::alert_engine::{AlertCommandError, SilenceMatcher};
 use crate::alert_rule::AlertRules;
-use crate::alert_view::AlertView;
+use crate::alert_view::{AlertView, SilenceView};
 use crate::config::MonitorConfig;
 use crate::history_file::HistoryFile;
 use crate::history_point::ServiceHistory;
@@ -108,7 +108,8 @@ impl Monitor {
         self.shared.overview()
     }
 
-    /// Counts samples and evaluations, for those that show each.
+    /// Counts what changes an overview, for those that show each: samples, evaluations, commands about
+    /// alerts, and that it is started or stopped.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes()
     }
@@ -190,6 +191,11 @@ impl Monitor {
         self.shared.unsilence(silence)?;
         self.shared.source.commanded("unsilence");
         Ok(())
+    }
+
+    /// The silences that hold, the newest first.
+    pub fn silences(&self) -> Vec<SilenceView> {
+        self.shared.silences()
     }
 
     /// What each sink did so far.

@@ -14,7 +14,7 @@ use crate::alert_engine::{AlertCommandError, Engine, Moment, SilenceMatcher};
 use crate::alert_figures::Sources;
 use crate::alert_kind::AlertKind;
 use crate::alert_rule::AlertRules;
-use crate::alert_view::AlertView;
+use crate::alert_view::{AlertView, SilenceView};
 use crate::build_overview::{Frame, all_orders, totals};
 use crate::config::MonitorConfig;
 use crate::history_file::{HistoryFile, Line};
@@ -199,12 +199,11 @@ impl Shared {
         };
         let figures = sources.measure(at.now, &state.engine.rules, wanted);
         let alerts = state.engine.evaluate(at, wanted, &figures);
-        state.cached = None;
         // In the order in which they were raised, so under the lock: it does not wait.
         for slot in &self.sinks {
             alerts.iter().for_each(|alert| slot.push(alert));
         }
-        self.changes.send_modify(|number| *number += 1);
+        self.changed(state);
         if self.file.is_none() {
             return Vec::new();
         }
@@ -302,7 +301,7 @@ impl Shared {
             state.is_running = true;
             state.since_unix_ms = moment().unix_ms;
         }
-        state.cached = None;
+        self.changed(&mut state);
         state.round
     }
 
@@ -312,7 +311,7 @@ impl Shared {
         if state.round == round && state.is_running {
             state.is_running = false;
             state.since_unix_ms = moment().unix_ms;
-            state.cached = None;
+            self.changed(&mut state);
         }
     }
 
@@ -397,8 +396,19 @@ impl Shared {
         command: impl FnOnce(&mut Engine, Moment) -> Result<T, AlertCommandError>,
     ) -> Result<T, AlertCommandError> {
         let mut state = self.state();
+        let done = command(&mut state.engine, moment())?;
+        self.changed(&mut state);
+        Ok(done)
+    }
+
+    /// What was shown is not so any more.
+    fn changed(&self, state: &mut State) {
         state.cached = None;
-        command(&mut state.engine, moment())
+        self.changes.send_modify(|number| *number += 1);
+    }
+
+    pub(crate) fn silences(&self) -> Vec<SilenceView> {
+        self.state().engine.silences(moment())
     }
 
     pub(crate) fn sinks(&self) -> Vec<SinkStats> {

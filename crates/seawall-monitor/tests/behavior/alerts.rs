@@ -379,7 +379,23 @@ async fn a_silenced_alert_is_shown_and_sent_when_that_ends() {
         .silence(matcher, "ann", "again", 600 * SECOND)
         .unwrap();
     assert!(monitor.alerts()[0].silenced.is_some());
+    // The one that has expired is not shown; the newest is first.
+    let shown = monitor.silences();
+    let services: Vec<_> = shown.iter().map(|it| (it.rule, it.service)).collect();
+    let expected = [
+        (Some("BreakerOpened"), Some("alpaca")),
+        (None, Some("polygon")),
+    ];
+    assert_eq!(services, expected);
+    assert_eq!(
+        (shown[0].id, &*shown[0].silenced.reason),
+        (silence, "again")
+    );
+    let mut changes = monitor.changes();
+    changes.mark_unchanged();
     monitor.unsilence(silence).unwrap();
+    assert!(changes.has_changed().unwrap());
+    assert_eq!(monitor.silences().len(), 1);
     assert!(monitor.alerts()[0].silenced.is_none());
     monitor
         .silence(matcher, "ann", "again", 600 * SECOND)

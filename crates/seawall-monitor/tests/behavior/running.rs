@@ -27,6 +27,11 @@ async fn it_samples_at_its_interval_until_the_guard_is_dropped() {
     let seen = service(&monitor, "alpaca");
     assert!((seen.calls_per_second - 1.0).abs() < 0.01);
     drop(guard);
+    assert!(
+        changes.has_changed().unwrap(),
+        "that it was stopped is news"
+    );
+    changes.mark_unchanged();
     let stopped = monitor.overview();
     assert!(!stopped.monitor.is_running);
     assert!(stopped.monitor.since_unix_ms >= stopped.monitor.last_sample_unix_ms.unwrap());
