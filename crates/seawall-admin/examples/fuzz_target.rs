@@ -12,6 +12,7 @@ use seawall::trading::OrderStack;
 use seawall::{CheckConfig, HealthMonitor, Registry};
 use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, Role, Tokens};
+use seawall_monitor::Monitor;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -29,10 +30,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     config.stack("feed")?.register(&registry)?;
     let stack = seawall::provider("alpaca")?.order_stack(MemoryJournal::default())?;
     let stack: OrderStack<Full<Bytes>> = stack.build()?;
+    let monitor = Monitor::builder("desk").registry(registry.clone());
+    let monitor = monitor.health(health.clone()).build()?;
+    let _guard = monitor.start();
     let tokens = Tokens::new().with(Role::Admin, "fuzz", "fuzz-token-of-the-admin")?;
     let admin = Admin::builder("desk").registry(registry).health(health);
     let admin = admin
         .config(config)
+        .monitor(monitor)
         .trading(stack.handles().orders, Some(KillSwitch::in_memory()));
     // A fuzzer asks more often than a person.
     let admin = admin.tokens(tokens).requests_per_second(100_000).build()?;

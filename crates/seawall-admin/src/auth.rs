@@ -13,6 +13,7 @@ use crate::audit::AuditEntry;
 use crate::problem::Problem;
 use crate::session;
 use crate::state::Shared;
+use crate::streams::OpenStream;
 use crate::{Identity, Role};
 
 /// Who makes a request, if that is known.
@@ -98,14 +99,21 @@ impl<S: Sync> FromRequestParts<S> for From {
     }
 }
 
-/// Whether a request may still see what is shown, by the tokens of now.
-pub(crate) fn may_view(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+/// Opens a stream for a caller, by the tokens of now.
+pub(crate) fn open_stream(
+    shared: &Shared,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<OpenStream, Problem> {
+    let stream = shared.streams.open(caller.identity.as_ref(), caller.from)?;
+    // The tokens may have changed before this stream was one that ends by that.
     let identity = identify(shared, headers)?;
     let caller = Caller {
         identity,
         from: None,
     };
-    check(shared, &caller, Role::Viewer)
+    check(shared, &caller, Role::Viewer)?;
+    Ok(stream)
 }
 
 /// Whether a caller may do what `role` may.

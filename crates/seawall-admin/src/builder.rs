@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use seawall_core::{InstanceName, InvalidConfig, NonZeroCount, Registry};
 use seawall_health::HealthMonitor;
-use tokio::sync::{Semaphore, watch};
 
 use crate::Tokens;
 use crate::audit::{AuditLog, unix_ms};
@@ -16,6 +15,7 @@ use crate::hosts::Hosts;
 use crate::rate::{PER_SECOND, rate_limit};
 use crate::session::Sessions;
 use crate::state::Shared;
+use crate::streams::{StreamCounts, Streams};
 
 /// How many streams of events may be open at once, unless it is set.
 const MAX_STREAMS: u32 = 256;
@@ -47,6 +47,8 @@ pub struct AdminBuilder {
     name: InstanceName,
     registries: Vec<Registry>,
     health: Option<HealthMonitor>,
+    #[cfg(feature = "monitor")]
+    monitor: Option<seawall_monitor::Monitor>,
     #[cfg(feature = "config")]
     config: Option<seawall::reload::ReloadableConfig>,
     #[cfg(feature = "orders")]
@@ -56,6 +58,7 @@ pub struct AdminBuilder {
     audit: Option<PathBuf>,
     per_second: u32,
     max_streams: u32,
+    max_streams_per_caller: Option<u32>,
     #[cfg(feature = "server")]
     max_connections: u32,
 }
@@ -67,6 +70,8 @@ impl Admin {
             name: name.into(),
             registries: Vec::new(),
             health: None,
+            #[cfg(feature = "monitor")]
+            monitor: None,
             #[cfg(feature = "config")]
             config: None,
             #[cfg(feature = "orders")]
@@ -76,6 +81,7 @@ impl Admin {
             audit: None,
             per_second: PER_SECOND,
             max_streams: MAX_STREAMS,
+            max_streams_per_caller: None,
             #[cfg(feature = "server")]
             max_connections: MAX_CONNECTIONS,
         }
@@ -104,9 +110,7 @@ impl Admin {
             .unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(tokens);
         drop(current);
-        self.shared
-            .streams
-            .send_modify(|streams| streams.tokens += 1);
+        self.shared.streams.tokens_changed();
     }
 
     /// What `/readyz` answers: 200 after `true`, which it begins with, and 503 after `false`, for a
@@ -118,9 +122,12 @@ impl Admin {
     /// Ends all streams of events, and those that are opened later: before a graceful shutdown, which would
     /// wait for them. An [`AdminServer`](crate::serve::AdminServer) that is stopped does so.
     pub fn end_streams(&self) {
-        self.shared
-            .streams
-            .send_modify(|streams| streams.are_over = true);
+        self.shared.streams.end_all();
+    }
+
+    /// What streams do.
+    pub fn stream_counts(&self) -> StreamCounts {
+        self.shared.streams.counts()
     }
 
     /// The routes, to be nested in any axum application.
@@ -144,6 +151,26 @@ impl AdminBuilder {
     /// Shows these health checks.
     pub fn health(mut self, health: HealthMonitor) -> Self {
         self.health = Some(health);
+        self
+    }
+
+    /// Shows what a monitor makes of its registries: an overview, also as a live stream, history and alerts,
+    /// which operators acknowledge and silence. Whether it runs is up to the program.
+    ///
+    /// ```
+    /// use seawall_admin::Admin;
+    /// use seawall_monitor::Monitor;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), seawall_admin::InvalidConfig> {
+    /// let registry = seawall_core::Registry::new("desk");
+    /// let monitor = Monitor::builder("desk").registry(registry.clone()).build()?;
+    /// let guard = monitor.start();
+    /// let admin = Admin::builder("desk").registry(registry).monitor(monitor).build()?;
+    /// # drop((admin, guard)); Ok(()) }
+    /// ```
+    #[cfg(feature = "monitor")]
+    pub fn monitor(mut self, monitor: seawall_monitor::Monitor) -> Self {
+        self.monitor = Some(monitor);
         self
     }
 
@@ -204,9 +231,17 @@ impl AdminBuilder {
         self
     }
 
-    /// Has at most so many streams of events open; 256 unless set. Further ones are answered by 503.
+    /// Has at most so many streams open, of events and of the dashboard; 256 unless set. A quarter of them
+    /// is kept for those that may command. Further ones are answered by 503.
     pub fn max_streams(mut self, streams: u32) -> Self {
         self.max_streams = streams;
+        self
+    }
+
+    /// Has at most so many streams of one token open, or of one address without; a quarter of
+    /// [`max_streams`](Self::max_streams) unless set. Further ones are answered by 429.
+    pub fn max_streams_per_caller(mut self, streams: u32) -> Self {
+        self.max_streams_per_caller = Some(streams);
         self
     }
 
@@ -249,10 +284,15 @@ impl AdminBuilder {
         }
         NonZeroCount::check("requests_per_second", self.per_second)?;
         NonZeroCount::check("max_streams", self.max_streams)?;
+        let per_caller = self.max_streams_per_caller;
+        let per_caller = per_caller.unwrap_or((self.max_streams / 4).max(1));
+        NonZeroCount::check("max_streams_per_caller", per_caller)?;
         #[cfg(feature = "server")]
         NonZeroCount::check("max_connections", self.max_connections)?;
         #[cfg(feature = "orders")]
         self.check_trading()?;
+        #[cfg(feature = "monitor")]
+        let frames = self.monitor.map(crate::frames::Frames::new);
         let mut hosts = Hosts::default();
         for host in &self.hosts {
             let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -278,6 +318,8 @@ impl AdminBuilder {
                 name: self.name,
                 registries: self.registries,
                 health: self.health,
+                #[cfg(feature = "monitor")]
+                frames: frames.map(Arc::new),
                 #[cfg(feature = "config")]
                 config: self.config,
                 #[cfg(feature = "orders")]
@@ -288,9 +330,8 @@ impl AdminBuilder {
                 audit,
                 is_ready: AtomicBool::new(true),
                 rate_limit: rate_limit(self.per_second)?,
-                viewers: Arc::new(Semaphore::new(self.max_streams as usize)),
                 rendered: crate::rendered::Rendered::default(),
-                streams: watch::Sender::default(),
+                streams: Arc::new(Streams::new(self.max_streams as usize, per_caller as usize)),
                 #[cfg(feature = "server")]
                 max_connections: self.max_connections as usize,
                 had_tokens: AtomicBool::new(!self.tokens.is_empty()),

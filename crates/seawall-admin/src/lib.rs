@@ -35,6 +35,8 @@ mod auth;
 mod builder;
 mod commands;
 mod extract;
+#[cfg(feature = "monitor")]
+mod frames;
 mod hosts;
 mod problem;
 mod prometheus;
@@ -44,6 +46,7 @@ mod role;
 mod routes;
 mod session;
 mod state;
+mod streams;
 mod tokens;
 #[cfg(feature = "orders")]
 mod trading;
@@ -55,6 +58,7 @@ pub mod serve;
 pub use builder::{Admin, AdminBuilder};
 pub use role::Role;
 pub use seawall_core::InvalidConfig;
+pub use streams::StreamCounts;
 pub use tokens::{Identity, MAX_TOKENS, MIN_TOKEN_BYTES, Tokens};
 
 /// Compiles the example of the README.

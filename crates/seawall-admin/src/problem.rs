@@ -117,6 +117,9 @@ macro_rules! problems {
 problems! {
     /// What a route answers that only shows.
     Shown: [401, 429];
+    /// What a route answers that shows what the program may not have.
+    #[cfg_attr(not(feature = "monitor"), expect(dead_code, reason = "for routes of a monitor"))]
+    Found: [401, 404, 429];
     /// What a route answers that shows what is asked for.
     Asked: [400, 401, 404, 409, 422, 429];
     /// What a route answers that streams.

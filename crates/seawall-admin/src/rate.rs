@@ -26,14 +26,21 @@ pub(crate) fn rate_limit(per_second: u32) -> Result<RateLimit, InvalidConfig> {
 }
 
 fn by_caller(request: &Request) -> RequestMeta {
-    if let Some(identity) = request.extensions().get::<Identity>() {
-        return RequestMeta::default().with_key(PartitionKey::of(&("token", &*identity.who)));
-    }
+    let identity = request.extensions().get::<Identity>();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let key = address.map(|ConnectInfo(address)| match address.ip().to_canonical() {
+    let address = address.map(|ConnectInfo(address)| *address);
+    RequestMeta::default().with_key(key_of(identity, address))
+}
+
+/// Who somebody is: by their token, else by their address.
+pub(crate) fn key_of(identity: Option<&Identity>, address: Option<SocketAddr>) -> PartitionKey {
+    if let Some(identity) = identity {
+        return PartitionKey::of(&("token", &*identity.who));
+    }
+    let key = address.map(|address| match address.ip().to_canonical() {
         IpAddr::V4(address) => u128::from(u32::from(address)),
         // The first half is one customer's.
         IpAddr::V6(address) => u128::from(address) >> 64 << 64,
     });
-    RequestMeta::default().with_key(PartitionKey::of(&key))
+    PartitionKey::of(&key)
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use seawall_core::{Command, InstanceHandle, InstanceName, Registry};
 use seawall_health::HealthMonitor;
-use tokio::sync::{Semaphore, watch};
 
 use crate::Tokens;
 use crate::audit::{AuditEntry, AuditLog};
@@ -15,16 +14,8 @@ use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::rate::RateLimit;
 use crate::session::Sessions;
+use crate::streams::Streams;
 use crate::tokens::PROGRAM;
-
-/// Which streams are to end: those that began before the last change of this.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Streams {
-    /// How often the tokens were changed.
-    pub(crate) tokens: u64,
-    /// Whether none begins any more.
-    pub(crate) are_over: bool,
-}
 
 /// What all routes share.
 #[derive(Debug)]
@@ -32,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) name: InstanceName,
     pub(crate) registries: Vec<Registry>,
     pub(crate) health: Option<HealthMonitor>,
+    #[cfg(feature = "monitor")]
+    pub(crate) frames: Option<Arc<crate::frames::Frames>>,
     #[cfg(feature = "config")]
     pub(crate) config: Option<seawall::reload::ReloadableConfig>,
     #[cfg(feature = "orders")]
@@ -42,12 +35,9 @@ pub(crate) struct Shared {
     pub(crate) audit: AuditLog,
     pub(crate) is_ready: AtomicBool,
     pub(crate) rate_limit: RateLimit,
-    /// How many streams may be open.
-    pub(crate) viewers: Arc<Semaphore>,
     /// What viewers are sent.
     pub(crate) rendered: crate::rendered::Rendered,
-    /// Which streams are to end.
-    pub(crate) streams: watch::Sender<Streams>,
+    pub(crate) streams: Arc<Streams>,
     /// How many connections a server has at once.
     #[cfg(feature = "server")]
     pub(crate) max_connections: usize,

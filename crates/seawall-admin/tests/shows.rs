@@ -166,7 +166,7 @@ async fn prometheus_reads_every_metric_once() {
     assert_eq!(lines.last(), Some(&"# EOF"));
 }
 
-#[cfg(all(feature = "config", feature = "orders"))]
+#[cfg(all(feature = "config", feature = "monitor", feature = "orders"))]
 #[tokio::test]
 async fn the_description_that_is_served_is_the_one_in_the_repository() {
     let server = serve(admin().build().expect("settings")).await;

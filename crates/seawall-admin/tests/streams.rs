@@ -7,51 +7,9 @@ use std::time::Duration;
 
 use seawall::{Command, Registry};
 use serde_json::Value;
-use support::{VIEWER, admin, get, serve};
+use support::{OPERATOR, Stream, VIEWER, get, serve};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-
-/// A stream of events that is read line by line.
-struct Stream(BufReader<TcpStream>);
-
-impl Stream {
-    async fn open(at: SocketAddr, extra: &str) -> Self {
-        let mut stream = TcpStream::connect(at).await.expect("a connection");
-        let request = format!(
-            "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        let mut stream = Self(BufReader::new(stream));
-        assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));
-        while stream.line().await.is_some_and(|line| !line.is_empty()) {}
-        stream
-    }
-
-    /// The next line; `None` at the end.
-    async fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_line(&mut line));
-        let read = read.await.expect("in time").unwrap_or(0);
-        (read > 0).then(|| line.trim_end().to_owned())
-    }
-
-    /// The type, the id and the data of the next event.
-    async fn event(&mut self) -> Option<(String, String, Value)> {
-        let (mut kind, mut id) = (String::new(), String::new());
-        loop {
-            let line = self.line().await?;
-            if let Some(text) = line.strip_prefix("event: ") {
-                kind = text.to_owned();
-            } else if let Some(text) = line.strip_prefix("id: ") {
-                id = text.to_owned();
-            } else if let Some(text) = line.strip_prefix("data: ") {
-                let data = serde_json::from_str(text).expect("JSON");
-                let kind = std::mem::take(&mut kind);
-                return Some((kind, id, data));
-            }
-        }
-    }
-}
 
 fn breaker(registry: &Registry) -> std::sync::Arc<dyn seawall::InstanceHandle> {
     registry.get("breaker", "alpaca").expect("a breaker")
@@ -145,11 +103,12 @@ async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
     let built = built
         .tokens(support::tokens())
         .max_streams(16)
+        .max_streams_per_caller(12)
         .requests_per_second(10_000);
     let server = serve(built.build().expect("settings")).await;
     let at = server.local_addr();
     let mut open = Vec::new();
-    for _ in 0..16 {
+    for _ in 0..12 {
         // None of them is read from now on.
         open.push(Stream::open(at, "").await);
     }
@@ -161,7 +120,7 @@ async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
         breaker.control(Command::Reset).expect("a command");
     }
     assert_eq!(get(at, "/livez", VIEWER).await.status, 200);
-    open.truncate(15);
+    open.truncate(11);
     let mut last = loop {
         // The server notices the end of a stream when it writes to it.
         breaker.control(Command::Reset).expect("a command");
@@ -172,7 +131,43 @@ async fn streams_are_bounded_and_a_stalled_one_holds_nobody_up() {
     };
     breaker.control(Command::Block).expect("a command");
     assert_eq!(last.event().await.expect("an event").0, "change");
-    let _ = admin();
+}
+
+#[tokio::test]
+async fn no_caller_takes_the_streams_of_others() {
+    let built = support::admin().max_streams(16);
+    let admin = built.requests_per_second(10_000).build().expect("settings");
+    let server = serve(admin.clone()).await;
+    let at = server.local_addr();
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(Stream::open(at, "").await);
+    }
+    let beyond = get(at, "/api/v1/events", VIEWER).await;
+    assert_eq!(beyond.status, 429, "{beyond:?}");
+    assert!(beyond.header("retry-after").is_some(), "{beyond:?}");
+    assert_eq!(admin.stream_counts().open, 4);
+    let mut of_operator = TcpStream::connect(at).await.expect("a connection");
+    let request = format!(
+        "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {OPERATOR}\r\n\r\n"
+    );
+    of_operator
+        .write_all(request.as_bytes())
+        .await
+        .expect("sent");
+    let mut line = String::new();
+    let mut reader = BufReader::new(of_operator);
+    reader.read_line(&mut line).await.expect("a line");
+    assert_eq!(line.trim_end(), "HTTP/1.1 200 OK");
+    // A client that goes makes room without anything being sent to it.
+    drop((open, reader));
+    for _ in 0..500 {
+        if admin.stream_counts().open == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?}", admin.stream_counts());
 }
 
 #[tokio::test]

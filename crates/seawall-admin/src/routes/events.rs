@@ -15,20 +15,16 @@ use futures_util::stream::unfold;
 use http::{HeaderMap, StatusCode};
 use seawall_core::{ChangeFeed, Changes, EventFilter};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::{Viewing, may_view};
+use crate::auth::{Viewing, open_stream};
 use crate::extract::Query;
 use crate::problem::{Problem, Streamed};
-use crate::state::{Shared, Streams};
+use crate::state::Shared;
+use crate::streams::OpenStream;
 
 /// A comment is sent after so long without a change, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-/// How long a stream lasts. One whose reader has stalled ends then, too.
-const LASTS: Duration = Duration::from_secs(3_600);
 
 /// Where to go on from.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -70,7 +66,7 @@ struct MissedView<'a> {
     responses((status = OK, body = String, content_type = "text/event-stream"), Streamed),
 )]
 pub(crate) async fn events(
-    _: Viewing,
+    Viewing(caller): Viewing,
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     Query(from): Query<From>,
@@ -84,13 +80,8 @@ pub(crate) async fn events(
         })?),
         None => None,
     };
-    let Ok(place) = Arc::clone(&shared.viewers).try_acquire_owned() else {
-        let detail = "too many streams are open; close one, or try again later";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(10));
-    };
-    let feed = Feed::new(&shared, seen.as_ref(), place);
-    // The tokens may have changed before this stream was one that ends by that.
-    may_view(&shared, &headers)?;
+    let stream = open_stream(&shared, &caller, &headers)?;
+    let feed = Feed::new(&shared, seen.as_ref(), stream);
     let stream = unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
@@ -135,14 +126,12 @@ struct Feed {
     /// The number of the last change of each that was handed out.
     seen: Vec<u64>,
     waiting: VecDeque<Event>,
-    streams: watch::Receiver<Streams>,
-    ends: Instant,
+    stream: OpenStream,
     shared: Arc<Shared>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Feed {
-    fn new(shared: &Arc<Shared>, seen: Option<&Seen>, place: OwnedSemaphorePermit) -> Self {
+    fn new(shared: &Arc<Shared>, seen: Option<&Seen>, stream: OpenStream) -> Self {
         let mut registries = Vec::new();
         let mut numbers = Vec::new();
         for (index, registry) in shared.registries.iter().enumerate() {
@@ -167,10 +156,8 @@ impl Feed {
             registries,
             seen: numbers,
             waiting,
-            streams: shared.streams.subscribe(),
-            ends: Instant::now() + LASTS,
+            stream,
             shared: Arc::clone(shared),
-            _place: place,
         }
     }
 
@@ -179,7 +166,7 @@ impl Feed {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
-            if self.streams.borrow().are_over || self.streams.has_changed().unwrap_or(true) {
+            if self.stream.is_over() {
                 return None;
             }
             let (index, changes) = {
@@ -191,8 +178,7 @@ impl Feed {
                 }
                 tokio::select! {
                     (changes, index, _) = select_all(nexts) => (index, changes?),
-                    _ = self.streams.changed() => return None,
-                    () = sleep_until(self.ends) => return None,
+                    () = self.stream.over() => return None,
                 }
             };
             self.take(index, &changes);

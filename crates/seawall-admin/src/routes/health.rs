@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use seawall_health::{CheckReport, HealthMonitor, HealthReport, Status};
+use seawall_health::{CheckReport, HealthMonitor, HealthReport, ScoreReport, Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -35,10 +35,18 @@ pub(crate) struct DetailedHealth {
     #[serde(flatten)]
     summary: HealthView,
     /// Every check with its last result.
-    #[schema(value_type = Option<Object>)]
     checks: Option<HealthReport>,
     /// Components that are not in their usual state.
     components: Vec<ComponentState>,
+}
+
+/// The same with the score.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ComprehensiveHealth {
+    #[serde(flatten)]
+    health: DetailedHealth,
+    /// The health score with its parts and what would make it better; `null` where none is set.
+    score: Option<ScoreReport>,
 }
 
 /// The state of a component.
@@ -91,22 +99,37 @@ pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Response {
         (status = OK, body = DetailedHealth), (status = SERVICE_UNAVAILABLE, body = DetailedHealth), Shown),
 )]
 pub(crate) async fn detailed(_: Viewing, State(shared): State<Arc<Shared>>) -> Response {
-    (code(&shared), Json(detailed_of(&shared))).into_response()
+    let checks = shared.health.as_ref().map(HealthMonitor::report);
+    let health = detailed_of(&shared, checks);
+    (code(&shared), Json(health)).into_response()
 }
 
-/// The same: every check, and what is not in its usual state.
+/// The same with the health score from 0 to 100, its parts, and what would make it better.
 #[utoipa::path(
     get, path = "/api/v1/system/health/comprehensive", tag = "system",
-    responses((status = OK, body = DetailedHealth), Shown),
+    responses((status = OK, body = ComprehensiveHealth), Shown),
 )]
 pub(crate) async fn comprehensive(
     _: Viewing,
     State(shared): State<Arc<Shared>>,
-) -> Json<DetailedHealth> {
-    Json(detailed_of(&shared))
+) -> Result<Json<ComprehensiveHealth>, Problem> {
+    // The score reads files of the system.
+    let read = tokio::task::spawn_blocking(move || {
+        let report = shared.health.as_ref().map(HealthMonitor::comprehensive);
+        let (checks, score) = match report {
+            Some(report) => (Some(report.health), report.score),
+            None => (None, None),
+        };
+        let health = detailed_of(&shared, checks);
+        Json(ComprehensiveHealth { health, score })
+    });
+    read.await.map_err(|_panicked| {
+        let detail = "reading the health score panicked";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    })
 }
 
-fn detailed_of(shared: &Shared) -> DetailedHealth {
+fn detailed_of(shared: &Shared, checks: Option<HealthReport>) -> DetailedHealth {
     let unusual = components(shared).into_iter().filter(|component| {
         !matches!(
             component.state,
@@ -121,7 +144,7 @@ fn detailed_of(shared: &Shared) -> DetailedHealth {
     });
     DetailedHealth {
         summary: summary(shared),
-        checks: shared.health.as_ref().map(HealthMonitor::report),
+        checks,
         components: states.collect(),
     }
 }
@@ -169,7 +192,7 @@ pub(crate) async fn prometheus(
     post, path = "/api/v1/health/checks/{name}/run", tag = "health",
     params(("name" = String, Path, description = "The name of the check")),
     responses(
-        (status = OK, body = Object), Commanded),
+        (status = OK, body = CheckReport), Commanded),
 )]
 pub(crate) async fn run_check(
     Operating(caller): Operating,

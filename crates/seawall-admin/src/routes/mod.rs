@@ -1,5 +1,7 @@
 //! The routes.
 
+#[cfg(feature = "monitor")]
+mod alerts;
 mod audit;
 mod components;
 #[cfg(feature = "config")]
@@ -7,6 +9,8 @@ mod config;
 mod control;
 mod events;
 mod health;
+#[cfg(feature = "monitor")]
+mod overview;
 mod probes;
 mod resilience;
 mod session;
@@ -74,6 +78,18 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(session::log_in))
         .routes(routes!(session::log_out))
         .routes(routes!(session::session));
+    #[cfg(feature = "monitor")]
+    let router = router
+        .routes(routes!(overview::health))
+        .routes(routes!(overview::metrics))
+        .routes(routes!(overview::dashboard))
+        .routes(routes!(overview::stream))
+        .routes(routes!(overview::history))
+        .routes(routes!(alerts::alerts))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(alerts::unacknowledge))
+        .routes(routes!(alerts::silence))
+        .routes(routes!(alerts::end_silence));
     #[cfg(feature = "config")]
     let router = router
         .routes(routes!(config::show))

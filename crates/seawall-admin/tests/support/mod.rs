@@ -9,7 +9,7 @@ use seawall::{CheckConfig, HealthMonitor, Registry};
 use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, AdminBuilder, Role, Tokens};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 pub(crate) const VIEWER: &str = "token-of-the-viewer-0001";
@@ -125,4 +125,51 @@ pub(crate) async fn get(address: SocketAddr, path: &str, token: &str) -> Answer 
 
 pub(crate) async fn post(address: SocketAddr, path: &str, token: &str, body: Value) -> Answer {
     ask(address, "POST", path, Some(token), Some(body)).await
+}
+
+/// A stream of events that is read line by line.
+pub(crate) struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    pub(crate) async fn open(at: SocketAddr, extra: &str) -> Self {
+        Self::open_at(at, "/api/v1/events", extra).await
+    }
+
+    /// Opens the stream of a path, with further lines in the head of the request.
+    pub(crate) async fn open_at(at: SocketAddr, path: &str, extra: &str) -> Self {
+        let mut stream = TcpStream::connect(at).await.expect("a connection");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut stream = Self(BufReader::new(stream));
+        assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));
+        while stream.line().await.is_some_and(|line| !line.is_empty()) {}
+        stream
+    }
+
+    /// The next line; `None` at the end.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_line(&mut line));
+        let read = read.await.expect("in time").unwrap_or(0);
+        (read > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The type, the id and the data of the next event.
+    pub(crate) async fn event(&mut self) -> Option<(String, String, Value)> {
+        let (mut kind, mut id) = (String::new(), String::new());
+        loop {
+            let line = self.line().await?;
+            if let Some(text) = line.strip_prefix("event: ") {
+                kind = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("id: ") {
+                id = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("data: ") {
+                let data = serde_json::from_str(text).expect("JSON");
+                let kind = std::mem::take(&mut kind);
+                return Some((kind, id, data));
+            }
+        }
+    }
 }
