@@ -11,6 +11,7 @@ use seawall_core::InvalidConfig;
 /// | enabled | yes |
 /// | slow after | 5 s |
 /// | overhead of every | 1,024th call |
+/// | spans | no |
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,6 +28,7 @@ pub struct TelemetryConfig {
     enabled: bool,
     slow_after: Duration,
     overhead_every: u32,
+    spans: bool,
 }
 
 impl TelemetryConfig {
@@ -46,6 +48,9 @@ impl TelemetryConfig {
 
         /// Of about one in how many calls the overhead is measured; 0 is of none.
         pub const fn overhead_every -> u32;
+
+        /// Whether each call and each attempt has a `tracing` span.
+        pub const fn spans -> bool;
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
@@ -53,6 +58,7 @@ impl TelemetryConfig {
             ("enabled", self.enabled.to_string()),
             ("slow_after", format!("{:?}", self.slow_after)),
             ("overhead_every", self.overhead_every.to_string()),
+            ("spans", self.spans.to_string()),
         ]
     }
 }
@@ -63,6 +69,7 @@ impl Default for TelemetryConfig {
             enabled: true,
             slow_after: Duration::from_secs(5),
             overhead_every: 1_024,
+            spans: false,
         }
     }
 }
@@ -93,16 +100,24 @@ impl TelemetryConfigBuilder {
         /// Sets of about one in how many calls of a thread the overhead of the layers is measured; 0 is of none.
         /// Default: 1,024, so that the usual call pays nothing for it.
         pub const fn overhead_every(u32);
+
+        /// Sets whether each call has a `tracing` span, and each attempt one within it; with the feature
+        /// `tracing`. Default: no. The crate's page has their [names and fields](crate#spans).
+        pub const fn spans(bool);
     }
 
     /// The settings, if they make sense.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `slow_after` is zero.
+    /// [`InvalidConfig`] when `slow_after` is zero, or spans are wanted without the feature `tracing`.
     pub fn build(self) -> Result<TelemetryConfig, InvalidConfig> {
         if self.config.slow_after.is_zero() {
             return Err(InvalidConfig::new("slow_after", "0 s", "longer than zero"));
+        }
+        if self.config.spans && !cfg!(feature = "tracing") {
+            let accepted = "false: the feature `tracing` is off";
+            return Err(InvalidConfig::new("spans", true, accepted));
         }
         Ok(self.config)
     }

@@ -97,9 +97,9 @@ where
         let mut this = self.project();
         let result = match this.inner.as_mut().project() {
             InnerProj::Called { future, .. } => {
-                let part = this.open.enter();
+                let running = this.open.enter();
                 let polled = future.poll(cx);
-                this.open.leave(part);
+                this.open.leave(running);
                 match polled {
                     Poll::Ready(result) => result,
                     Poll::Pending => {

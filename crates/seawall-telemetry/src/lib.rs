@@ -40,6 +40,24 @@
 //! Elsewhere from when its future was first pending: a call whose response is there when it is first polled
 //! took no time, which spares two readings of the clock, that cost more than all the rest.
 //!
+//! # Spans
+//!
+//! With [`spans(true)`](TelemetryConfigBuilder::spans) each call has a `tracing` span `call` and each attempt a span
+//! `attempt` within it, of target `seawall` and level `info`; `tracing-opentelemetry` exports them. What layers
+//! log within a call (retries, throttles) lies in its span. A span is entered while a part of the call runs, and
+//! closed when the call is over, where it ends with its body, with that. Without spans a call pays one branch.
+//!
+//! | field | value |
+//! |---|---|
+//! | `name`, `operation` | the instance, and what the request does |
+//! | `outcome` | as in metrics: `success`, `failure`, `rejected`, ...; `abandoned` where the future was dropped |
+//! | `error.type` | the kind of the failure, another outcome, or the reason of the rejection |
+//! | `http.request.resend_count` | of an attempt after the first one: how many there were before |
+//! | `otel.kind`, `otel.status_code` | `client` of an attempt; `ERROR` where it failed |
+//!
+//! The last three rows are OpenTelemetry's names, of the conventions for HTTP and of `tracing-opentelemetry`. An
+//! attempt on another task than its call (a layer may spawn it) is no child of it and has no count.
+//!
 //! # Features
 //!
 //! | feature | adds |
@@ -47,7 +65,7 @@
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
 //! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
 //! | `serde` | `Serialize` for snapshots and counts |
-//! | `tracing` | decisions as `tracing` events |
+//! | `tracing` | decisions as `tracing` events, and spans |
 //! | `metrics` | publishing through the `metrics` facade |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -66,6 +84,7 @@ mod open;
 mod probe;
 mod service;
 mod snapshot;
+mod span;
 mod state;
 mod stripe;
 

@@ -6,6 +6,7 @@ use seawall_core::{Complete, Operation, Outcome, ReadFor, Rejection, SharedReadi
 
 use crate::counts::{End, error_type};
 use crate::measure::{Part, is_due};
+use crate::span::{Entered, SpanSlot};
 use crate::state::{Id, here};
 use crate::stripe::Ended;
 
@@ -16,10 +17,13 @@ const OPERATION_SHIFT: u32 = Id::BITS;
 const ATTEMPT: u64 = 1 << (OPERATION_SHIFT + 16);
 const MEASURED: u64 = ATTEMPT << 1;
 const OVER: u64 = MEASURED << 1;
+const HAS_SPAN: u64 = OVER << 1;
+/// What more is done about the call than to count it.
+const WATCHED: u64 = MEASURED | HAS_SPAN;
 
 /// A call or an attempt under way, counted exactly once. Dropped without an outcome, it counts as
 /// abandoned.
-// Two words, so that futures that hold one stay small.
+// Two words, so that futures that hold one stay small; three where it can have a span.
 #[derive(Debug)]
 pub struct OpenCall {
     // Atomic, so that it is loaded by itself: a load of both words at once waits until the stores of each
@@ -27,6 +31,13 @@ pub struct OpenCall {
     word: AtomicU64,
     /// By the clock of the process.
     started: u64,
+    span: SpanSlot,
+}
+
+/// A part of a call that is watched, which runs until it is [left](OpenCall::leave).
+pub(crate) struct Running<'a> {
+    part: Option<Part>,
+    _span: Option<Entered<'a>>,
 }
 
 impl OpenCall {
@@ -45,10 +56,15 @@ impl OpenCall {
                 word |= MEASURED;
             }
         }
+        let span = SpanSlot::open(id, operation, is_attempt);
+        if span.is_open() {
+            word |= HAS_SPAN;
+        }
         let started = arrival.unwrap_or(NOT_YET);
         Self {
             word: AtomicU64::new(word),
             started,
+            span,
         }
     }
 
@@ -76,30 +92,45 @@ impl OpenCall {
         Operation::from_number((self.word() >> OPERATION_SHIFT) as u16)
     }
 
-    /// Whether its overhead is measured.
+    /// Whether its overhead is measured, or it has a span.
     #[inline]
-    pub(crate) fn is_measured(&self) -> bool {
-        self.has(MEASURED)
+    pub(crate) fn is_watched(&self) -> bool {
+        self.has(WATCHED)
     }
 
-    /// A part of the call runs; `None` where none is measured.
+    /// A part of the call runs; `None` where it is not watched.
     #[inline]
-    pub(crate) fn enter(&self) -> Option<Part> {
-        self.is_measured().then(|| Part::enter(self.id().clock()))
+    pub(crate) fn enter(&self) -> Option<Running<'_>> {
+        self.is_watched().then(|| self.enter_watched())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_watched(&self) -> Running<'_> {
+        // The span first: what a subscriber does then is no overhead.
+        let span = self.span.enter();
+        let is_measured = self.has(MEASURED);
+        Running {
+            part: is_measured.then(|| Part::enter(self.id().clock())),
+            _span: span,
+        }
     }
 
     /// That part is over.
     #[inline]
-    pub(crate) fn leave(&self, part: Option<Part>) {
-        if let Some(part) = part {
-            self.add_overhead(part);
+    pub(crate) fn leave(&self, running: Option<Running<'_>>) {
+        if let Some(running) = running {
+            self.leave_watched(running);
         }
     }
 
     #[cold]
-    fn add_overhead(&self, part: Part) {
-        let took = part.leave();
-        here(self.id(), |stripe| stripe.add_overhead(&took));
+    #[inline(never)]
+    fn leave_watched(&self, mut running: Running<'_>) {
+        if let Some(part) = running.part.take() {
+            let took = part.leave();
+            here(self.id(), |stripe| stripe.add_overhead(&took));
+        }
     }
 
     /// The call waits, or is not over with its response: its time runs from the first time on.
@@ -113,7 +144,7 @@ impl OpenCall {
     /// The call is over with its response.
     #[inline]
     pub(crate) fn succeed_or_fail(&mut self, outcome: Outcome) {
-        if outcome == Outcome::Success && self.started == NOT_YET && !self.is_measured() {
+        if outcome == Outcome::Success && self.started == NOT_YET && !self.is_watched() {
             let (is_attempt, operation) = (self.has(ATTEMPT), self.operation());
             here(self.id(), |stripe| {
                 stripe.count_at_once(is_attempt, operation);
@@ -126,7 +157,9 @@ impl OpenCall {
 
     #[inline(never)]
     fn end_with(&mut self, outcome: Outcome) {
-        let now = self.end(End::of(outcome, false));
+        let end = End::of(outcome, false);
+        let now = self.end(end);
+        self.span.end(end, error_type(outcome, None));
         if outcome != Outcome::Success {
             self.count_error(outcome, None, now);
         }
@@ -137,8 +170,11 @@ impl OpenCall {
     pub(crate) fn take(&mut self) -> Self {
         let word = AtomicU64::new(self.word());
         self.end_here();
-        let started = self.started;
-        Self { word, started }
+        Self {
+            word,
+            started: self.started,
+            span: std::mem::take(&mut self.span),
+        }
     }
 
     /// One that is over.
@@ -147,6 +183,7 @@ impl OpenCall {
         Self {
             word: AtomicU64::new(OVER),
             started: NOT_YET,
+            span: SpanSlot::NONE,
         }
     }
 
@@ -172,7 +209,7 @@ impl OpenCall {
             end,
             took_ns,
         };
-        let is_measured = self.is_measured();
+        let is_measured = self.has(MEASURED);
         here(self.id(), |stripe| {
             stripe.count(ended);
             if is_measured {
@@ -186,7 +223,9 @@ impl OpenCall {
     #[cold]
     pub(crate) fn fail(&mut self, outcome: Outcome, rejection: Option<&Rejection>) {
         let now = self.id().clock().now();
-        self.end_at(End::of(outcome, rejection.is_some()), now);
+        let end = End::of(outcome, rejection.is_some());
+        self.end_at(end, now);
+        self.span.end(end, error_type(outcome, rejection));
         self.count_error(outcome, rejection, now);
     }
 
@@ -194,6 +233,7 @@ impl OpenCall {
     #[inline(never)]
     fn abandon(&mut self) {
         self.end(End::Abandoned);
+        self.span.end(End::Abandoned, None);
     }
 
     #[cold]

@@ -89,8 +89,8 @@ where
         let operation = self.policy.describer().describe(&request).operation;
         // The call first: if the inner service panics here, it was abandoned.
         let mut open = OpenCall::new(self.id, operation, self.is_attempt);
-        if open.is_measured() {
-            return self.call_measured(request, &mut open);
+        if open.is_watched() {
+            return self.call_watched(request, &mut open);
         }
         let (classifier, completion) = self.ending();
         ResponseFuture::calling(
@@ -103,13 +103,13 @@ where
 
     #[cold]
     #[inline(never)]
-    fn call_measured<Req>(&mut self, request: Req, open: &mut OpenCall) -> Response<S::Future, X>
+    fn call_watched<Req>(&mut self, request: Req, open: &mut OpenCall) -> Response<S::Future, X>
     where
         S: Service<Req>,
     {
-        let part = open.enter();
+        let running = open.enter();
         let inner = self.inner.call(request);
-        open.leave(part);
+        open.leave(running);
         let (classifier, completion) = self.ending();
         ResponseFuture::calling(|| inner, open, classifier, completion)
     }

@@ -79,7 +79,10 @@ impl Instance {
             id: Id::new(index, generation, Clock::start().is_fast()),
             index,
             source: EventSource::new("telemetry", name),
-            settings: Arc::new(Settings::new()),
+            settings: Arc::new(Settings::new(
+                #[cfg(feature = "tracing")]
+                name,
+            )),
             config: Mutex::new(config),
             is_bypassed: AtomicBool::new(false),
             stripes: Mutex::default(),
@@ -145,6 +148,8 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        #[cfg(feature = "tracing")]
+        self.settings.set_spans(false);
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
         let (generation, instance) = &mut table.entries[self.index];
         *generation = generation.wrapping_add(1);

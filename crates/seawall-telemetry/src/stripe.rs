@@ -11,10 +11,18 @@ use crate::counts::{ENDS, ERRORS, End};
 /// How many operations have names of their own in metrics; further ones are `other`.
 pub(crate) const NAMED: usize = 15;
 
+/// How many instances make spans. Nearly always none do, so calls read this first.
+#[cfg(feature = "tracing")]
+static WITH_SPANS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
 /// What calls read of the settings, and the operations that they had.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    #[cfg(feature = "tracing")]
+    name: seawall_core::InstanceName,
     is_on: AtomicBool,
+    #[cfg(feature = "tracing")]
+    has_spans: AtomicBool,
     slow_ns: AtomicU64,
     overhead_every: AtomicU32,
     /// The numbers of the named operations, in the order in which they came; 0 is none.
@@ -22,9 +30,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(#[cfg(feature = "tracing")] name: seawall_core::InstanceName) -> Self {
         Self {
+            #[cfg(feature = "tracing")]
+            name,
             is_on: AtomicBool::new(true),
+            #[cfg(feature = "tracing")]
+            has_spans: AtomicBool::new(false),
             slow_ns: AtomicU64::new(u64::MAX),
             overhead_every: AtomicU32::new(0),
             operations: std::array::from_fn(|_| AtomicU16::new(0)),
@@ -33,6 +45,8 @@ impl Settings {
 
     pub(crate) fn set(&self, config: TelemetryConfig, is_on: bool) {
         self.is_on.store(is_on, Ordering::Relaxed);
+        #[cfg(feature = "tracing")]
+        self.set_spans(is_on && config.spans());
         self.slow_ns
             .store(ns(config.slow_after()), Ordering::Relaxed);
         self.overhead_every
@@ -42,6 +56,28 @@ impl Settings {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn set_spans(&self, on: bool) {
+        match (self.has_spans.swap(on, Ordering::Relaxed), on) {
+            (false, true) => WITH_SPANS.fetch_add(1, Ordering::Relaxed),
+            (true, false) => WITH_SPANS.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+
+    /// Whether any instance of the process makes spans.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn any_spans() -> bool {
+        WITH_SPANS.load(Ordering::Relaxed) != 0
+    }
+
+    /// The name of the instance, where it makes spans.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn spans_of(&self) -> Option<seawall_core::InstanceName> {
+        self.has_spans.load(Ordering::Relaxed).then_some(self.name)
     }
 
     pub(crate) fn overhead_every(&self) -> u32 {

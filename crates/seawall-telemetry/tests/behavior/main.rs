@@ -63,3 +63,11 @@ fn latency(handle: &TelemetryHandle, operation: &str, outcome: &str) -> Histogra
     let of = of.and_then(|of| of.calls.iter().find(|calls| calls.outcome == outcome));
     of.map(|calls| calls.latency.clone()).unwrap_or_default()
 }
+
+#[cfg(not(feature = "tracing"))]
+#[test]
+fn spans_are_not_accepted_without_their_feature() {
+    let rejected = TelemetryConfig::builder().spans(true).build().unwrap_err();
+    let words = "`spans` is true, accepted is false: the feature `tracing` is off";
+    assert_eq!(rejected.to_string(), words);
+}
