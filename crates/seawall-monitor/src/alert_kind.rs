@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::words::{count, percent, wait};
 
-/// What an alert is about. The names are those of `ops/runbooks`.
+/// What an alert is about. The names are those of `docs/runbooks`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -72,7 +72,7 @@ impl AlertKind {
         Self::KillSwitchOn,
     ];
 
-    /// The name: of the alert, and of its page in `ops/runbooks`.
+    /// The name: of the alert, and of its page in `docs/runbooks`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ManyBreakersOpen => "ManyBreakersOpen",

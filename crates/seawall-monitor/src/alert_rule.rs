@@ -307,7 +307,7 @@ impl AlertRules {
         self
     }
 
-    /// Sets where the pages of alerts are: what comes before `NAME.md`. `ops/runbooks/` unless set.
+    /// Sets where the pages of alerts are: what comes before `NAME.md`. `docs/runbooks/` unless set.
     #[must_use]
     pub fn runbooks(mut self, prefix: impl Into<String>) -> Self {
         self.runbooks = prefix.into();
@@ -336,7 +336,7 @@ impl Default for AlertRules {
     fn default() -> Self {
         Self {
             rules: AlertKind::ALL.map(AlertRule::of).to_vec(),
-            runbooks: "ops/runbooks/".to_owned(),
+            runbooks: "docs/runbooks/".to_owned(),
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct AlertView {
     pub resolved_at_unix_ms: Option<u64>,
     /// What distinguishes it: `service`, `registry`, `check`.
     pub labels: BTreeMap<&'static str, String>,
-    /// Where what to do is written: `ops/runbooks/BreakerOpened.md`.
+    /// Where what to do is written: `docs/runbooks/BreakerOpened.md`.
     pub runbook: String,
     /// That somebody knows of it.
     pub acknowledged: Option<Acknowledgement>,

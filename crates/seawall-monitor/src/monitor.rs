@@ -221,6 +221,8 @@ impl InstanceHandle for Monitor {
         let (samples, raised) = self.shared.counts();
         sink.counter("seawall_monitor_samples_total", &[], samples);
         sink.counter("seawall_alerts_raised_total", &[], raised);
+        let level = f64::from(self.overview().verdict.level as u8);
+        sink.gauge("seawall_monitor_level", &[], level);
         for (severity, firing) in self.shared.firing_by_severity() {
             let labels = [("severity", severity)];
             sink.gauge("seawall_alerts_firing", &labels, firing as f64);

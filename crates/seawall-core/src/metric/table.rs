@@ -90,6 +90,7 @@ table! {
     Gauge seawall_hedge_delay_seconds [] "How long the first attempt is waited for before another one.",
     Counter seawall_hedge_fired_total [] "Extra attempts that were begun.",
     Counter seawall_hedge_skips_total [cause] "Extra attempts that were due and not made, by why.",
+    Gauge seawall_monitor_level [] "Whether one can trade, as a monitor judges: 0 yes, 1 not in full, 2 no.",
     Counter seawall_monitor_samples_total [] "Samples that a monitor has taken.",
     Counter seawall_orders_alerts_total [] "What a person had to look at, other than exhausted look-ups.",
     Counter seawall_orders_answered_unknown_total [] "Callers that were answered that the outcome is unknown.",

@@ -43,7 +43,7 @@ async fn failures_raise_after_their_time_and_resolve_below_another_figure() {
     assert_eq!((alert.value, alert.threshold), (0.2, 0.1));
     assert_eq!(alert.labels["service"], "alpaca");
     assert_eq!(alert.labels["registry"], "desk");
-    assert_eq!(alert.runbook, "ops/runbooks/ManyFailures.md");
+    assert_eq!(alert.runbook, "docs/runbooks/ManyFailures.md");
     // 7 % is between both figures: it holds.
     for _ in 0..10 {
         assert!(step(93, 7).await);

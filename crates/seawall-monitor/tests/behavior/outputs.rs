@@ -303,7 +303,7 @@ async fn alertmanager_gets_what_it_takes() {
     );
     assert_eq!(
         opened["annotations"]["runbook_url"],
-        "ops/runbooks/BreakerOpened.md"
+        "docs/runbooks/BreakerOpened.md"
     );
     let time = |field: &str| opened[field].as_str().unwrap().to_owned();
     let (starts, ends) = (time("startsAt"), time("endsAt"));

@@ -160,6 +160,7 @@ async fn the_monitor_is_an_instance_itself() {
         ("seawall_alerts_firing", "warning", 1.0),
         ("seawall_alerts_firing", "critical", 1.0),
         ("seawall_alerts_raised_total", "", 2.0),
+        ("seawall_monitor_level", "", 2.0),
         ("seawall_alert_deliveries_total", "delivered", 2.0),
     ] {
         assert!(found.contains(&expected), "{expected:?} in {found:?}");
