@@ -223,7 +223,12 @@ impl Tokens {
 
 /// What is kept of a secret.
 pub(crate) fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+    digest_of(secret.as_bytes())
+}
+
+/// The SHA-256 digest of bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 impl fmt::Debug for Tokens {

@@ -11,6 +11,7 @@ mod events;
 mod health;
 #[cfg(feature = "monitor")]
 mod overview;
+mod page;
 mod probes;
 mod resilience;
 mod session;
@@ -141,6 +142,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
                 .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
         )
         .merge(probes)
+        .merge(page::page())
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::map_response(headers))

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Writes the assets of the dashboard from their sources in `dashboard/src`: one script and one style, without
+# spaces and comments. With --check it writes nothing and fails where the committed ones differ.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+assets=crates/seawall-admin/assets
+target=$assets
+if [ "${1:-}" = --check ]; then
+    target=$(mktemp -d)
+    trap 'rm -r "$target"' EXIT
+fi
+
+[ -x dashboard/node_modules/.bin/esbuild ] || (cd dashboard && npm ci --no-audit --no-fund --silent)
+build() { dashboard/node_modules/.bin/esbuild --minify --target=es2022 --log-level=warning "$@"; }
+build dashboard/src/app.js --bundle --format=esm --external:./uplot.js --outfile="$target/app.js"
+build dashboard/src/style.css --outfile="$target/style.css"
+# Lines without their indentation: a browser reads both alike.
+sed -E 's/^ +//' dashboard/src/dashboard.html >"$target/dashboard.html"
+cp dashboard/src/icon.svg "$target/icon.svg"
+
+size=$(cat "$target"/{dashboard.html,app.js,style.css,icon.svg} "$assets/uplot.js" | wc -c)
+[ "$size" -lt 100000 ] || { echo "the dashboard has $size bytes, accepted is less than 100000" >&2; exit 1; }
+if [ "$target" != "$assets" ]; then
+    for name in dashboard.html app.js style.css icon.svg; do
+        cmp "$target/$name" "$assets/$name" || { echo 'run scripts/dashboard_build.sh' >&2; exit 1; }
+    done
+fi
+echo "dashboard: $size bytes"
