@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,16 +13,25 @@ Usage: cargo run --release --example trading_desk -- [OPTIONS]
 Options:
   --seed N          seed of the desk and of the incidents, a whole number from 0
                     [default: that of the incident file, or 1]
-  --seconds N       how long each of the two sides trades, 3 to 600 [default: 13]
+  --seconds N       how long each of the two sides trades, 3 to 600 [default: 13]; with --serve
+                    how long a day is [default: 120]
   --incidents FILE  a timeline of incidents in TOML [default: a bad day; see
                     the module `incident` of seawall-sim for the format]
   --json            ends with one line of JSON: the figures under `bare` and `seawall`
+  --serve ADDRESS   trades behind Seawall alone, day after day with the same incidents, until
+                    Ctrl-C, and serves a dashboard at that address and port. Who may use it is in
+                    SEAWALL_ADMIN_TOKENS, `role name token` separated by `;`, roles are viewer,
+                    operator and admin; where it is not set, a token is made and printed
   -h, --help        shows this and ends
 
 Exit code: 0; 1 when Seawall's side broke an invariant (a duplicate, a lost order, an order
 executed though reported as not placed, a violated limit, a ban), or the run failed; 2 for a bad
 option or incident file.
 ";
+
+/// How long a day is where the two sides are compared, and where one of them is watched.
+const COMPARED: Duration = Duration::from_secs(13);
+const SERVED: Duration = Duration::from_secs(120);
 
 const SECONDS: std::ops::RangeInclusive<u64> = 3..=600;
 
@@ -32,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) length: Duration,
     pub(crate) incidents: Option<PathBuf>,
     pub(crate) json: bool,
+    pub(crate) serve: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +65,12 @@ impl fmt::Display for Misuse {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Misuse> {
     let mut options = Options {
         seed: None,
-        length: Duration::from_secs(13),
+        length: Duration::ZERO,
         incidents: None,
         json: false,
+        serve: None,
     };
+    let mut length = None;
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let (name, glued) = match argument.split_once('=') {
@@ -80,23 +93,29 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
                 if !SECONDS.contains(&seconds) {
                     return Err(unaccepted(name, &text, accepted));
                 }
-                options.length = Duration::from_secs(seconds);
+                length = Some(Duration::from_secs(seconds));
             }
             "--incidents" => options.incidents = Some(value("a file")?.into()),
+            "--serve" => {
+                let accepted = "an address and a port: 127.0.0.1:9090";
+                options.serve = Some(number(name, &value(accepted)?, accepted)?);
+            }
             "--json" if glued.is_none() => options.json = true,
             "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
             _ => {
                 return Err(Misuse(format!(
-                    "unknown option {argument:?}: expected --seed, --seconds, --incidents, --json \
-                     or --help"
+                    "unknown option {argument:?}: expected --seed, --seconds, --incidents, --json, \
+                     --serve or --help"
                 )));
             }
         }
     }
+    let default = if options.serve.is_some() { SERVED } else { COMPARED };
+    options.length = length.unwrap_or(default);
     Ok(Command::Run(options))
 }
 
-fn number(name: &str, text: &str, accepted: &str) -> Result<u64, Misuse> {
+fn number<T: std::str::FromStr>(name: &str, text: &str, accepted: &str) -> Result<T, Misuse> {
     text.parse()
         .ok()
         .ok_or_else(|| unaccepted(name, text, accepted))
@@ -126,6 +145,7 @@ mod tests {
                 length: Duration::from_secs(20),
                 incidents: Some("day.toml".into()),
                 json: true,
+                serve: None,
             };
             assert_eq!(parsed(line), Ok(Command::Run(expected)));
         }
@@ -134,6 +154,12 @@ mod tests {
             panic!("no arguments are fine");
         };
         assert_eq!((default.seed, default.json), (None, false));
+        assert_eq!((default.serve, default.length), (None, COMPARED));
+        let Ok(Command::Run(served)) = parsed("--serve 127.0.0.1:0") else {
+            panic!("an address is fine");
+        };
+        let address = "127.0.0.1:0".parse().ok();
+        assert_eq!((served.serve, served.length), (address, SERVED));
     }
 
     #[test]
@@ -155,11 +181,15 @@ mod tests {
                 "--seconds soon",
                 "--seconds is \"soon\": expected a whole number from 3 to 600",
             ),
+            (
+                "--serve localhost",
+                "--serve is \"localhost\": expected an address and a port: 127.0.0.1:9090",
+            ),
             ("--incidents", "--incidents has no value: expected a file"),
             (
                 "--json=yes",
-                "unknown option \"--json=yes\": expected --seed, --seconds, --incidents, --json \
-                 or --help",
+                "unknown option \"--json=yes\": expected --seed, --seconds, --incidents, --json, \
+                 --serve or --help",
             ),
         ] {
             assert_eq!(parsed(line), Err(expected.to_owned()));

@@ -17,10 +17,20 @@ use crate::world::World;
 
 /// Where the providers are; the same for all tasks.
 #[derive(Debug, Clone)]
-struct Addresses {
+pub(crate) struct Addresses {
     broker: String,
     market_data: String,
     ai_api: String,
+}
+
+impl Addresses {
+    pub(crate) fn of(world: &World) -> Self {
+        Self {
+            broker: world.url(ProviderKind::Broker),
+            market_data: world.url(ProviderKind::MarketData),
+            ai_api: world.url(ProviderKind::AiApi),
+        }
+    }
 }
 
 /// What the desk knows of a symbol.
@@ -44,7 +54,7 @@ struct Desk<C> {
 /// call takes, and so how many there are at once.
 pub(crate) async fn trade<C: Caller>(
     caller: C,
-    world: &World,
+    at: Addresses,
     (seed, plan): (u64, &[(Duration, Task)]),
     zero: Instant,
     recorder: &Arc<Recorder>,
@@ -52,11 +62,7 @@ pub(crate) async fn trade<C: Caller>(
     let desk = Arc::new(Desk {
         caller,
         seed,
-        at: Addresses {
-            broker: world.url(ProviderKind::Broker),
-            market_data: world.url(ProviderKind::MarketData),
-            ai_api: world.url(ProviderKind::AiApi),
-        },
+        at,
         views: Mutex::default(),
         recorder: Arc::clone(recorder),
     });

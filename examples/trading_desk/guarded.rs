@@ -17,7 +17,8 @@ use seawall::orders::protocol::{
 };
 use seawall::orders::{OrderConfig, OrderHandle};
 use seawall::trading::{OrderStack, OrderStackBuilder};
-use seawall::{Error, Outcome, Reason, Rejection, Scope, Sent};
+use seawall::orders::switch::KillSwitch;
+use seawall::{Error, Outcome, Reason, Registry, Rejection, Scope, Sent};
 use seawall_sim::incident::ProviderKind;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
@@ -41,6 +42,15 @@ const SERVICES: &str = include_str!("seawall.toml");
 
 impl Guarded {
     pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::registered(meter, &Registry::new("trading-desk"), KillSwitch::in_memory())
+    }
+
+    /// The same with its layers in a registry, and new orders stopped by a switch.
+    pub(crate) fn registered(
+        meter: &Arc<Meter>,
+        registry: &Registry,
+        kill_switch: KillSwitch,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let config = Config::loader().text("seawall.toml", SERVICES);
         let config = config.from_env().load()?;
         // The headers of limits have whole seconds, and here a limit lasts no longer than that.
@@ -49,20 +59,31 @@ impl Guarded {
             Ok(stack.rate_limit_headers(RateLimitHeaders::new()))
         };
         let market_data = stack("market-data")?.inspect(hidden_throttle());
-        let broker = order_stack(stack("broker")?)?;
+        let broker = order_stack(stack("broker")?, kill_switch)?;
+        let ai_api = stack("ai")?;
+        market_data.register(registry)?;
+        broker.register(registry)?;
+        ai_api.register(registry)?;
         Ok(Self {
             orders: broker.handles().orders,
             broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
             market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
-            ai_api: stack("ai")?.layer(CountingClient::new(ProviderKind::AiApi, meter)),
+            ai_api: ai_api.layer(CountingClient::new(ProviderKind::AiApi, meter)),
         })
+    }
+
+    pub(crate) fn orders(&self) -> OrderHandle {
+        self.orders.clone()
     }
 }
 
 /// Orders are sent once, and looked up. A day is a run of seconds here, so what is lost is looked for after
 /// fractions of one, and what was sent is executed within four seconds, or never. Nothing is sent again
 /// after a crash, so the journal may be lost with the process.
-fn order_stack(stack: ProviderStack) -> Result<OrderStack<Body>, Box<dyn std::error::Error>> {
+fn order_stack(
+    stack: ProviderStack,
+    kill_switch: KillSwitch,
+) -> Result<OrderStack<Body>, Box<dyn std::error::Error>> {
     let rules = Rules::builder(Duplicates::RejectWhileOpen)
         .window(Duration::from_secs(4))
         .first_look_up(Duration::from_millis(200))
@@ -84,7 +105,8 @@ fn order_stack(stack: ProviderStack) -> Result<OrderStack<Body>, Box<dyn std::er
         .reduce_from(20)
         .build()?;
     let stack = OrderStackBuilder::new(stack, broker, MemoryJournal::default());
-    Ok(stack.config(config).policy(policy).build()?)
+    let stack = stack.config(config).policy(policy);
+    Ok(stack.kill_switch(move || kill_switch.is_engaged()).build()?)
 }
 
 /// This vendor's throttle may come as a 200.

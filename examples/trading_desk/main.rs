@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! cargo run --release --example trading_desk -- --help
+//! cargo run --release --example trading_desk -- --serve 127.0.0.1:9090
 //! ```
 
 mod bare;
@@ -19,6 +20,7 @@ mod progress;
 mod recorder;
 mod report;
 mod score;
+mod serve;
 mod world;
 
 use std::error::Error;
@@ -54,6 +56,12 @@ async fn main() -> ExitCode {
         Ok(incidents) => incidents,
         Err(error) => return fail(&error, MISUSED),
     };
+    if let Some(address) = options.serve {
+        return match serve::serve(address, incidents).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, BROKEN),
+        };
+    }
     match run(&options, &incidents).await {
         Ok(report) if report.broken.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(BROKEN),
@@ -110,7 +118,8 @@ async fn side<C: Caller>(
     let plan = plan::plan(incidents.seed(), incidents.length());
     let progress = progress::Progress::start(name, zero, incidents, &recorder);
     let day = (incidents.seed(), plan.as_slice());
-    desk::trade(client, &world, day, zero, &recorder).await;
+    let addresses = desk::Addresses::of(&world);
+    desk::trade(client, addresses, day, zero, &recorder).await;
     world.wait_until_idle().await;
     progress.finish();
 
