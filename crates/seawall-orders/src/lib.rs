@@ -14,6 +14,7 @@ pub mod journal;
 mod layer;
 pub mod lists;
 pub mod protocol;
+mod records;
 pub mod safety;
 pub mod switch;
 

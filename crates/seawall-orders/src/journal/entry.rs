@@ -1,6 +1,5 @@
 //! One intent and all that became of it.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -16,6 +15,12 @@ pub(super) const KEPT_STEPS: usize = 8;
 pub struct Entry {
     pub(super) seq: u64,
     pub(super) intent: Intent,
+    pub(super) fate: Fate,
+}
+
+/// What became of an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fate {
     pub(super) state: State,
     pub(super) attempts: u32,
     pub(super) broker_id: Bytes,
@@ -32,11 +37,20 @@ pub struct Step {
 }
 
 /// The last steps, oldest first, in place: an entry in memory allocates nothing for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Steps {
+    /// Those beyond `total` say nothing.
     pub(super) kept: [Step; KEPT_STEPS],
     pub(super) total: u32,
 }
+
+impl PartialEq for Steps {
+    fn eq(&self, other: &Self) -> bool {
+        self.total == other.total && self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Steps {}
 
 impl Step {
     /// The state.
@@ -80,37 +94,58 @@ impl Steps {
     }
 }
 
-impl Entry {
-    /// An intent that nothing has become of.
-    pub(super) fn new(seq: u64, intent: Intent, sent: bool) -> Self {
-        let at = intent.at;
+impl Fate {
+    /// That of an intent that nothing has become of.
+    pub(super) fn new(at: Millis) -> Self {
         let first = Step {
             state: State::Intent,
             at,
             attempt: 0,
         };
-        let mut entry = Self {
-            seq,
-            intent,
+        Self {
             state: State::Intent,
             attempts: 0,
             broker_id: Bytes::new(),
             details: Bytes::new(),
             steps: Steps::new(first),
-        };
-        if sent {
-            entry.write(&Mark::sent(at.time(), 1));
         }
-        entry
+    }
+
+    /// Makes it that of another intent, in the memory of this one.
+    pub(super) fn begin(&mut self, at: Millis) {
+        self.state = State::Intent;
+        self.attempts = 0;
+        self.forget_texts();
+        self.steps.kept[0] = Step {
+            state: State::Intent,
+            at,
+            attempt: 0,
+        };
+        self.steps.total = 1;
+    }
+
+    /// Gives back what the heap has of it.
+    pub(super) fn forget_texts(&mut self) {
+        // Most have none, and assigning drops what was there.
+        if !self.broker_id.is_empty() {
+            self.broker_id = Bytes::new();
+        }
+        if !self.details.is_empty() {
+            self.details = Bytes::new();
+        }
+    }
+
+    /// It may have left at the moment at which it was written.
+    pub(super) fn send(&mut self, at: Millis) {
+        self.write(&Mark::sent(at.time(), 1));
     }
 
     /// Applies a mark, if the state allows it.
-    pub(super) fn apply(&mut self, mark: &Mark) -> Result<(), JournalError> {
+    pub(super) fn apply(&mut self, id: &str, mark: &Mark) -> Result<(), JournalError> {
         check_data("mark", mark.details.len() + mark.broker_id.len())?;
-        let id = || Arc::clone(&self.intent.id);
         if !self.state.allows(mark.state) {
             return Err(JournalError::Forbidden {
-                id: id(),
+                id: id.into(),
                 from: self.state,
                 to: mark.state,
             });
@@ -118,7 +153,7 @@ impl Entry {
         let expected = self.attempts.saturating_add(1);
         if mark.state == State::Sent && mark.attempt != expected {
             return Err(JournalError::WrongAttempt {
-                id: id(),
+                id: id.into(),
                 expected,
                 found: mark.attempt,
             });
@@ -141,6 +176,32 @@ impl Entry {
         });
     }
 
+    /// When the present state began.
+    pub(super) fn changed(&self) -> Millis {
+        self.steps
+            .as_slice()
+            .last()
+            .map_or(Millis::default(), |step| step.at)
+    }
+}
+
+impl Entry {
+    /// An intent that nothing has become of.
+    #[cfg(feature = "durable")]
+    pub(super) fn new(seq: u64, intent: Intent, sent: bool) -> Self {
+        let mut fate = Fate::new(intent.at);
+        if sent {
+            fate.send(intent.at);
+        }
+        Self { seq, intent, fate }
+    }
+
+    /// Applies a mark, if the state allows it.
+    #[cfg(feature = "durable")]
+    pub(super) fn apply(&mut self, mark: &Mark) -> Result<(), JournalError> {
+        self.fate.apply(&self.intent.id, mark)
+    }
+
     /// The place of the entry in the order in which intents were appended. Never used again.
     pub fn seq(&self) -> u64 {
         self.seq
@@ -153,43 +214,36 @@ impl Entry {
 
     /// What is known of it.
     pub fn state(&self) -> State {
-        self.state
+        self.fate.state
     }
 
     /// How many times it may have left: above 1 there were re-sends.
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.fate.attempts
     }
 
     /// The broker's id of the order; empty if none was reported.
     pub fn broker_id(&self) -> &[u8] {
-        &self.broker_id
+        &self.fate.broker_id
     }
 
     /// What came with the last mark: figures or a reason.
     pub fn details(&self) -> &[u8] {
-        &self.details
+        &self.fate.details
     }
 
     /// The last eight states, oldest first, the present one among them.
     pub fn steps(&self) -> &[Step] {
-        self.steps.as_slice()
+        self.fate.steps.as_slice()
     }
 
     /// How many states there were, those not kept included.
     pub fn steps_total(&self) -> u32 {
-        self.steps.total
+        self.fate.steps.total
     }
 
     /// When the present state began, to the millisecond.
     pub fn changed_at(&self) -> SystemTime {
-        self.changed().time()
-    }
-
-    pub(super) fn changed(&self) -> Millis {
-        self.steps
-            .as_slice()
-            .last()
-            .map_or(self.intent.at, |step| step.at)
+        self.fate.changed().time()
     }
 }

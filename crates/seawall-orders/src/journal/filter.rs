@@ -105,7 +105,7 @@ impl Filter {
     /// Whether the filter lets the entry pass.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
-        self.states & bit(entry.state) != 0
+        self.states & bit(entry.state()) != 0
             && (self.from..self.until).contains(&entry.intent.at)
             && self.after.is_none_or(|after| entry.seq > after)
     }

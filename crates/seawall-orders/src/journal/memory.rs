@@ -1,14 +1,17 @@
 //! A journal that ends with the process.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use seawall_core::InvalidConfig;
 
 use super::intent::Millis;
+use super::kept::Kept;
 use super::{Answer, Entry, Filter, Intent, Journal, JournalError, Mark, Page, State};
+use crate::records::Records;
 
 /// For how many entries there is room from the start, at most.
 const MAX_RESERVED: usize = 14_000;
@@ -74,14 +77,13 @@ pub struct MemoryJournal {
     entries: Mutex<Entries>,
 }
 
-#[derive(Default)]
 struct Entries {
     next: u64,
-    /// By their ids, by which they are marked: a tree of entries would move them as others go.
-    entries: HashMap<Arc<str>, Entry>,
-    ids: BTreeMap<u64, Arc<str>>,
-    open: BTreeSet<u64>,
-    ended: BTreeSet<u64>,
+    records: Records<Kept>,
+    /// The slots of open entries, by their numbers.
+    open: BTreeMap<u64, usize>,
+    /// The numbers and slots of ended entries, in the order of their numbers: they mostly end in that order.
+    ended: VecDeque<(u64, usize)>,
 }
 
 impl Default for MemoryJournal {
@@ -106,12 +108,14 @@ impl MemoryJournal {
     pub fn new(config: MemoryJournalConfig) -> Self {
         // So that it does not move all entries to grow while orders are placed; what is not used yet is
         // address space alone.
-        let entries = HashMap::with_capacity(config.max_ended.min(MAX_RESERVED));
+        let reserved = config.max_ended.saturating_add(1).min(MAX_RESERVED);
         Self {
             config,
             entries: Mutex::new(Entries {
-                entries,
-                ..Entries::default()
+                next: 0,
+                records: Records::with_capacity(reserved),
+                open: BTreeMap::new(),
+                ended: VecDeque::with_capacity(reserved),
             }),
         }
     }
@@ -125,85 +129,99 @@ impl MemoryJournal {
         intent.check()?;
         let mut entries = self.lock();
         let entries = &mut *entries;
-        let free = match entries.entries.entry(Arc::clone(&intent.id)) {
-            hash_map::Entry::Vacant(free) => free,
-            hash_map::Entry::Occupied(used) => {
-                let (id, state) = (intent.id, used.get().state);
-                return Err(JournalError::UsedId { id, state });
-            }
-        };
+        let hash = entries.records.hash(&intent.id);
+        if let Some(used) = entries.records.find_hashed(hash, &intent.id) {
+            let state = entries.records.get(used).fate.state;
+            let id = intent.id;
+            return Err(JournalError::UsedId { id, state });
+        }
         if entries.open.len() >= self.config.max_open {
             let max_open = self.config.max_open;
             return Err(JournalError::Full { max_open });
         }
         let seq = entries.next;
         entries.next += 1;
-        entries.ids.insert(seq, Arc::clone(&intent.id));
-        entries.open.insert(seq);
-        free.insert(Entry::new(seq, intent, sent));
+        let begin = |kept: &mut Kept| kept.begin(seq, intent, sent);
+        let slot = entries.records.add(hash, begin);
+        entries.open.insert(seq, slot);
         Ok(seq)
     }
 
     fn apply(&self, id: &str, mark: &Mark) -> Result<State, JournalError> {
         let mut entries = self.lock();
         let entries = &mut *entries;
-        let Some(entry) = entries.entries.get_mut(id) else {
+        let Some(slot) = entries.records.find(id) else {
             return Err(JournalError::UnknownId { id: id.into() });
         };
-        let (seq, before) = (entry.seq, entry.state);
+        let kept = entries.records.get_mut(slot);
+        let (seq, before) = (kept.seq, kept.fate.state);
         if mark.state.is_open() && !before.is_open() && entries.open.len() >= self.config.max_open {
             let max_open = self.config.max_open;
             return Err(JournalError::Full { max_open });
         }
-        entry.apply(mark)?;
-        if before.is_open() != mark.state.is_open() {
-            if mark.state.is_open() {
-                entries.ended.remove(&seq);
-                entries.open.insert(seq);
-            } else {
+        kept.fate.apply(id, mark)?;
+        match (before.is_open(), mark.state.is_open()) {
+            (false, true) => {
+                if let Ok(place) = entries.place(seq) {
+                    entries.ended.remove(place);
+                }
+                entries.open.insert(seq, slot);
+            }
+            (true, false) => {
                 entries.open.remove(&seq);
-                entries.ended.insert(seq);
+                let place = entries.place(seq).unwrap_or_else(|place| place);
+                entries.ended.insert(place, (seq, slot));
                 while entries.ended.len() > self.config.max_ended {
                     entries.remove_first_ended();
                 }
             }
+            _ => {}
         }
         Ok(before)
     }
 }
 
 impl Entries {
-    fn of(&self, id: &str) -> Option<&Entry> {
-        self.entries.get(id)
-    }
-
-    fn at(&self, seq: u64) -> Option<&Entry> {
-        self.ids.get(&seq).and_then(|id| self.entries.get(id))
-    }
-
-    fn remove_first_ended(&mut self) {
-        if let Some(seq) = self.ended.pop_first() {
-            self.forget(seq);
+    /// Where a number is among those of ended entries, or belongs.
+    fn place(&self, seq: u64) -> Result<usize, usize> {
+        match self.ended.back() {
+            Some((last, _)) if *last >= seq => self.ended.binary_search_by_key(&seq, |of| of.0),
+            _ => Err(self.ended.len()),
         }
     }
 
-    fn forget(&mut self, seq: u64) {
-        if let Some(id) = self.ids.remove(&seq) {
-            self.entries.remove(&id);
+    fn entry(&self, id: &str) -> Option<Entry> {
+        let slot = self.records.find(id)?;
+        Some(self.records.get(slot).entry())
+    }
+
+    fn remove_first_ended(&mut self) {
+        if let Some((_, slot)) = self.ended.pop_front() {
+            self.records.remove(slot);
         }
     }
 
     fn page(&self, filter: &Filter) -> Page {
-        let start = filter.start()..;
-        let found = if filter.only_open() {
-            let open = self.open.range(start).filter_map(|seq| self.at(*seq));
-            Page::collect(filter, open.cloned().map(Ok::<_, std::convert::Infallible>))
+        let start = filter.start();
+        let mut open = self.open.range(start..).map(|(seq, slot)| (*seq, *slot));
+        let entry = |(_, slot): (u64, usize)| Ok(self.records.get(slot).entry());
+        let found: Result<_, Infallible> = if filter.only_open() {
+            Page::collect(filter, open.map(entry))
         } else {
-            let all = self
-                .ids
-                .range(start)
-                .filter_map(|(_, id)| self.entries.get(id));
-            Page::collect(filter, all.cloned().map(Ok))
+            let from = self.ended.partition_point(|(seq, _)| *seq < start);
+            let mut ended = self.ended.range(from..).copied();
+            let (mut first_open, mut first_ended) = (open.next(), ended.next());
+            let in_order = std::iter::from_fn(|| {
+                let takes_open = match (first_open, first_ended) {
+                    (Some(open), Some(ended)) => open.0 < ended.0,
+                    (open, _) => open.is_some(),
+                };
+                match takes_open {
+                    true => std::mem::replace(&mut first_open, open.next()),
+                    false => std::mem::replace(&mut first_ended, ended.next()),
+                }
+            });
+            Page::collect(filter, in_order.map(entry))
         };
         match found {
             Ok(page) => page,
@@ -212,14 +230,15 @@ impl Entries {
     }
 
     fn prune(&mut self, before: Millis) -> u64 {
-        let old: Vec<u64> = (self.ended.iter().copied())
-            .filter(|seq| self.at(*seq).is_none_or(|e| e.changed() < before))
-            .collect();
-        for seq in &old {
-            self.ended.remove(seq);
-            self.forget(*seq);
-        }
-        old.len() as u64
+        let (records, all) = (&mut self.records, self.ended.len());
+        self.ended.retain(|(_, slot)| {
+            let stays = records.get(*slot).fate.changed() >= before;
+            if !stays {
+                records.remove(*slot);
+            }
+            stays
+        });
+        (all - self.ended.len()) as u64
     }
 }
 
@@ -237,7 +256,7 @@ impl Journal for MemoryJournal {
     }
 
     fn entry(&self, id: &str) -> Answer<Option<Entry>> {
-        Answer::ready(Ok(self.lock().of(id).cloned()))
+        Answer::ready(Ok(self.lock().entry(id)))
     }
 
     fn list(&self, filter: &Filter) -> Answer<Page> {

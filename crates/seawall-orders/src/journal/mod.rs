@@ -67,6 +67,7 @@ mod entry;
 mod error;
 mod filter;
 mod intent;
+mod kept;
 mod mark;
 mod memory;
 mod request;

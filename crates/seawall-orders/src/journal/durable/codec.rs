@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::Operation;
-use crate::journal::entry::{Entry, KEPT_STEPS, Step, Steps};
+use crate::journal::entry::{Entry, Fate, KEPT_STEPS, Step, Steps};
 use crate::journal::intent::{Intent, Millis};
 use crate::journal::{SavedRequest, State};
 
@@ -21,12 +21,12 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
     let request = &intent.request;
     let mut out = Vec::with_capacity(256 + request.len() + intent.hook.len());
     out.push(RECORD);
-    out.push(state_code(entry.state));
+    out.push(state_code(entry.fate.state));
     out.push(kind_code(intent.kind));
-    out.extend_from_slice(&entry.attempts.to_le_bytes());
+    out.extend_from_slice(&entry.fate.attempts.to_le_bytes());
     out.extend_from_slice(&intent.at.0.to_le_bytes());
-    out.extend_from_slice(&entry.steps.total.to_le_bytes());
-    for step in entry.steps.as_slice() {
+    out.extend_from_slice(&entry.fate.steps.total.to_le_bytes());
+    for step in entry.fate.steps.as_slice() {
         out.push(state_code(step.state));
         out.extend_from_slice(&step.at.0.to_le_bytes());
         out.extend_from_slice(&step.attempt.to_le_bytes());
@@ -40,8 +40,8 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
         &request.headers,
         &request.body,
         &intent.hook,
-        &entry.broker_id,
-        &entry.details,
+        &entry.fate.broker_id,
+        &entry.fate.details,
     ] {
         // Lengths are checked before an entry is made: at most 16 MiB.
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -185,11 +185,13 @@ impl<'a> Rest<'a> {
         Some(Entry {
             seq,
             intent,
-            state,
-            attempts,
-            broker_id: self.bytes()?,
-            details: self.bytes()?,
-            steps,
+            fate: Fate {
+                state,
+                attempts,
+                broker_id: self.bytes()?,
+                details: self.bytes()?,
+                steps,
+            },
         })
     }
 }

@@ -223,7 +223,7 @@ fn inspect(database: &Database) -> Result<Index, Failed> {
             let what = format!("records {other} and {seq} have one id");
             return Err(Failed::Wrong(what));
         }
-        if entry.state.is_open() {
+        if entry.state().is_open() {
             index.open.insert(seq, entry);
         }
         records += 1;
@@ -321,7 +321,7 @@ impl<'a> Tables<'a> {
         if let Some(seq) = index.ids.get(&intent.id) {
             return Ok(Err(JournalError::UsedId {
                 id: Arc::clone(&intent.id),
-                state: self.read(index, *seq)?.state,
+                state: self.read(index, *seq)?.state(),
             }));
         }
         let seq = index.next;
@@ -343,12 +343,12 @@ impl<'a> Tables<'a> {
             return Ok(Err(JournalError::UnknownId { id: Arc::clone(id) }));
         };
         let mut entry = self.read(index, seq)?;
-        let before = entry.state;
+        let before = entry.state();
         if let Err(error) = entry.apply(mark) {
             return Ok(Err(error));
         }
         self.write(&entry)?;
-        if entry.state.is_open() {
+        if entry.state().is_open() {
             index.open.insert(seq, entry);
         } else {
             index.open.remove(&seq);
@@ -397,7 +397,7 @@ impl<'a> Tables<'a> {
 /// `Continue(true)` for an entry to remove, `Continue(false)` for an open one, `Break` for an ended
 /// one that is too young.
 fn keep(entry: &Entry, before: Millis) -> ControlFlow<(), bool> {
-    match (entry.state.is_open(), entry.changed() < before) {
+    match (entry.state().is_open(), entry.fate.changed() < before) {
         (true, _) => ControlFlow::Continue(false),
         (false, true) => ControlFlow::Continue(true),
         (false, false) => ControlFlow::Break(()),
