@@ -71,8 +71,18 @@ impl<T: Record> Records<T> {
         &mut self.slots[slot].record
     }
 
-    /// Writes a record, whose id has that hash and no slot.
-    pub(crate) fn add(&mut self, hash: u64, write: impl FnOnce(&mut T)) -> usize {
+    /// The slots, with their records; those that are free among them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+        let records = self.slots.iter().map(|slot| &slot.record);
+        records.enumerate()
+    }
+
+    /// Writes a record, whose id has that hash and no slot, in its slot.
+    pub(crate) fn add<R>(
+        &mut self,
+        hash: u64,
+        write: impl FnOnce(usize, &mut T) -> R,
+    ) -> (usize, R) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 hash,
@@ -81,10 +91,10 @@ impl<T: Record> Records<T> {
             self.slots.len() - 1
         });
         self.slots[slot].hash = hash;
-        write(&mut self.slots[slot].record);
+        let written = write(slot, &mut self.slots[slot].record);
         let hash_of = |slot: &usize| self.slots[*slot].hash;
         self.by_id.insert_unique(hash, slot, hash_of);
-        slot
+        (slot, written)
     }
 
     /// Removes the record in a slot.
@@ -130,7 +140,7 @@ mod tests {
                 let hash = records.hash(&id);
                 match (records.find_hashed(hash, &id), comes) {
                     (None, true) => {
-                        records.add(hash, |of| *of = Named(id.clone(), number));
+                        records.add(hash, |_, of| *of = Named(id.clone(), number));
                         model.insert(id, number);
                     }
                     (Some(slot), false) => {

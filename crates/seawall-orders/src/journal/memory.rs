@@ -141,8 +141,8 @@ impl MemoryJournal {
         }
         let seq = entries.next;
         entries.next += 1;
-        let begin = |kept: &mut Kept| kept.begin(seq, intent, sent);
-        let slot = entries.records.add(hash, begin);
+        let begin = |_, kept: &mut Kept| kept.begin(seq, intent, sent);
+        let (slot, ()) = entries.records.add(hash, begin);
         entries.open.insert(seq, slot);
         Ok(seq)
     }

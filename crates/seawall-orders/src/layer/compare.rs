@@ -220,19 +220,18 @@ impl Shared {
 
     /// Our view: orders in memory with their figures, and those that only the journal has by their ids.
     fn own_view(&self, mut journalled: HashSet<Box<str>>) -> OwnView {
-        let now = SystemTime::now();
+        let (wall, now) = (SystemTime::now(), self.now());
         let mut orders = Vec::new();
-        for it in self.all() {
-            journalled.remove(&*it.id);
-            let age = now.duration_since(it.since()).unwrap_or_default();
-            let found = it.found();
-            let figures = found.map_or(NO_FIGURES, |found| found.figures);
-            let entry = OwnEntry::new(&*it.id, figures, age);
-            orders.push(match it.confirmed_for(self.now()) {
-                Some(lasts) if it.found().is_some() => entry.confirmed_for(lasts),
+        self.each(|it| {
+            journalled.remove(&**it.id);
+            let age = wall.duration_since(it.since).unwrap_or_default();
+            let figures = it.found.map_or(NO_FIGURES, |found| found.figures);
+            let entry = OwnEntry::new(&**it.id, figures, age);
+            orders.push(match it.confirmed_at {
+                Some(at) if it.found.is_some() => entry.confirmed_for(now.saturating_sub(at)),
                 _ => entry,
             });
-        }
+        });
         orders.extend(
             journalled
                 .into_iter()
@@ -249,7 +248,9 @@ impl Shared {
         let found = FoundOrder::new(listed.id, listed.broker_id, listed.figures, Bytes::new());
         let report = it.learn(found);
         let shared = Arc::clone(self);
-        Order { shared, it }.feed(Event::Evidence(report));
+        let order = Order { shared, it };
+        order.feed(Event::Evidence(report));
+        order.rest();
     }
 }
 
@@ -276,7 +277,7 @@ pub(super) fn request_sender(shared: &Arc<Shared>) -> RequestSender {
             let shared = shared.upgrade().ok_or("the layer is gone")?;
             let latest = shared.latest();
             let nowhere = Origin::default();
-            let origin = latest.as_ref().map_or(&nowhere, |it| &it.origin);
+            let origin = latest.as_ref().map_or(&nowhere, |it| &*it.origin);
             send_to(&shared, origin, request).await
         })
     })

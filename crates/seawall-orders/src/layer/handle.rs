@@ -12,8 +12,8 @@ use super::config::OrderConfig;
 use super::counts::OrderCounts;
 use super::notices::OrderNotices;
 use super::order::Order;
+use super::settled::View;
 use super::shared::{Shared, Start};
-use super::tracked::Tracked;
 use crate::broker::FoundOrder;
 use crate::client::RequestSender;
 use crate::journal::JournalError;
@@ -207,7 +207,8 @@ impl OrderHandle {
     /// numbers; those that the journal does not have are last.
     pub fn orders(&self) -> Vec<OrderSnapshot> {
         self.shared.enter();
-        let mut orders: Vec<_> = self.shared.all().iter().map(snapshot).collect();
+        let mut orders = Vec::new();
+        self.shared.each(|it| orders.push(snapshot(&it)));
         orders.sort_unstable_by_key(|order| (order.number.is_none(), order.number));
         orders
     }
@@ -233,7 +234,10 @@ impl OrderHandle {
     ///
     /// [`UnknownOrder`](OrderError::UnknownOrder) and [`Journal`](OrderError::Journal).
     pub async fn order(&self, id: &str) -> Result<OrderSnapshot, OrderError> {
-        Ok(snapshot(&self.find(id).await?.it))
+        let order = self.find(id).await?;
+        let snapshot = order.it.view(|it| snapshot(&it));
+        order.rest();
+        Ok(snapshot)
     }
 
     async fn find(&self, id: &str) -> Result<Order, OrderError> {
@@ -264,7 +268,9 @@ impl OrderHandle {
     /// [`UnknownOrder`](OrderError::UnknownOrder) for an order that the journal does not have, as one that
     /// was placed by hand, and [`Journal`](OrderError::Journal).
     pub async fn observe(&self, id: &str, report: Report) -> Result<(), OrderError> {
-        self.find(id).await?.feed(Event::Evidence(report));
+        let order = self.find(id).await?;
+        order.feed(Event::Evidence(report));
+        order.rest();
         Ok(())
     }
 
@@ -277,6 +283,7 @@ impl OrderHandle {
         let order = self.find(id).await?;
         let report = order.it.learn(found);
         order.feed(Event::Evidence(report));
+        order.rest();
         Ok(())
     }
 
@@ -291,7 +298,9 @@ impl OrderHandle {
         let order = self.find(id).await?;
         order.cancel();
         self.shared.events.commanded("cancel");
-        match tokio::time::timeout(limit, order.it.cancel_end()).await {
+        let ended = tokio::time::timeout(limit, order.it.cancel_end()).await;
+        order.rest();
+        match ended {
             Ok(CancelStep::NotSent) => Ok(Cancelled::NotSent),
             Ok(_) => Ok(Cancelled::Over),
             Err(_) => Err(OrderError::TimedOut),
@@ -306,9 +315,11 @@ impl OrderHandle {
     pub async fn resolve(&self, id: &str, verdict: Verdict) -> Result<(), OrderError> {
         let order = self.find(id).await?;
         if let Some(settlement) = order.it.settlement() {
+            order.rest();
             return Err(OrderError::Settled(settlement));
         }
         order.feed(Event::Resolve(verdict));
+        order.rest();
         self.shared.events.commanded("resolve");
         Ok(())
     }
@@ -321,6 +332,7 @@ impl OrderHandle {
     pub async fn look_up_again(&self, id: &str) -> Result<(), OrderError> {
         let order = self.find(id).await?;
         if let Some(settlement) = order.it.settlement() {
+            order.rest();
             return Err(OrderError::Settled(settlement));
         }
         order.feed(Event::LookUpAgain);
@@ -349,16 +361,16 @@ impl OrderHandle {
     }
 }
 
-fn snapshot(it: &Arc<Tracked>) -> OrderSnapshot {
+fn snapshot(it: &View<'_>) -> OrderSnapshot {
     OrderSnapshot {
-        id: Arc::clone(&it.id),
-        number: it.number(),
+        id: Arc::clone(it.id),
+        number: it.number,
         operation: it.operation,
         symbol: it.request.symbol.clone(),
-        state: it.intent_state(),
-        settlement: it.settlement(),
-        copies: it.copies(),
-        found: it.found(),
+        state: it.life.state(),
+        settlement: it.life.settlement(),
+        copies: it.life.copies(),
+        found: it.found.cloned(),
     }
 }
 

@@ -147,6 +147,7 @@ impl Order {
         let found = ask(&self, query).await;
         self.shared.control.queried(found != LookUp::Failed);
         self.feed(Event::LookUp { number, found });
+        self.rest();
     }
 
     /// Sends a request of the layer's own where the order went.

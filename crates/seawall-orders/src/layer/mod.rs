@@ -1,6 +1,7 @@
 //! The Tower side: the layer, its service, its handle.
 
 mod body;
+mod book;
 mod builder;
 mod compare;
 mod compared;
@@ -17,6 +18,7 @@ mod recover;
 mod response;
 mod runtime;
 mod service;
+mod settled;
 mod shared;
 mod start;
 mod tasks;

@@ -78,6 +78,14 @@ impl Order {
         self.shared.notes_departures && !before && !self.shared.asked.load(Relaxed)
     }
 
+    /// Gives this handle of the order up; the order is kept small if it was the last one.
+    pub(super) fn rest(self) {
+        let Self { shared, it } = self;
+        let place = it.place;
+        drop(it);
+        shared.rest(place);
+    }
+
     /// Does what follows from what the journal has of an order that was taken over.
     pub(super) fn begin(&self) {
         self.advance(|_, _, _, _| {});
@@ -188,6 +196,7 @@ impl Order {
         let (operation, request) = (self.it.operation, &self.it.request);
         if let Some(target) = self.shared.target_of_cancel(operation, request) {
             target.feed(Event::CancelReply(reply));
+            target.rest();
         }
     }
 
@@ -417,8 +426,7 @@ impl KeepsTime {
                 wake
             };
             let Some(wake) = wake else {
-                self.0 = None;
-                return;
+                return self.0.take().map_or((), Order::rest);
             };
             let at = order.shared.instant(wake);
             // What comes first; a change may have moved the time.
@@ -462,6 +470,14 @@ impl Cancelling {
     async fn send(mut self) {
         let reply = self.order.send_cancel().await;
         self.replied(reply);
+        self.rest();
+    }
+
+    /// Ends it.
+    pub(super) fn rest(self) {
+        let order = self.order.clone();
+        drop(self);
+        order.rest();
     }
 }
 

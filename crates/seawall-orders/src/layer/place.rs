@@ -84,30 +84,27 @@ impl<S, C> Placing<S, C> {
         R: Body<Data = Bytes>,
         C: Classify<Response<Bytes>, S::Error>,
     {
-        let shared = Arc::clone(&self.shared);
-        let order = caller.order.clone();
         let mut kept = None;
-        let mut mail = match caller.written(&order).await {
+        let mut mail = match caller.written().await {
             Ok(mail) => mail,
             Err(error) => {
                 // The entry is another order's: nothing may be written to it.
                 caller.answered = true;
-                shared.forget(&order.it);
-                order.take_back();
-                order.reply_to_target(CancelReply::Unknown);
-                return Err(shared.not_admitted(shared.not_appended(&error)).into());
+                self.shared.forget(&caller.order.it);
+                self.shared.give_back(caller.order.it.take_admission());
+                caller.order.reply_to_target(CancelReply::Unknown);
+                let rejection = self.shared.not_appended(&error);
+                return Err(self.shared.not_admitted(rejection).into());
             }
         };
-        loop {
+        let order = &caller.order;
+        let answer = loop {
             match mail {
-                Mail::Answer(answer) => {
-                    caller.answered = true;
-                    return self.conclude(&order, answer, kept);
-                }
+                Mail::Answer(answer) => break answer,
                 Mail::Step(Step::Withdraw) => mail = order.mail().await,
                 Mail::Step(Step::Pass(copy)) => {
                     let first = {
-                        let ended = pin!(self.send_copy(&order, &template, copy));
+                        let ended = pin!(self.send_copy(order, &template, copy));
                         order.first(ended).await
                     };
                     match first {
@@ -120,7 +117,16 @@ impl<S, C> Placing<S, C> {
                     }
                 }
             }
-        }
+        };
+        caller.answered = true;
+        let (result, place) = (
+            self.conclude(&caller.order, answer, kept),
+            caller.order.it.place,
+        );
+        // Nobody uses it any more, if it is settled.
+        drop(caller);
+        self.shared.rest(place);
+        result
     }
 
     /// Sends one copy through the stack.
@@ -269,11 +275,12 @@ impl<S, C> Placing<S, C> {
         let Ok(body) = read(body, self.shared.config().max_body()).await else {
             cancelling.replied(CancelReply::Unknown);
             // What became of it is looked up; the response has no body to give.
-            return Ok(cancelling.order.cancelled(CancelStep::Send));
+            return Ok(cancelling.order.clone().cancelled(CancelStep::Send));
         };
         let response = Response::from_parts(head, body);
         let reply = cancelling.order.cancel_reply(&response);
         cancelling.replied(reply);
+        cancelling.rest();
         Ok(response.map(OrderBody::read))
     }
 }
@@ -364,12 +371,5 @@ impl Order {
             }
         }
         self.feed(Event::Reply(end));
-    }
-
-    /// Takes back what was counted for an order that goes no further.
-    pub(super) fn take_back(&self) {
-        if let Some(admission) = self.it.take_admission() {
-            self.shared.control.give_back(admission);
-        }
     }
 }

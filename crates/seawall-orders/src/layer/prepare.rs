@@ -15,11 +15,12 @@ use super::order::{CancelTurn, Order};
 use super::shared::{Shared, Start};
 use super::tasks::Hearing;
 use super::template::Template;
-use super::tracked::{Mail, Tracked};
+use super::tracked::{Mail, NewOrder};
 use crate::body::{Unread, read};
 use crate::broker::{InvalidOrder, OrderRequest};
 use crate::journal::{self, JournalError};
 use crate::protocol::{CancelReply, CancelStep, Event, Operation, Rules};
+use crate::safety::Admission;
 
 /// A request that was read.
 #[allow(clippy::large_enum_variant, reason = "it is moved once")]
@@ -58,7 +59,8 @@ impl Caller {
     /// # Errors
     ///
     /// Those that are about the request: the journal has no entry of this order.
-    pub(super) async fn written(&mut self, order: &Order) -> Result<Mail, JournalError> {
+    pub(super) async fn written(&mut self) -> Result<Mail, JournalError> {
+        let order = &self.order;
         let first = poll_fn(|cx| {
             let answered = match &mut self.written {
                 Some(written) => Pin::new(written).poll(cx),
@@ -181,8 +183,11 @@ impl Shared {
             return Ok(Prepared::Over(target.clone(), step));
         }
         let begun = self.begin_order(id, kind, order, &template, (now, until));
-        if let (Err(_), Some(target)) = (&begun, target) {
-            target.feed(Event::CancelReply(CancelReply::Unknown));
+        if let Some(target) = target {
+            if begun.is_err() {
+                target.feed(Event::CancelReply(CancelReply::Unknown));
+            }
+            target.rest();
         }
         Ok(Prepared::Order(begun?, template))
     }
@@ -211,27 +216,27 @@ impl Shared {
         let at = SystemTime::now();
         let again = template.is_intended_again();
         let admission = self.admit((now, at), &request, operation, again)?;
+        let (target, origin) = self.destination(template);
         let intent = journal::Intent::new(Arc::clone(&id), operation, at)
             .account(Arc::clone(&self.account))
             .run(Arc::clone(&self.run))
-            .request(template.saved(self.target_of(template.uri())));
-        let order = Order {
-            shared: Arc::clone(self),
-            it: Arc::new(Tracked::new(
-                id,
-                (operation, rules),
-                request,
-                template.origin(),
-                Some(admission),
-                Some(until),
-                at,
-            )),
+            .request(template.saved(target));
+        let new = NewOrder {
+            id,
+            operation,
+            rules,
+            request,
+            origin,
+            admission: Some(admission),
+            deadline: Some(until),
+            since: at,
         };
-        if !self.add(&order.it) {
-            order.take_back();
-            let used = self.rejection(Reason::InvalidRequest, USED_ID);
-            return Err(self.not_admitted(used));
-        }
+        let it = self.add(new, |_| {}).map_err(|new| {
+            self.give_back(new.admission);
+            self.not_admitted(self.rejection(Reason::InvalidRequest, USED_ID))
+        })?;
+        let shared = Arc::clone(self);
+        let order = Order { shared, it };
         // From here on the order goes on, whatever becomes of its caller.
         let mut caller = Caller {
             order,
@@ -242,13 +247,20 @@ impl Shared {
         Ok(caller)
     }
 
+    /// Takes back what was counted for an order that goes no further.
+    pub(super) fn give_back(&self, admission: Option<Admission>) {
+        if let Some(admission) = admission {
+            self.control.give_back(admission);
+        }
+    }
+
     fn admit(
         &self,
         (now, wall): (Duration, SystemTime),
         request: &OrderRequest,
         operation: Operation,
         intended_again: bool,
-    ) -> Result<crate::safety::Admission, Rejection> {
+    ) -> Result<Admission, Rejection> {
         let day = self.control.wall_day(wall);
         let admitted = self
             .control

@@ -1,7 +1,6 @@
 //! What the services, futures and tasks of a layer share.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,18 +12,21 @@ use seawall_core::{
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
+use super::book::Book;
 use super::compared::AllCompared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
 use super::runtime::Tasks;
-use super::tracked::{Standing, Tracked};
+use super::settled::View;
+use super::template::Template;
+use super::tracked::{NewOrder, Origin, Place, Standing, Tracked};
 use super::unwritten::Unwritten;
 use crate::broker::{Broker, Target};
 use crate::client::{BoxError, RequestSender};
 use crate::journal::Journal;
 use crate::lists::OwnPositions;
-use crate::protocol::{Alert, Decimal, Notice, Settlement};
+use crate::protocol::{Alert, Decimal, Notice, Operation, Rules, Settlement};
 use crate::safety::TradingControl;
 
 /// Adds credentials to the requests that the layer makes itself.
@@ -61,10 +63,18 @@ pub(super) struct Shared {
     pub(super) standing_changed: Arc<Notify>,
     pub(super) tasks: Tasks,
     clock: Clock,
-    /// The last URI that an order went to, and its text.
-    target: Mutex<Option<(Uri, Bytes)>>,
+    /// Where the last order went.
+    last: Mutex<Destination>,
     book: Mutex<Book>,
     pub(super) unwritten: Unwritten,
+}
+
+/// Where the last order went.
+#[derive(Default)]
+struct Destination {
+    /// Its URI, and the text of that.
+    target: Option<(Uri, Bytes)>,
+    origin: Arc<Origin>,
 }
 
 /// How far the start is.
@@ -78,19 +88,6 @@ pub(super) enum Start {
     LookingUp(u32),
     /// Every order of an earlier process is settled or exhausted.
     Over,
-}
-
-/// The orders in memory.
-#[derive(Default)]
-struct Book {
-    orders: HashMap<Arc<str>, Arc<Tracked>>,
-    by_broker_id: HashMap<Box<str>, Arc<Tracked>>,
-    /// The last ones that were settled, and the broker's ids that they are found by.
-    settled: VecDeque<(Arc<str>, Option<Box<str>>)>,
-    // Two threads count what they did to one order in either order, so these may be below zero.
-    in_doubt: i64,
-    exhausted: i64,
-    starting: i64,
 }
 
 pub(super) struct Parts {
@@ -132,8 +129,8 @@ impl Shared {
             standing_changed: Arc::new(Notify::new()),
             tasks: Tasks::default(),
             clock: Clock::start(),
-            target: Mutex::default(),
-            book: Mutex::default(),
+            last: Mutex::default(),
+            book: Mutex::new(Book::new(parts.config.remembered() as usize)),
             unwritten: Unwritten::default(),
         }
     }
@@ -146,21 +143,25 @@ impl Shared {
         self.clock.instant(ns(at))
     }
 
-    /// The text of a URI. Most orders go to the same one, and share it.
-    pub(super) fn target_of(&self, uri: &Uri) -> Bytes {
+    /// The text of the URI of a request, and what requests about its order need. Most orders go to the same
+    /// place by the same credentials, and share both.
+    pub(super) fn destination(&self, template: &Template) -> (Bytes, Arc<Origin>) {
+        let uri = template.uri();
         let text = || Bytes::from(uri.to_string());
-        if uri.query().is_some() {
-            return text();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if !template.is_of(&last.origin) {
+            last.origin = Arc::new(template.origin());
         }
-        let mut last = self.target.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
+        let target = match &last.target {
             Some((known, text)) if known == uri => text.clone(),
+            _ if uri.query().is_some() => text(),
             _ => {
                 let text = text();
-                *last = Some((uri.clone(), text.clone()));
+                last.target = Some((uri.clone(), text.clone()));
                 text
             }
-        }
+        };
+        (target, Arc::clone(&last.origin))
     }
 
     pub(super) fn config(&self) -> OrderConfig {
@@ -198,59 +199,58 @@ impl Shared {
         below.send(request).await
     }
 
-    /// Adds an order; `false` if there is one of its id.
-    pub(super) fn add(&self, tracked: &Arc<Tracked>) -> bool {
-        match self.book().orders.entry(Arc::clone(&tracked.id)) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(entry) => {
-                entry.insert(Arc::clone(tracked));
-                true
-            }
-        }
+    /// Adds an order, with what `begins` makes of it, or gives it back if there is one of its id.
+    pub(super) fn add(
+        &self,
+        new: NewOrder,
+        begins: impl FnOnce(&mut Tracked),
+    ) -> Result<Arc<Tracked>, Box<NewOrder>> {
+        self.book().add(new, begins)
     }
 
     /// Forgets an order that was not written to the journal.
-    pub(super) fn forget(&self, it: &Arc<Tracked>) {
-        let mut book = self.book();
-        if book
-            .orders
-            .get(&it.id)
-            .is_some_and(|known| Arc::ptr_eq(known, it))
-        {
-            book.orders.remove(&it.id);
-        }
+    pub(super) fn forget(&self, it: &Tracked) {
+        self.book().forget(it.place);
+    }
+
+    /// The rules of an operation that is written to the journal.
+    pub(super) fn rules(&self, operation: Operation) -> Rules {
+        let rules = self.broker.rules(operation).copied();
+        rules.unwrap_or_else(Rules::strictest)
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<Tracked>> {
-        self.book().orders.get(id).cloned()
+        self.book().find(id, |of| self.rules(of))
     }
 
     pub(super) fn find_target(&self, target: &Target) -> Option<Arc<Tracked>> {
-        let book = self.book();
-        match target {
-            Target::Client(id) => book.orders.get(&**id).cloned(),
-            Target::Broker(id) => book.by_broker_id.get(id).cloned(),
-        }
+        self.book().find_target(target, |of| self.rules(of))
+    }
+
+    /// Keeps less of an order from now on, if it is settled and nobody uses it.
+    pub(super) fn rest(&self, place: Place) {
+        self.book().rest(place);
     }
 
     /// The orders whose time is over, and of which nobody has noted it: their callers do not poll them.
     pub(super) fn overdue(&self) -> Vec<Arc<Tracked>> {
         let (book, now) = (self.book(), self.now());
-        if book.orders.len() <= book.settled.len() {
-            return Vec::new();
-        }
-        let overdue = book.orders.values().filter(|it| it.is_overdue(now));
-        overdue.cloned().collect()
+        book.overdue(now)
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Tracked>> {
-        self.book().orders.values().cloned().collect()
+    /// The orders that are not settled, or that somebody uses.
+    pub(super) fn in_use(&self) -> Vec<Arc<Tracked>> {
+        self.book().in_use().cloned().collect()
+    }
+
+    /// Shows each order in memory. Nothing else may be asked of the layer meanwhile.
+    pub(super) fn each(&self, look: impl FnMut(View<'_>)) {
+        self.book().each(look);
     }
 
     /// The order that was written last.
     pub(super) fn latest(&self) -> Option<Arc<Tracked>> {
-        let book = self.book();
-        book.orders.values().max_by_key(|it| it.number()).cloned()
+        self.book().latest(|of| self.rules(of))
     }
 
     /// What the broker has in the paths of the account: of the order that was written last, or what is set.
@@ -261,19 +261,13 @@ impl Shared {
 
     /// The orders in doubt, exhausted, and those of an earlier process that are in doubt.
     pub(super) fn standing(&self) -> (u32, u32, u32) {
-        let book = self.book();
-        let count = |count: i64| u32::try_from(count).unwrap_or(0);
-        (
-            count(book.in_doubt),
-            count(book.exhausted),
-            count(book.starting),
-        )
+        self.book().standing()
     }
 
     /// An order has changed.
     pub(super) fn moved(
         &self,
-        it: &Arc<Tracked>,
+        it: &Tracked,
         (before, now): (Standing, Standing),
         settled_now: bool,
     ) {
@@ -281,12 +275,7 @@ impl Shared {
             return;
         }
         let mut book = self.book();
-        let count = |counter: &mut i64, before: bool, now: bool| {
-            *counter += i64::from(now) - i64::from(before);
-        };
-        count(&mut book.in_doubt, before.in_doubt, now.in_doubt);
-        count(&mut book.exhausted, before.exhausted, now.exhausted);
-        count(&mut book.starting, before.starting, now.starting);
+        book.recount(before, now);
         if settled_now {
             book.settle(it, self.config().remembered() as usize);
         }
@@ -347,30 +336,6 @@ impl Shared {
     pub(super) fn publish(&self, notice: OrderNotice) {
         // An error means that nobody is subscribed.
         let _ = self.notices.send(Published::Order(notice));
-    }
-}
-
-impl Book {
-    /// Keeps a settled order among the last ones.
-    fn settle(&mut self, it: &Arc<Tracked>, most: usize) {
-        let broker_id = it.broker_id();
-        if let Some(id) = &broker_id {
-            self.by_broker_id.insert(id.clone(), Arc::clone(it));
-        }
-        self.settled.push_back((Arc::clone(&it.id), broker_id));
-        while self.settled.len() > most {
-            let Some((oldest, broker_id)) = self.settled.pop_front() else {
-                break;
-            };
-            if let Entry::Occupied(order) = self.orders.entry(oldest)
-                && order.get().settlement().is_some()
-            {
-                order.remove();
-            }
-            if let Some(id) = broker_id {
-                self.by_broker_id.remove(&id);
-            }
-        }
     }
 }
 

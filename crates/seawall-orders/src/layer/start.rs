@@ -9,10 +9,10 @@ use http::{Method, Request};
 
 use super::order::Order;
 use super::shared::{Shared, Start};
-use super::tracked::{Origin, Tracked};
+use super::tracked::{NewOrder, Origin, Tracked};
 use crate::broker::OrderRequest;
 use crate::journal::{Entry, Filter, SavedRequest, State};
-use crate::protocol::{MarkKind, Rules};
+use crate::protocol::MarkKind;
 
 /// Orders that are younger count for caps again.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -78,38 +78,39 @@ impl Shared {
         let uri = saved
             .map(|request| request.uri().clone())
             .unwrap_or_default();
-        let origin = Origin {
+        let origin = Arc::new(Origin {
             scheme: uri.scheme().cloned(),
             authority: uri.authority().cloned(),
             ..Origin::default()
-        };
-        let rules = self.broker.rules(operation).copied();
-        let rules = rules.unwrap_or_else(Rules::strictest);
+        });
+        let rules = self.rules(operation);
         let starting = state.is_open() && *self.started.borrow() != Start::Over;
         let admission = starting.then(|| {
             let wall = SystemTime::now();
             self.control
                 .restore(self.now(), wall, &request, operation, intent.at())
         });
-        let id = Arc::from(intent.id());
-        let it = Tracked::new(
-            id,
-            (operation, rules),
+        let new = NewOrder {
+            id: Arc::from(intent.id()),
+            operation,
+            rules,
             request,
             origin,
             admission,
-            None,
-            intent.at(),
-        );
-        let it = Arc::new(it.restored(entry, mark_of(state), self.now(), starting));
-        let order = Order {
-            shared: Arc::clone(self),
-            it,
+            deadline: None,
+            since: intent.at(),
         };
-        if !self.add(&order.it) {
-            order.take_back();
-            return None;
-        }
+        let now = self.now();
+        let restore = |it: &mut Tracked| it.restore(entry, mark_of(state), now, starting);
+        let it = match self.add(new, restore) {
+            Ok(it) => it,
+            Err(new) => {
+                self.give_back(new.admission);
+                return None;
+            }
+        };
+        let shared = Arc::clone(self);
+        let order = Order { shared, it };
         order.begin();
         Some(order)
     }

@@ -56,9 +56,11 @@ impl Shared {
             Hearing::of(Order { shared, it }).again();
         }
         self.recover();
-        for it in self.all() {
+        for it in self.in_use() {
             let shared = Arc::clone(self);
-            Order { shared, it }.begin();
+            let order = Order { shared, it };
+            order.begin();
+            order.rest();
         }
     }
 
@@ -150,6 +152,7 @@ impl Hearing {
         shared.spawn(async move {
             let written = answer.await;
             self.hear(written);
+            self.rest();
         });
     }
 
@@ -170,6 +173,7 @@ impl Hearing {
                 tokio::time::sleep(AGAIN).await;
             };
             self.hear(written);
+            self.rest();
         });
     }
 
@@ -179,6 +183,14 @@ impl Hearing {
         if self.order.written(written).is_err() {
             self.order.shared.forget(&self.order.it);
         }
+    }
+}
+
+impl Hearing {
+    fn rest(self) {
+        let order = self.order.clone();
+        drop(self);
+        order.rest();
     }
 }
 
@@ -195,7 +207,7 @@ impl Order {
     /// Whether an entry of the journal is this order's, and not of an earlier one of its id.
     fn is_of(&self, entry: &Entry) -> bool {
         let intent = entry.intent();
-        let apart = self.it.since().duration_since(intent.at());
+        let apart = self.it.since.duration_since(intent.at());
         // The journal keeps milliseconds.
         let same = apart.is_ok_and(|apart| apart < Duration::from_millis(1));
         same && self.shared.is_ours(entry) && intent.run_name() == &*self.shared.run

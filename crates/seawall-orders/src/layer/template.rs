@@ -1,7 +1,7 @@
 //! A request of which every copy is made.
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::marks::IntendedAgain;
 use super::tracked::Origin;
@@ -62,12 +62,22 @@ impl Template {
         saved.with_headers(headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 
+    /// Whether it goes there, by the same credentials.
+    pub(super) fn is_of(&self, origin: &Origin) -> bool {
+        self.uri.scheme() == origin.scheme.as_ref()
+            && self.uri.authority() == origin.authority.as_ref()
+            && self.credentials().eq(&origin.credentials)
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let headers = self.headers.iter();
+        headers.filter(|(name, _)| SavedRequest::is_credential(name.as_str()))
+    }
+
     pub(super) fn origin(&self) -> Origin {
         let mut credentials = HeaderMap::new();
-        for (name, value) in &self.headers {
-            if SavedRequest::is_credential(name.as_str()) {
-                credentials.append(name, value.clone());
-            }
+        for (name, value) in self.credentials() {
+            credentials.append(name, value.clone());
         }
         Origin {
             scheme: self.uri.scheme().cloned(),

@@ -21,20 +21,29 @@ use crate::safety::Admission;
 /// No number of a journal: [`Journal::append`](crate::journal::Journal::append).
 const UNWRITTEN: u64 = u64::MAX;
 
+/// Where an order is in the book. The memory is used again, the number is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) slot: usize,
+    pub(super) stamp: u64,
+}
+
 /// What is known of an order.
 pub(super) struct Tracked {
     pub(super) id: Arc<str>,
+    /// Where it is in the book.
+    pub(super) place: Place,
     /// Its place in the journal, or [`UNWRITTEN`].
     number: AtomicU64,
     pub(super) operation: Operation,
     pub(super) request: OrderRequest,
     pub(super) rules: Rules,
-    pub(super) origin: Origin,
+    pub(super) origin: Arc<Origin>,
     /// Until when its caller waits.
     pub(super) deadline: Option<Duration>,
     /// When its intent was written.
-    since: SystemTime,
-    state: Mutex<State>,
+    pub(super) since: SystemTime,
+    pub(super) state: Mutex<State>,
     /// Whether it was reported to be in doubt.
     pub(super) doubted: AtomicBool,
     /// Something has changed that the task of the order waits for.
@@ -229,31 +238,33 @@ pub(super) enum Mail {
     Answer(Answer),
 }
 
-impl Tracked {
-    pub(super) fn new(
-        id: Arc<str>,
-        (operation, rules): (Operation, Rules),
-        request: OrderRequest,
-        origin: Origin,
-        admission: Option<Admission>,
-        deadline: Option<Duration>,
-        since: SystemTime,
-    ) -> Self {
-        let mut actions = spare_actions();
-        let life = Lifecycle::new(deadline, &mut actions);
-        // The intent, which is appended by other means than a mark.
-        keep_actions(actions);
+/// What an order begins with.
+pub(super) struct NewOrder {
+    pub(super) id: Arc<str>,
+    pub(super) operation: Operation,
+    pub(super) rules: Rules,
+    pub(super) request: OrderRequest,
+    pub(super) origin: Arc<Origin>,
+    pub(super) admission: Option<Admission>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) since: SystemTime,
+}
+
+/// One that is to begin.
+impl Default for Tracked {
+    fn default() -> Self {
         Self {
-            id,
+            id: Arc::default(),
+            place: Place::default(),
             number: AtomicU64::new(UNWRITTEN),
-            operation,
-            request,
-            rules,
-            origin,
-            deadline,
-            since,
+            operation: Operation::Create,
+            request: OrderRequest::default(),
+            rules: Rules::strictest(),
+            origin: Arc::default(),
+            deadline: None,
+            since: SystemTime::UNIX_EPOCH,
             state: Mutex::new(State {
-                life,
+                life: Lifecycle::new(None, &mut Vec::new()),
                 actions: Vec::new(),
                 written: Written::Unknown,
                 held: Vec::new(),
@@ -270,7 +281,7 @@ impl Tracked {
                 has_task: false,
                 cancel_by: CancelBy::Layer,
                 cancel_over: None,
-                admission,
+                admission: None,
                 met: "",
             }),
             doubted: AtomicBool::new(false),
@@ -278,26 +289,62 @@ impl Tracked {
             cancelled: Notify::new(),
         }
     }
+}
+
+impl Tracked {
+    /// Makes it a new order, whatever it was: values are used again, and are too large to be moved about.
+    pub(super) fn begin(&mut self, place: Place, new: NewOrder) {
+        self.id = new.id;
+        self.place = place;
+        *self.number.get_mut() = UNWRITTEN;
+        self.operation = new.operation;
+        self.request = new.request;
+        self.rules = new.rules;
+        self.origin = new.origin;
+        self.deadline = new.deadline;
+        self.since = new.since;
+        *self.doubted.get_mut() = false;
+        self.changed = Notify::new();
+        self.cancelled = Notify::new();
+        let mut actions = spare_actions();
+        let state = self.state_mut();
+        state.life = Lifecycle::new(new.deadline, &mut actions);
+        state.actions.clear();
+        state.written = Written::Unknown;
+        state.held.clear();
+        state.lost = 0;
+        state.attempts = 0;
+        state.counted = Standing::default();
+        state.starting = false;
+        state.kept = false;
+        state.found = None;
+        state.confirmed_at = None;
+        state.step = None;
+        state.answer = None;
+        state.caller = None;
+        state.has_task = false;
+        state.cancel_by = CancelBy::Layer;
+        state.cancel_over = None;
+        state.admission = new.admission;
+        state.met = "";
+        // The intent, which is appended by other means than a mark.
+        keep_actions(actions);
+    }
 
     /// Makes it what the journal has of it, with what follows from that as its first actions.
-    pub(super) fn restored(
-        self,
-        entry: &Entry,
-        mark: MarkKind,
-        now: Duration,
-        starting: bool,
-    ) -> Self {
-        self.number.store(entry.seq(), Ordering::Relaxed);
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            let (attempts, out) = (entry.attempts(), &mut state.actions);
-            state.life = Lifecycle::restore(&self.rules, mark, attempts, now, out);
-            state.attempts = attempts;
-            state.written = Written::Yes;
-            state.starting = starting;
-        }
-        self
+    pub(super) fn restore(&mut self, entry: &Entry, mark: MarkKind, now: Duration, starting: bool) {
+        *self.number.get_mut() = entry.seq();
+        let (attempts, rules) = (entry.attempts(), self.rules);
+        let state = self.state_mut();
+        state.life = Lifecycle::restore(&rules, mark, attempts, now, &mut state.actions);
+        state.attempts = attempts;
+        state.written = Written::Yes;
+        state.starting = starting;
+    }
+
+    pub(super) fn state_mut(&mut self) -> &mut State {
+        let state = self.state.get_mut();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -336,17 +383,6 @@ impl Tracked {
 
     pub(super) fn found(&self) -> Option<FoundOrder> {
         self.lock().found.clone()
-    }
-
-    /// When its intent was written.
-    pub(super) const fn since(&self) -> SystemTime {
-        self.since
-    }
-
-    /// For how long the broker is known to have it.
-    pub(super) fn confirmed_for(&self, now: Duration) -> Option<Duration> {
-        let at = self.lock().confirmed_at?;
-        Some(now.saturating_sub(at))
     }
 
     pub(super) fn take_admission(&self) -> Option<Admission> {

@@ -28,7 +28,7 @@ impl Shared {
         let account = account.as_deref();
         if let Some(request) = self.broker.list(Query::Open, account) {
             let nowhere = Origin::default();
-            let origin = known.as_ref().map_or(&nowhere, |it| &it.origin);
+            let origin = known.as_ref().map_or(&nowhere, |it| &*it.origin);
             let response = send_to(self, origin, request).await;
             return response.is_ok_and(|response| {
                 !matches!(
