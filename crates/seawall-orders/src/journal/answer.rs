@@ -32,6 +32,16 @@ impl<T> Answer<T> {
     }
 }
 
+impl<T> Answer<T> {
+    /// The answer, if it was there from the start.
+    pub(crate) const fn take_ready(&mut self) -> Option<Result<T, JournalError>> {
+        match &mut self.0 {
+            Inner::Ready(result) => result.take(),
+            Inner::Pending(_) => None,
+        }
+    }
+}
+
 // Nothing is pinned in place: the future is in its box.
 impl<T> Unpin for Answer<T> {}
 

@@ -193,8 +193,8 @@ impl Order {
     }
 
     pub(super) fn reply_to_target(&self, reply: CancelReply) {
-        let (operation, request) = (self.it.operation, &self.it.request);
-        if let Some(target) = self.shared.target_of_cancel(operation, request) {
+        let target = self.it.request.target.as_ref();
+        if let Some(target) = self.shared.target_of_cancel(self.it.operation, target) {
             target.feed(Event::CancelReply(reply));
             target.rest();
         }

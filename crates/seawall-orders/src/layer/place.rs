@@ -21,7 +21,7 @@ use super::shared::Shared;
 use super::template::Template;
 use super::tracked::{Mail, Step};
 use crate::body::read;
-use crate::broker::{OrderReply, OrderRequest};
+use crate::broker::{OrderReply, Target};
 use crate::protocol::{
     Answer, CancelReply, CancelStep, DoubtCause, Event, NotExecuted, Operation, OrderState, Reply,
     Settlement, Via,
@@ -63,19 +63,55 @@ impl<S, C> Placing<S, C> {
         R: Body<Data = Bytes>,
         C: Classify<Response<Bytes>, S::Error>,
     {
-        match self.shared.prepare(operation, request).await? {
-            Prepared::Order(caller, template) => self.follow(caller, template).await,
-            Prepared::Cancel(order, request) => self.cancel(order, request).await,
-            Prepared::Over(order, step) => Ok(order.cancelled(step)),
-            Prepared::Pass(request) => self.pass(request).await,
-        }
+        let shared = &self.shared;
+        let mut prepared = {
+            let config = shared.config();
+            let (head, body) = request.into_parts();
+            let body = match read(body, config.max_body()).await {
+                Ok(body) => body,
+                Err(unread) => return Err(shared.not_read(&unread).into()),
+            };
+            let request = Request::from_parts(head, body);
+            let mut now = shared.now();
+            let until = now.saturating_add(config.deadline());
+            if !shared.is_started() {
+                let wait = shared.wait_to_start(operation, &request, until);
+                // Rare, and large.
+                Box::pin(wait).await?;
+                now = shared.now();
+            }
+            match shared.prepare(operation, request, (now, until)) {
+                Ok(prepared) => prepared,
+                Err(rejection) => return Err(rejection.into()),
+            }
+        };
+        let (result, place) = match &mut prepared {
+            Prepared::Order(caller, template) => {
+                let result = self.follow(caller, template).await;
+                (result, caller.order.it.place)
+            }
+            Prepared::Over(order, step) => (Ok(order.cancelled(*step)), order.it.place),
+            // Large as well, and no order waits for them.
+            Prepared::Cancel(target, http) => {
+                let (target, http) = (target.take(), std::mem::take(http));
+                return Box::pin(self.cancel(target, http)).await;
+            }
+            Prepared::Pass(http) => {
+                let http = std::mem::take(http);
+                return Box::pin(self.pass(http)).await;
+            }
+        };
+        drop(prepared);
+        // Nobody uses it any more, if it is settled.
+        self.shared.rest(place);
+        result
     }
 
     /// Follows an order to its end.
     async fn follow<B, R>(
         &mut self,
-        mut caller: Caller,
-        template: Template,
+        caller: &mut Caller,
+        template: &Template,
     ) -> Result<Response<OrderBody<R>>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
@@ -103,30 +139,20 @@ impl<S, C> Placing<S, C> {
                 Mail::Answer(answer) => break answer,
                 Mail::Step(Step::Withdraw) => mail = order.mail().await,
                 Mail::Step(Step::Pass(copy)) => {
-                    let first = {
-                        let ended = pin!(self.send_copy(order, &template, copy));
-                        order.first(ended).await
+                    let next = {
+                        let ended = pin!(self.send_copy(order, template, copy));
+                        let first = order.first(ended).await;
+                        order.took(first, &mut kept)
                     };
-                    match first {
-                        First::Mail(next) => mail = next,
-                        First::Ended(ended) => {
-                            kept = Some(ended.result);
-                            order.ended(ended.reply);
-                            mail = order.mail().await;
-                        }
-                    }
+                    mail = match next {
+                        Some(mail) => mail,
+                        None => order.mail().await,
+                    };
                 }
             }
         };
         caller.answered = true;
-        let (result, place) = (
-            self.conclude(&caller.order, answer, kept),
-            caller.order.it.place,
-        );
-        // Nobody uses it any more, if it is settled.
-        drop(caller);
-        self.shared.rest(place);
-        result
+        self.conclude(&caller.order, answer, kept)
     }
 
     /// Sends one copy through the stack.
@@ -253,7 +279,7 @@ impl<S, C> Placing<S, C> {
     /// A cancel is an event of its order, which is not sent again then.
     async fn cancel<B, R>(
         &mut self,
-        request: OrderRequest,
+        target: Option<Target>,
         http: Request<Bytes>,
     ) -> Result<Response<OrderBody<R>>, S::Error>
     where
@@ -261,12 +287,16 @@ impl<S, C> Placing<S, C> {
         B: From<Bytes>,
         R: Body<Data = Bytes>,
     {
-        let target = self.shared.target_of_cancel(Operation::Cancel, &request);
+        let target = self
+            .shared
+            .target_of_cancel(Operation::Cancel, target.as_ref());
         let Some(order) = target else {
             return self.pass(http).await;
         };
         if let CancelTurn::Over(step) = order.cancel_by_caller() {
-            return Ok(order.cancelled(step));
+            let response = order.cancelled(step);
+            order.rest();
+            return Ok(response);
         }
         let mut cancelling = Cancelling::new(order);
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
@@ -275,7 +305,9 @@ impl<S, C> Placing<S, C> {
         let Ok(body) = read(body, self.shared.config().max_body()).await else {
             cancelling.replied(CancelReply::Unknown);
             // What became of it is looked up; the response has no body to give.
-            return Ok(cancelling.order.clone().cancelled(CancelStep::Send));
+            let response = cancelling.order.cancelled(CancelStep::Send);
+            cancelling.rest();
+            return Ok(response);
         };
         let response = Response::from_parts(head, body);
         let reply = cancelling.order.cancel_reply(&response);
@@ -305,7 +337,27 @@ const fn text_of(why: NotExecuted) -> &'static str {
 impl Order {
     /// Waits for what the caller has to do, and looks after the deadline meanwhile.
     pub(super) async fn mail(&self) -> Mail {
+        if let Some(mail) = self.it.take_mail() {
+            return mail;
+        }
         self.in_time(poll_fn(|cx| self.it.poll_mail(cx))).await
+    }
+
+    /// Takes what came first: gives what the caller has to do next, where that is known, and keeps what
+    /// the copy ended with.
+    fn took<E>(
+        &self,
+        first: First<E>,
+        kept: &mut Option<Result<Response<Bytes>, E>>,
+    ) -> Option<Mail> {
+        match first {
+            First::Mail(mail) => Some(mail),
+            First::Ended(ended) => {
+                *kept = Some(ended.result);
+                self.ended(ended.reply);
+                self.it.take_mail()
+            }
+        }
     }
 
     async fn first<E>(&self, mut ended: Pin<&mut impl Future<Output = Ended<E>>>) -> First<E> {

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, Uri};
-use http_body::Body;
 use seawall_core::{Reason, Rejection};
 
 use super::order::{CancelTurn, Order};
@@ -16,18 +15,17 @@ use super::shared::{Shared, Start};
 use super::tasks::Hearing;
 use super::template::Template;
 use super::tracked::{Mail, NewOrder};
-use crate::body::{Unread, read};
-use crate::broker::{InvalidOrder, OrderRequest};
+use crate::body::Unread;
+use crate::broker::{InvalidOrder, OrderRequest, Target};
 use crate::journal::{self, JournalError};
 use crate::protocol::{CancelReply, CancelStep, Event, Operation, Rules};
 use crate::safety::Admission;
 
 /// A request that was read.
-#[allow(clippy::large_enum_variant, reason = "it is moved once")]
 pub(super) enum Prepared {
     /// An order that was begun.
     Order(Caller, Template),
-    Cancel(OrderRequest, Request<Bytes>),
+    Cancel(Option<Target>, Request<Bytes>),
     /// A cancel that need not be sent, of this order.
     Over(Order, CancelStep),
     Pass(Request<Bytes>),
@@ -61,19 +59,25 @@ impl Caller {
     /// Those that are about the request: the journal has no entry of this order.
     pub(super) async fn written(&mut self) -> Result<Mail, JournalError> {
         let order = &self.order;
-        let first = poll_fn(|cx| {
-            let answered = match &mut self.written {
-                Some(written) => Pin::new(written).poll(cx),
-                None => Poll::Pending,
-            };
-            match answered {
-                Poll::Ready(written) => Poll::Ready(Ok(written)),
-                Poll::Pending => order.it.poll_mail(cx).map(Err),
+        let there = self.written.as_mut().and_then(journal::Answer::take_ready);
+        let written = match there {
+            Some(written) => written,
+            None => {
+                let first = poll_fn(|cx| {
+                    let answered = match &mut self.written {
+                        Some(written) => Pin::new(written).poll(cx),
+                        None => Poll::Pending,
+                    };
+                    match answered {
+                        Poll::Ready(written) => Poll::Ready(Ok(written)),
+                        Poll::Pending => order.it.poll_mail(cx).map(Err),
+                    }
+                });
+                match order.in_time(first).await {
+                    Ok(written) => written,
+                    Err(mail) => return Ok(mail),
+                }
             }
-        });
-        let written = match order.in_time(first).await {
-            Ok(written) => written,
-            Err(mail) => return Ok(mail),
         };
         self.written = None;
         match order.written(written) {
@@ -130,33 +134,58 @@ impl Shared {
         }
     }
 
-    /// Reads a request, and begins what it asks for.
-    pub(super) async fn prepare<B>(
+    /// The rejection of a request whose body was not read.
+    pub(super) fn not_read<E>(&self, unread: &Unread<E>) -> Rejection {
+        let why = match unread {
+            Unread::TooLong => "its body is longer than is read",
+            Unread::Broken(_) => "its body broke off",
+        };
+        self.not_admitted(self.rejection(Reason::InvalidRequest, why))
+    }
+
+    fn read(
+        &self,
+        operation: Operation,
+        request: &Request<Bytes>,
+    ) -> Result<OrderRequest, Rejection> {
+        let order = self.broker.read(operation, request);
+        order.map_err(|error| self.not_admitted(self.invalid(&error)))
+    }
+
+    /// Waits for the start, where a request is an order that has to.
+    ///
+    /// # Errors
+    ///
+    /// What is invalid does not wait to be rejected.
+    pub(super) async fn wait_to_start(
         self: &Arc<Self>,
         operation: Operation,
-        request: Request<B>,
-    ) -> Result<Prepared, Rejection>
-    where
-        B: Body<Data = Bytes>,
-    {
-        let (head, body) = request.into_parts();
-        let body = read(body, self.config().max_body()).await;
-        let body = body.map_err(|unread| {
-            let why = match unread {
-                Unread::TooLong => "its body is longer than is read",
-                Unread::Broken(_) => "its body broke off",
-            };
-            self.not_admitted(self.rejection(Reason::InvalidRequest, why))
-        })?;
-        let mut request = Request::from_parts(head, body);
-        let invalid = |error: InvalidOrder| self.not_admitted(self.invalid(&error));
-        let order = self.broker.read(operation, &request).map_err(invalid)?;
+        request: &Request<Bytes>,
+        until: Duration,
+    ) -> Result<(), Rejection> {
+        self.read(operation, request)?;
+        let is_kept = operation == Operation::Create || self.broker.rules(operation).is_some();
+        match is_kept {
+            true => self.start_over(until).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Begins what a request asks for; its caller waits until then.
+    pub(super) fn prepare(
+        self: &Arc<Self>,
+        operation: Operation,
+        mut request: Request<Bytes>,
+        times: (Duration, Duration),
+    ) -> Result<Prepared, Rejection> {
+        let order = self.read(operation, &request)?;
         let rules = match (self.broker.rules(operation), operation) {
             (Some(rules), _) => *rules,
             (None, Operation::Create) => Rules::strictest(),
-            (None, Operation::Cancel) => return Ok(Prepared::Cancel(order, request)),
+            (None, Operation::Cancel) => return Ok(Prepared::Cancel(order.target, request)),
             (None, Operation::Replace) => return Ok(Prepared::Pass(request)),
         };
+        let invalid = |error: InvalidOrder| self.not_admitted(self.invalid(&error));
         let id = match (&order.id, operation) {
             (Some(id), _) => Arc::clone(id),
             (None, Operation::Create) => {
@@ -171,18 +200,15 @@ impl Shared {
                 Arc::from(id)
             }
         };
-        let begun = self.now();
-        let until = begun.saturating_add(self.config().deadline());
-        let now = self.start_over(begun, until).await?;
         let template = Template::new(request);
         let kind = (operation, rules);
-        let target = self.target_of_cancel(operation, &order);
+        let target = self.target_of_cancel(operation, order.target.as_ref());
         if let Some(target) = &target
             && let CancelTurn::Over(step) = target.cancel_by_caller()
         {
             return Ok(Prepared::Over(target.clone(), step));
         }
-        let begun = self.begin_order(id, kind, order, &template, (now, until));
+        let begun = self.begin_order(id, kind, order, &template, times);
         if let Some(target) = target {
             if begun.is_err() {
                 target.feed(Event::CancelReply(CancelReply::Unknown));
@@ -196,9 +222,8 @@ impl Shared {
     pub(super) fn target_of_cancel(
         self: &Arc<Self>,
         operation: Operation,
-        request: &OrderRequest,
+        target: Option<&Target>,
     ) -> Option<Order> {
-        let target = request.target.as_ref();
         let target = target.filter(|_| operation == Operation::Cancel)?;
         let (shared, it) = (Arc::clone(self), self.find_target(target)?);
         Some(Order { shared, it })
@@ -269,24 +294,21 @@ impl Shared {
     }
 
     /// Waits until every order of an earlier process is settled or exhausted.
-    /// Gives the moment.
-    async fn start_over(
-        self: &Arc<Self>,
-        now: Duration,
-        until: Duration,
-    ) -> Result<Duration, Rejection> {
-        if *self.started.borrow() == Start::Over {
-            return Ok(now);
-        }
+    async fn start_over(self: &Arc<Self>, until: Duration) -> Result<(), Rejection> {
         self.begin();
         let mut started = self.started.subscribe();
         let over = started.wait_for(|start| *start == Start::Over);
         match tokio::time::timeout_at(self.instant(until), over).await {
-            Ok(_) => Ok(self.now()),
+            Ok(_) => Ok(()),
             Err(_) => Err(self.not_admitted(self.rejection(
                 Reason::TradingMode,
                 "orders of an earlier process are in doubt",
             ))),
         }
+    }
+
+    /// Whether every order of an earlier process is settled or exhausted.
+    pub(super) fn is_started(&self) -> bool {
+        *self.started.borrow() == Start::Over
     }
 }

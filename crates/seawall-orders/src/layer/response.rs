@@ -31,7 +31,7 @@ impl Order {
     }
 
     /// The response of a cancel that was not sent.
-    pub(super) fn cancelled<R>(self, step: CancelStep) -> Response<OrderBody<R>> {
+    pub(super) fn cancelled<R>(&self, step: CancelStep) -> Response<OrderBody<R>> {
         let (status, word) = match step {
             CancelStep::NotSent => (StatusCode::OK, "not_sent"),
             CancelStep::Over => (StatusCode::OK, "not_open"),
@@ -39,9 +39,7 @@ impl Order {
         };
         let id = &*self.it.id;
         let body = serde_json::json!({ "client_order_id": id, "status": word }).to_string();
-        let response = self.reconciled(status, ReconciledHow::Cancel(step), word, body.into());
-        self.rest();
-        response
+        self.reconciled(status, ReconciledHow::Cancel(step), word, body.into())
     }
 
     fn reconciled<R>(

@@ -125,6 +125,11 @@ impl State {
         !self.has_task && !runs && self.life.wake(rules).is_some()
     }
 
+    fn take_mail(&mut self) -> Option<Mail> {
+        let answer = self.answer.take().map(Mail::Answer);
+        answer.or_else(|| self.step.take().map(Mail::Step))
+    }
+
     /// What was counted of it, and what is from now on.
     pub(super) fn recount(&mut self) -> (Standing, Standing) {
         let state = self.life.state();
@@ -429,14 +434,16 @@ impl Tracked {
         }
     }
 
+    /// What the caller has to do, if there is something.
+    pub(super) fn take_mail(&self) -> Option<Mail> {
+        self.lock().take_mail()
+    }
+
     /// Waits for what the caller has to do.
     pub(super) fn poll_mail(&self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut state = self.lock();
-        if let Some(answer) = state.answer.take() {
-            return Poll::Ready(Mail::Answer(answer));
-        }
-        if let Some(step) = state.step.take() {
-            return Poll::Ready(Mail::Step(step));
+        if let Some(mail) = state.take_mail() {
+            return Poll::Ready(mail);
         }
         match &mut state.caller {
             Some(waker) => waker.clone_from(cx.waker()),
