@@ -22,6 +22,8 @@ pub(crate) struct Records<T> {
     by_id: HashTable<usize>,
     slots: Vec<Slot<T>>,
     free: Vec<usize>,
+    /// The slot of the record that came last, which is often asked for next.
+    last: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,7 @@ impl<T: Record> Records<T> {
             by_id: HashTable::with_capacity(capacity * 2),
             slots: Vec::with_capacity(capacity),
             free: Vec::new(),
+            last: None,
         }
     }
 
@@ -49,7 +52,9 @@ impl<T: Record> Records<T> {
 
     /// The slot of an id.
     pub(crate) fn find(&self, id: &str) -> Option<usize> {
-        self.find_hashed(self.hash(id), id)
+        let is_last = |last: &usize| self.slots[*last].record.id() == id.as_bytes();
+        let last = self.last.filter(is_last);
+        last.or_else(|| self.find_hashed(self.hash(id), id))
     }
 
     /// The slot of an id of that hash.
@@ -77,12 +82,8 @@ impl<T: Record> Records<T> {
         records.enumerate()
     }
 
-    /// Writes a record, whose id has that hash and no slot, in its slot.
-    pub(crate) fn add<R>(
-        &mut self,
-        hash: u64,
-        write: impl FnOnce(usize, &mut T) -> R,
-    ) -> (usize, R) {
+    /// A slot for a record whose id has that hash and no slot; it is to be written there at once.
+    pub(crate) fn add(&mut self, hash: u64) -> usize {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 hash,
@@ -91,10 +92,10 @@ impl<T: Record> Records<T> {
             self.slots.len() - 1
         });
         self.slots[slot].hash = hash;
-        let written = write(slot, &mut self.slots[slot].record);
+        self.last = Some(slot);
         let hash_of = |slot: &usize| self.slots[*slot].hash;
         self.by_id.insert_unique(hash, slot, hash_of);
-        (slot, written)
+        slot
     }
 
     /// Removes the record in a slot.
@@ -102,6 +103,7 @@ impl<T: Record> Records<T> {
         let hash = self.slots[slot].hash;
         if let Ok(found) = self.by_id.find_entry(hash, |of| *of == slot) {
             found.remove();
+            self.last = self.last.filter(|last| *last != slot);
             self.slots[slot].record.clear();
             self.free.push(slot);
         }
@@ -140,7 +142,8 @@ mod tests {
                 let hash = records.hash(&id);
                 match (records.find_hashed(hash, &id), comes) {
                     (None, true) => {
-                        records.add(hash, |_, of| *of = Named(id.clone(), number));
+                        let slot = records.add(hash);
+                        *records.get_mut(slot) = Named(id.clone(), number);
                         model.insert(id, number);
                     }
                     (Some(slot), false) => {

@@ -141,8 +141,8 @@ impl MemoryJournal {
         }
         let seq = entries.next;
         entries.next += 1;
-        let begin = |_, kept: &mut Kept| kept.begin(seq, intent, sent);
-        let (slot, ()) = entries.records.add(hash, begin);
+        let slot = entries.records.add(hash);
+        entries.records.get_mut(slot).begin(seq, intent, sent);
         entries.open.insert(seq, slot);
         Ok(seq)
     }

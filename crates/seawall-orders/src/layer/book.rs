@@ -90,18 +90,25 @@ impl Book {
         }
         self.stamp += 1;
         self.unsettled += 1;
-        let (stamp, spare) = (self.stamp, self.spare.pop());
-        let (_, it) = self.known.add(hash, |slot, known| {
-            let place = Place { slot, stamp };
-            let it = renew(spare, |it| {
-                it.begin(place, new);
-                begins(it);
-            });
-            (known.stamp, known.is_settled) = (stamp, false);
-            known.live = Some(Arc::clone(&it));
-            it
-        });
+        let (slot, stamp) = (self.known.add(hash), self.stamp);
+        let place = Place { slot, stamp };
+        let mut it = self.unused();
+        if let Some(room) = Arc::get_mut(&mut it) {
+            room.begin(place, new);
+            begins(room);
+        }
+        let known = self.known.get_mut(slot);
+        (known.stamp, known.is_settled) = (stamp, false);
+        known.live = Some(Arc::clone(&it));
         Ok(it)
+    }
+
+    /// A value that nobody uses.
+    fn unused(&mut self) -> Arc<Tracked> {
+        let spare = self.spare.pop();
+        // Nobody has another reference to those.
+        let spare = spare.filter(|it| Arc::strong_count(it) == 1 && Arc::weak_count(it) == 0);
+        spare.unwrap_or_default()
     }
 
     /// Forgets an order.
@@ -168,10 +175,13 @@ impl Book {
             let rules = rules(settled.operation());
             let stamp = known.stamp;
             let place = Place { slot, stamp };
-            let it = renew(self.spare.pop(), |it| settled.go_on(it, place, rules));
-            known.live = Some(it);
+            let mut it = self.unused();
+            if let Some(room) = Arc::get_mut(&mut it) {
+                settled.go_on(room, place, rules);
+            }
+            self.known.get_mut(slot).live = Some(it);
         }
-        known.live.clone()
+        self.known.get(slot).live.clone()
     }
 
     /// Keeps less of an order that is settled, unless somebody uses it.
@@ -260,23 +270,6 @@ impl Book {
             if let Some(id) = broker_id {
                 self.by_broker_id.remove(&id);
             }
-        }
-    }
-}
-
-/// An order in the memory of one that nobody uses, if there is one.
-fn renew(spare: Option<Arc<Tracked>>, begin: impl FnOnce(&mut Tracked)) -> Arc<Tracked> {
-    let mut it = spare.unwrap_or_default();
-    match Arc::get_mut(&mut it) {
-        Some(room) => {
-            begin(room);
-            it
-        }
-        // Spare ones are used by nobody.
-        None => {
-            let mut room = Tracked::default();
-            begin(&mut room);
-            Arc::new(room)
         }
     }
 }

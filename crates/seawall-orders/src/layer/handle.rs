@@ -200,7 +200,7 @@ impl OrderHandle {
     /// What happens to orders from now on.
     #[must_use]
     pub fn subscribe(&self) -> OrderNotices {
-        OrderNotices(self.shared.notices.subscribe())
+        OrderNotices::of(&self.shared.notices, &self.shared.subscribed)
     }
 
     /// The orders in memory: all that are not settled, and the last ones that are. In the order of their

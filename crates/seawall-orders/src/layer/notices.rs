@@ -1,6 +1,8 @@
 //! What happens to orders, with their ids.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -52,12 +54,34 @@ pub enum ReceivedNotice {
 
 /// A stream of what happens to orders; see [`OrderHandle::subscribe`](super::OrderHandle::subscribe).
 #[derive(Debug)]
-pub struct OrderNotices(pub(super) broadcast::Receiver<Published>);
+pub struct OrderNotices {
+    receiver: broadcast::Receiver<Published>,
+    /// How many there are.
+    subscribed: Arc<AtomicUsize>,
+}
+
+impl Drop for OrderNotices {
+    fn drop(&mut self) {
+        self.subscribed.fetch_sub(1, Relaxed);
+    }
+}
 
 impl OrderNotices {
+    /// Notices from now on; `subscribed` counts those that receive them.
+    pub(super) fn of(
+        notices: &broadcast::Sender<Published>,
+        subscribed: &Arc<AtomicUsize>,
+    ) -> Self {
+        subscribed.fetch_add(1, Relaxed);
+        Self {
+            receiver: notices.subscribe(),
+            subscribed: Arc::clone(subscribed),
+        }
+    }
+
     /// Waits for the next one; `None` when no more can come. Cancel-safe.
     pub async fn next(&mut self) -> Option<ReceivedNotice> {
-        match self.0.recv().await {
+        match self.receiver.recv().await {
             Ok(Published::Order(notice)) => Some(ReceivedNotice::Notice(notice)),
             Ok(Published::Difference(notice)) => Some(ReceivedNotice::Difference(notice)),
             Err(RecvError::Lagged(missed)) => Some(ReceivedNotice::Missed(missed)),

@@ -10,7 +10,6 @@ use std::time::Duration;
 use seawall_core::{EventKind, Reason, Rejection, Sent};
 use seawall_http::WatchDeparture;
 
-use super::notices::OrderNotice;
 use super::shared::Shared;
 use super::tracked::{self, CancelBy, Marked, Step, Tracked, Written, keep_actions, spare_actions};
 use crate::journal::{Answer, JournalError, State};
@@ -101,7 +100,8 @@ impl Order {
                 let mut state = self.it.lock();
                 state.written = Written::Yes;
                 for mark in std::mem::take(&mut state.held) {
-                    self.write(&mut state, (mark, false), &mut after);
+                    let now = self.shared.now();
+                    self.write(&mut state, (mark, false), now, &mut after);
                 }
                 drop(state);
                 self.answered(&mut after);
@@ -130,7 +130,7 @@ impl Order {
         change(&mut state.life, &it.rules, now, &mut actions);
         let mut after = After::default();
         for action in &actions {
-            self.act_locked(&mut state, *action, &mut after);
+            self.act_locked(&mut state, *action, now, &mut after);
         }
         let settled = state.life.settlement();
         let admission = match settled {
@@ -145,6 +145,7 @@ impl Order {
         }
         let needs_task = state.needs_task(&it.rules);
         state.has_task |= needs_task;
+        let (has_task, copies) = (state.has_task, state.life.copies());
         let has_mail = state.answer.is_some() || state.step.is_some();
         let caller = if has_mail { state.caller.take() } else { None };
         let counted = state.recount();
@@ -161,7 +162,9 @@ impl Order {
         if let Some(caller) = caller {
             caller.wake();
         }
-        it.changed.notify_one();
+        if has_task {
+            it.changed.notify_one();
+        }
         self.answered(&mut after);
         if let Some(admission) = admission {
             self.shared.control.give_back(admission);
@@ -171,7 +174,7 @@ impl Order {
             self.cancel_settled(settlement);
         }
         for action in &actions {
-            self.act_unlocked(*action);
+            self.act_unlocked(*action, copies);
         }
         keep_actions(actions);
         after.gate
@@ -200,11 +203,17 @@ impl Order {
         }
     }
 
-    fn act_locked(&self, state: &mut tracked::State, action: Action, after: &mut After) {
+    fn act_locked(
+        &self,
+        state: &mut tracked::State,
+        action: Action,
+        now: Duration,
+        after: &mut After,
+    ) {
         match action {
             Action::Send { .. } => after.gate = Some(Gate::Send),
             Action::Withhold => after.gate = Some(Gate::Withhold),
-            Action::Write { mark, durable } => self.write(state, (mark, durable), after),
+            Action::Write { mark, durable } => self.write(state, (mark, durable), now, after),
             Action::Pass { copy } => state.step = Some(Step::Pass(copy)),
             Action::Withdraw => state.step = Some(Step::Withdraw),
             Action::Answer(answer) => state.answer = Some(answer),
@@ -223,6 +232,7 @@ impl Order {
         &self,
         state: &mut tracked::State,
         (mark, durable): (MarkKind, bool),
+        now: Duration,
         after: &mut After,
     ) {
         match state.written {
@@ -234,7 +244,7 @@ impl Order {
             after.not_durable = true;
             return;
         }
-        let Some(marked) = state.mark(mark) else {
+        let Some(marked) = state.mark(mark, self.it.wall(now)) else {
             return;
         };
         if state.lost > 0 {
@@ -282,7 +292,7 @@ impl Order {
         }
     }
 
-    fn act_unlocked(&self, action: Action) {
+    fn act_unlocked(&self, action: Action, copies: u32) {
         match action {
             Action::LookUp { number, query } => {
                 let order = self.clone();
@@ -296,16 +306,16 @@ impl Order {
                 }
             }
             Action::Cancel(_) => self.it.cancelled.notify_waiters(),
-            Action::Notify(notice) => self.notify(notice),
+            Action::Notify(notice) => self.notify(notice, copies),
             _ => {}
         }
     }
 
-    fn notify(&self, notice: Notice) {
+    fn notify(&self, notice: Notice, copy: u32) {
         let shared = &self.shared;
         shared.count(notice);
         let (state, reason) = words(notice);
-        let (number, copy) = (self.it.number(), self.it.copies());
+        let number = self.it.number();
         let settled = matches!(notice, Notice::Settled(_));
         if settled && !self.it.doubted.load(Relaxed) {
             shared.events.emit_call(|| EventKind::OrderSettled {
@@ -323,11 +333,7 @@ impl Order {
                 reason,
             });
         }
-        shared.publish(OrderNotice {
-            id: Arc::clone(&self.it.id),
-            number,
-            notice,
-        });
+        shared.publish(&self.it, notice);
     }
 
     /// A copy is about to leave.

@@ -65,15 +65,14 @@ impl<S, C> Placing<S, C> {
     {
         let shared = &self.shared;
         let mut prepared = {
-            let config = shared.config();
             let (head, body) = request.into_parts();
-            let body = match read(body, config.max_body()).await {
+            let body = match read(body, shared.max_body).await {
                 Ok(body) => body,
                 Err(unread) => return Err(shared.not_read(&unread).into()),
             };
             let request = Request::from_parts(head, body);
             let mut now = shared.now();
-            let until = now.saturating_add(config.deadline());
+            let until = now.saturating_add(shared.deadline());
             if !shared.is_started() {
                 let wait = shared.wait_to_start(operation, &request, until);
                 // Rare, and large.
@@ -111,7 +110,7 @@ impl<S, C> Placing<S, C> {
     async fn follow<B, R>(
         &mut self,
         caller: &mut Caller,
-        template: &Template,
+        template: &mut Template,
     ) -> Result<Response<OrderBody<R>>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
@@ -159,7 +158,7 @@ impl<S, C> Placing<S, C> {
     async fn send_copy<B, R>(
         &mut self,
         order: &Order,
-        template: &Template,
+        template: &mut Template,
         copy: u32,
     ) -> Ended<S::Error>
     where
@@ -177,9 +176,15 @@ impl<S, C> Placing<S, C> {
             let withheld = shared.rejection(Reason::NotExecuted, WITHHELD);
             return self.failed(order, withheld.into());
         }
-        let max_body = shared.config().max_body();
-        // Made in the same step in which it is handed on: nothing keeps it.
-        let call = self.service.call(order.copy(template, copy).map(B::from));
+        let max_body = shared.max_body;
+        let call = match order.copy(template, copy) {
+            // Made in the same step in which it is handed on: nothing keeps it.
+            Some(copy) => self.service.call(copy.map(B::from)),
+            None => {
+                let not_sent = shared.rejection(Reason::NotExecuted, WITHHELD);
+                return self.failed(order, not_sent.into());
+            }
+        };
         let response = match call.await {
             Ok(response) => response,
             Err(error) => return self.failed(order, error),
@@ -302,7 +307,7 @@ impl<S, C> Placing<S, C> {
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
         let response = self.service.call(http.map(B::from)).await?;
         let (head, body) = response.into_parts();
-        let Ok(body) = read(body, self.shared.config().max_body()).await else {
+        let Ok(body) = read(body, self.shared.max_body).await else {
             cancelling.replied(CancelReply::Unknown);
             // What became of it is looked up; the response has no body to give.
             let response = cancelling.order.cancelled(CancelStep::Send);
@@ -401,16 +406,16 @@ impl Order {
         future.await
     }
 
-    /// The request of one copy.
-    fn copy(&self, template: &Template, copy: u32) -> Request<Bytes> {
-        let mut request = template.copy();
+    /// The request of one copy. The last one that the rules allow is the request itself.
+    fn copy(&self, template: &mut Template, copy: u32) -> Option<Request<Bytes>> {
+        let mut request = template.copy(copy > self.it.rules.resends())?;
         if copy > 1 {
             request.extensions_mut().insert(super::marks::Resend(copy));
         }
         if self.shared.notes_departures {
             Departures::watch(request.extensions_mut(), Arc::new(self.clone()));
         }
-        request
+        Some(request)
     }
 
     /// A copy has ended.

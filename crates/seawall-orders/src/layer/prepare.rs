@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -108,11 +109,13 @@ impl Shared {
     }
 
     /// Whether a request that is no order of the broker's table may pass.
+    #[inline]
     pub(super) fn is_no_order(&self, method: &Method, uri: &Uri) -> bool {
         method.is_safe() || self.broker.is_no_order(method, uri)
     }
 
     /// The rejection of a request that may be an order of a route that nobody knows.
+    #[cold]
     pub(super) fn unknown_route(&self) -> Rejection {
         let why = "it may be an order, and its route is none of the broker's";
         self.not_admitted(self.rejection(Reason::InvalidRequest, why))
@@ -255,6 +258,7 @@ impl Shared {
             admission: Some(admission),
             deadline: Some(until),
             since: at,
+            begun: Some(now),
         };
         let it = self.add(new, |_| {}).map_err(|new| {
             self.give_back(new.admission);
@@ -309,6 +313,6 @@ impl Shared {
 
     /// Whether every order of an earlier process is settled or exhausted.
     pub(super) fn is_started(&self) -> bool {
-        *self.started.borrow() == Start::Over
+        self.is_started.load(Relaxed)
     }
 }

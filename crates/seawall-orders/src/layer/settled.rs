@@ -76,6 +76,7 @@ impl Settled {
             admission: None,
             deadline: None,
             since: self.since,
+            begun: None,
         };
         it.begin(place, new);
         it.doubted = AtomicBool::new(self.is_doubted);

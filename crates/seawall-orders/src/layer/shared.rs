@@ -1,6 +1,8 @@
 //! What the services, futures and tasks of a layer share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -38,6 +40,11 @@ pub(super) struct Shared {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) journal: Arc<dyn Journal>,
     config: RwLock<OrderConfig>,
+    /// What each order needs of the settings: the deadline in nanoseconds, and how many are remembered.
+    deadline: AtomicU64,
+    remembered: AtomicUsize,
+    /// That of a running layer cannot change.
+    pub(super) max_body: u32,
     pub(super) control: Arc<TradingControl>,
     /// What the user holds by its own books.
     pub(super) positions: Option<OwnPositions>,
@@ -49,12 +56,16 @@ pub(super) struct Shared {
     /// Whether the stack below asks before a request leaves.
     pub(super) notes_departures: bool,
     /// Whether it has ever asked.
-    pub(super) asked: std::sync::atomic::AtomicBool,
+    pub(super) asked: AtomicBool,
     pub(super) authorize: Option<Box<Authorize>>,
     pub(super) below: OnceLock<RequestSender>,
     pub(super) look_ups: Semaphore,
     pub(super) started: watch::Sender<Start>,
+    /// Whether the start is over; it does not begin again.
+    pub(super) is_started: AtomicBool,
     pub(super) notices: broadcast::Sender<Published>,
+    /// How many are subscribed to notices.
+    pub(super) subscribed: Arc<AtomicUsize>,
     /// What differs from the broker's lists.
     pub(super) compared: Mutex<AllCompared>,
     /// By how much the broker has more of a symbol than we, of those that ever differed.
@@ -115,15 +126,20 @@ impl Shared {
             account: parts.account,
             run: parts.run,
             notes_departures: parts.notes_departures,
-            asked: std::sync::atomic::AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             authorize: parts.authorize,
             positions: parts.positions,
             broker_account: parts.broker_account,
             below: OnceLock::new(),
             look_ups: Semaphore::new(parts.config.look_ups_at_once() as usize),
+            deadline: AtomicU64::new(ns(parts.config.deadline())),
+            remembered: AtomicUsize::new(parts.config.remembered() as usize),
+            max_body: parts.config.max_body(),
             config: RwLock::new(parts.config),
             started: watch::Sender::new(Start::Before),
+            is_started: AtomicBool::new(false),
             notices: broadcast::Sender::new(1_024),
+            subscribed: Arc::default(),
             compared: Mutex::default(),
             gaps: Mutex::default(),
             standing_changed: Arc::new(Notify::new()),
@@ -149,19 +165,27 @@ impl Shared {
         let uri = template.uri();
         let text = || Bytes::from(uri.to_string());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if !template.is_of(&last.origin) {
+        let last = &mut *last;
+        let known = last.target.as_ref().filter(|(known, _)| known == uri);
+        let is_there = known.is_some() || last.origin.is_of(uri);
+        if !is_there || !template.has_credentials(&last.origin.credentials) {
             last.origin = Arc::new(template.origin());
         }
-        let target = match &last.target {
-            Some((known, text)) if known == uri => text.clone(),
-            _ if uri.query().is_some() => text(),
-            _ => {
+        let target = match known {
+            Some((_, text)) => text.clone(),
+            None if uri.query().is_some() => text(),
+            None => {
                 let text = text();
                 last.target = Some((uri.clone(), text.clone()));
                 text
             }
         };
         (target, Arc::clone(&last.origin))
+    }
+
+    /// How long the caller of an order waits.
+    pub(super) fn deadline(&self) -> Duration {
+        Duration::from_nanos(self.deadline.load(Relaxed))
     }
 
     pub(super) fn config(&self) -> OrderConfig {
@@ -172,6 +196,8 @@ impl Shared {
     pub(super) fn configure(&self, config: OrderConfig) -> Result<(), InvalidConfig> {
         let mut now = self.config.write().unwrap_or_else(PoisonError::into_inner);
         config.check_change(&now)?;
+        self.deadline.store(ns(config.deadline()), Relaxed);
+        self.remembered.store(config.remembered() as usize, Relaxed);
         *now = config;
         Ok(())
     }
@@ -277,12 +303,13 @@ impl Shared {
         let mut book = self.book();
         book.recount(before, now);
         if settled_now {
-            book.settle(it, self.config().remembered() as usize);
+            book.settle(it, self.remembered.load(Relaxed));
         }
         drop(book);
-        if before != now {
-            self.give_standing();
+        if before == now {
+            return;
         }
+        self.give_standing();
         if before.starting != now.starting {
             self.note_start(|start| matches!(start, Start::LookingUp(_)));
         }
@@ -333,8 +360,17 @@ impl Shared {
         counter.add();
     }
 
-    pub(super) fn publish(&self, notice: OrderNotice) {
-        // An error means that nobody is subscribed.
+    /// Publishes what happened to an order, where somebody is subscribed.
+    pub(super) fn publish(&self, it: &Tracked, notice: Notice) {
+        if self.subscribed.load(Relaxed) == 0 {
+            return;
+        }
+        let notice = OrderNotice {
+            id: Arc::clone(&it.id),
+            number: it.number(),
+            notice,
+        };
+        // An error means that nobody is subscribed any more.
         let _ = self.notices.send(Published::Order(notice));
     }
 }

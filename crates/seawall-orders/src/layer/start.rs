@@ -99,6 +99,7 @@ impl Shared {
             admission,
             deadline: None,
             since: intent.at(),
+            begun: None,
         };
         let now = self.now();
         let restore = |it: &mut Tracked| it.restore(entry, mark_of(state), now, starting);

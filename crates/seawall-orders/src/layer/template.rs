@@ -1,5 +1,7 @@
 //! A request of which every copy is made.
 
+use std::mem::take;
+
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
@@ -15,6 +17,8 @@ pub(super) struct Template {
     headers: HeaderMap,
     extensions: Extensions,
     body: Bytes,
+    /// The last copy is the request itself, which is not there any more then.
+    is_spent: bool,
 }
 
 impl Template {
@@ -27,17 +31,32 @@ impl Template {
             headers: head.headers,
             extensions: head.extensions,
             body,
+            is_spent: false,
         }
     }
 
-    pub(super) fn copy(&self) -> Request<Bytes> {
-        let mut request = Request::new(self.body.clone());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
+    /// A copy; the last one if there will be no other. `None` after that one.
+    pub(super) fn copy(&mut self, is_last: bool) -> Option<Request<Bytes>> {
+        if self.is_spent {
+            return None;
+        }
+        let mut request = Request::new(Bytes::new());
         *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.clone();
-        *request.extensions_mut() = self.extensions.clone();
-        request
+        if is_last {
+            self.is_spent = true;
+            *request.body_mut() = take(&mut self.body);
+            *request.method_mut() = take(&mut self.method);
+            *request.uri_mut() = take(&mut self.uri);
+            *request.headers_mut() = take(&mut self.headers);
+            *request.extensions_mut() = take(&mut self.extensions);
+        } else {
+            *request.body_mut() = self.body.clone();
+            *request.method_mut() = self.method.clone();
+            *request.uri_mut() = self.uri.clone();
+            *request.headers_mut() = self.headers.clone();
+            *request.extensions_mut() = self.extensions.clone();
+        }
+        Some(request)
     }
 
     pub(super) fn is_intended_again(&self) -> bool {
@@ -62,11 +81,9 @@ impl Template {
         saved.with_headers(headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 
-    /// Whether it goes there, by the same credentials.
-    pub(super) fn is_of(&self, origin: &Origin) -> bool {
-        self.uri.scheme() == origin.scheme.as_ref()
-            && self.uri.authority() == origin.authority.as_ref()
-            && self.credentials().eq(&origin.credentials)
+    /// Whether these are its headers of credentials.
+    pub(super) fn has_credentials(&self, known: &HeaderMap) -> bool {
+        self.credentials().eq(known)
     }
 
     fn credentials(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Uri};
 use tokio::sync::Notify;
 
 use crate::broker::{FoundOrder, OrderRequest, SavedOrder};
@@ -28,6 +28,9 @@ pub(super) struct Place {
     pub(super) stamp: u64,
 }
 
+/// For how long the time of an order is counted from its beginning.
+const COUNTED: Duration = Duration::from_secs(1);
+
 /// What is known of an order.
 pub(super) struct Tracked {
     pub(super) id: Arc<str>,
@@ -41,8 +44,9 @@ pub(super) struct Tracked {
     pub(super) origin: Arc<Origin>,
     /// Until when its caller waits.
     pub(super) deadline: Option<Duration>,
-    /// When its intent was written.
+    /// When its intent was written, and that in the time of the layer, unless it is of an earlier process.
     pub(super) since: SystemTime,
+    pub(super) begun: Option<Duration>,
     pub(super) state: Mutex<State>,
     /// Whether it was reported to be in doubt.
     pub(super) doubted: AtomicBool,
@@ -115,6 +119,13 @@ pub(super) struct State {
     pub(super) met: &'static str,
 }
 
+impl Origin {
+    /// Whether a request to `uri` goes there.
+    pub(super) fn is_of(&self, uri: &Uri) -> bool {
+        uri.scheme() == self.scheme.as_ref() && uri.authority() == self.authority.as_ref()
+    }
+}
+
 impl State {
     /// Whether a task has to look after its times. While its call runs, its caller does.
     pub(super) fn needs_task(&self, rules: &Rules) -> bool {
@@ -139,8 +150,8 @@ impl State {
         (std::mem::replace(&mut self.counted, now), now)
     }
 
-    /// A mark of now; `None` for the one that is no mark.
-    pub(super) fn mark(&mut self, kind: MarkKind) -> Option<Marked> {
+    /// A mark of the moment `at`; `None` for the one that is no mark.
+    pub(super) fn mark(&mut self, kind: MarkKind, at: SystemTime) -> Option<Marked> {
         let attempt = match kind {
             // Appended before the protocol begins.
             MarkKind::Intended => return None,
@@ -150,7 +161,6 @@ impl State {
             }
             _ => 0,
         };
-        let at = SystemTime::now();
         Some(Marked { kind, attempt, at })
     }
 
@@ -253,6 +263,7 @@ pub(super) struct NewOrder {
     pub(super) admission: Option<Admission>,
     pub(super) deadline: Option<Duration>,
     pub(super) since: SystemTime,
+    pub(super) begun: Option<Duration>,
 }
 
 /// One that is to begin.
@@ -268,6 +279,7 @@ impl Default for Tracked {
             origin: Arc::default(),
             deadline: None,
             since: SystemTime::UNIX_EPOCH,
+            begun: None,
             state: Mutex::new(State {
                 life: Lifecycle::new(None, &mut Vec::new()),
                 actions: Vec::new(),
@@ -308,6 +320,7 @@ impl Tracked {
         self.origin = new.origin;
         self.deadline = new.deadline;
         self.since = new.since;
+        self.begun = new.begun;
         *self.doubted.get_mut() = false;
         self.changed = Notify::new();
         self.cancelled = Notify::new();
@@ -345,6 +358,15 @@ impl Tracked {
         state.attempts = attempts;
         state.written = Written::Yes;
         state.starting = starting;
+    }
+
+    /// The moment `now` on the calendar. Shortly after the intent it is counted from that, which is the same
+    /// and takes less time than to read the system's clock.
+    pub(super) fn wall(&self, now: Duration) -> SystemTime {
+        let after = self.begun.and_then(|begun| now.checked_sub(begun));
+        let after = after.filter(|after| *after < COUNTED);
+        let at = after.and_then(|after| self.since.checked_add(after));
+        at.unwrap_or_else(SystemTime::now)
     }
 
     pub(super) fn state_mut(&mut self) -> &mut State {

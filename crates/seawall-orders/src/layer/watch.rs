@@ -1,5 +1,6 @@
 //! What goes on in the background: the trading mode follows its conditions, and gets better by queries.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ impl Shared {
             let over = *start == Start::LookingUp(0) && !waits;
             if over {
                 *start = Start::Over;
+                self.is_started.store(true, Relaxed);
             }
             over
         });
