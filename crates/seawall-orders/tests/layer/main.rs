@@ -15,4 +15,5 @@ mod outcomes;
 mod positions;
 mod restarts;
 mod runtimes;
+mod settled;
 mod stacks;
