@@ -90,9 +90,12 @@ impl Shared {
             let Some(shared) = layer.upgrade() else {
                 return false;
             };
-            let mut state = it.lock();
-            shared.unwritten.remove_first();
-            state.lost = state.lost.saturating_sub(1);
+            {
+                let mut state = it.lock();
+                shared.unwritten.remove_first();
+                state.lost = state.lost.saturating_sub(1);
+            }
+            Order { shared, it }.rest();
         }
     }
 }
@@ -152,7 +155,7 @@ struct Hears {
 
 impl Hears {
     async fn run(mut self) {
-        while let Some((mut answered, answer)) = self.next() {
+        while let Some((answered, answer)) = self.next() {
             answered.take(&answer.await);
         }
         self.over = true;
@@ -187,12 +190,15 @@ struct Answered {
 }
 
 impl Answered {
-    fn take(&mut self, answer: &Result<State, JournalError>) {
+    fn take(mut self, answer: &Result<State, JournalError>) {
         let (Some(shared), Some(marked)) = (self.shared.upgrade(), self.marked.take()) else {
             return;
         };
         let it = Arc::clone(&self.it);
-        Order { shared, it }.marked(marked, answer);
+        drop(self);
+        let order = Order { shared, it };
+        order.marked(marked, answer);
+        order.rest();
     }
 }
 

@@ -113,7 +113,10 @@ async fn orders_in_memory_that_is_used_again_have_nothing_of_each_other() {
         }
         let snapshot = desk.handle.order(&id).await.unwrap();
         assert_eq!(snapshot.symbol.as_deref(), Some(&*symbol));
-        assert_eq!((snapshot.number, snapshot.copies), (Some(u64::from(number)), 1));
+        assert_eq!(
+            (snapshot.number, snapshot.copies),
+            (Some(u64::from(number)), 1)
+        );
         let found = snapshot.found.unwrap();
         assert_eq!(&*found.broker_id, format!("b{}", number + 1));
         let state = if resting {
