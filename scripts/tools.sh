@@ -13,3 +13,18 @@ if ! command -v valgrind >/dev/null; then
     as_root=$([ "$(id -u)" -eq 0 ] || echo sudo)
     $as_root apt-get install --quiet --yes valgrind
 fi
+
+# Prometheus and Alertmanager: scripts/ops.sh checks `ops/` with them, a test runs them. Debian would start
+# them as services.
+if ! command -v promtool >/dev/null || ! command -v amtool >/dev/null; then
+    as_root=$([ "$(id -u)" -eq 0 ] || echo sudo)
+    policy=/usr/sbin/policy-rc.d
+    if ! [ -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+        $as_root chmod +x "$policy"
+        trap '$as_root rm -f "$policy"' EXIT
+    fi
+    $as_root apt-get install --quiet --yes --no-install-recommends prometheus prometheus-alertmanager
+    # Nor when the machine starts.
+    $as_root systemctl disable --quiet prometheus prometheus-alertmanager 2>/dev/null || true
+fi
