@@ -6,7 +6,7 @@ use seawall_core::{Complete, Operation, Outcome, ReadFor, Rejection, SharedReadi
 
 use crate::counts::{End, error_type};
 use crate::measure::{Part, is_due};
-use crate::span::{Entered, SpanSlot};
+use crate::span::{self, Entered};
 use crate::state::{Id, here};
 use crate::stripe::Ended;
 
@@ -23,21 +23,20 @@ const WATCHED: u64 = MEASURED | HAS_SPAN;
 
 /// A call or an attempt under way, counted exactly once. Dropped without an outcome, it counts as
 /// abandoned.
-// Two words, so that futures that hold one stay small; three where it can have a span.
+// Two words, so that futures that hold one stay small.
 #[derive(Debug)]
 pub struct OpenCall {
     // Atomic, so that it is loaded by itself: a load of both words at once waits until the stores of each
     // have left the processor, which costs more than all that is counted.
     word: AtomicU64,
-    /// By the clock of the process.
+    /// By the clock of the process; where it has a span, the place of that, which has this then.
     started: u64,
-    span: SpanSlot,
 }
 
 /// A part of a call that is watched, which runs until it is [left](OpenCall::leave).
-pub(crate) struct Running<'a> {
+pub(crate) struct Running {
     part: Option<Part>,
-    _span: Option<Entered<'a>>,
+    _span: Option<Entered>,
 }
 
 impl OpenCall {
@@ -56,15 +55,14 @@ impl OpenCall {
                 word |= MEASURED;
             }
         }
-        let span = SpanSlot::open(id, operation, is_attempt);
-        if span.is_open() {
+        let mut started = arrival.unwrap_or(NOT_YET);
+        if let Some(place) = span::open(id, operation, is_attempt, arrival) {
             word |= HAS_SPAN;
+            started = place;
         }
-        let started = arrival.unwrap_or(NOT_YET);
         Self {
             word: AtomicU64::new(word),
             started,
-            span,
         }
     }
 
@@ -100,25 +98,25 @@ impl OpenCall {
 
     /// A part of the call runs; `None` where it is not watched.
     #[inline]
-    pub(crate) fn enter(&self) -> Option<Running<'_>> {
+    pub(crate) fn enter(&self) -> Option<Running> {
         self.is_watched().then(|| self.enter_watched())
     }
 
     #[cold]
     #[inline(never)]
-    fn enter_watched(&self) -> Running<'_> {
+    fn enter_watched(&self) -> Running {
         // The span first: what a subscriber does then is no overhead.
-        let span = self.span.enter();
+        let span = self.has(HAS_SPAN).then(|| span::enter(self.started));
         let is_measured = self.has(MEASURED);
         Running {
             part: is_measured.then(|| Part::enter(self.id().clock())),
-            _span: span,
+            _span: span.flatten(),
         }
     }
 
     /// That part is over.
     #[inline]
-    pub(crate) fn leave(&self, running: Option<Running<'_>>) {
+    pub(crate) fn leave(&self, running: Option<Running>) {
         if let Some(running) = running {
             self.leave_watched(running);
         }
@@ -126,7 +124,7 @@ impl OpenCall {
 
     #[cold]
     #[inline(never)]
-    fn leave_watched(&self, mut running: Running<'_>) {
+    fn leave_watched(&self, mut running: Running) {
         if let Some(part) = running.part.take() {
             let took = part.leave();
             here(self.id(), |stripe| stripe.add_overhead(&took));
@@ -157,9 +155,8 @@ impl OpenCall {
 
     #[inline(never)]
     fn end_with(&mut self, outcome: Outcome) {
-        let end = End::of(outcome, false);
-        let now = self.end(end);
-        self.span.end(end, error_type(outcome, None));
+        let error = error_type(outcome, None);
+        let now = self.end(End::of(outcome, false), error);
         if outcome != Outcome::Success {
             self.count_error(outcome, None, now);
         }
@@ -170,11 +167,8 @@ impl OpenCall {
     pub(crate) fn take(&mut self) -> Self {
         let word = AtomicU64::new(self.word());
         self.end_here();
-        Self {
-            word,
-            started: self.started,
-            span: std::mem::take(&mut self.span),
-        }
+        let started = self.started;
+        Self { word, started }
     }
 
     /// One that is over.
@@ -183,23 +177,24 @@ impl OpenCall {
         Self {
             word: AtomicU64::new(OVER),
             started: NOT_YET,
-            span: SpanSlot::NONE,
         }
     }
 
-    fn end(&mut self, end: End) -> u64 {
+    fn end(&mut self, end: End, error: Option<u8>) -> u64 {
         let now = if self.started == NOT_YET {
             0
         } else {
             self.id().clock().now()
         };
-        self.end_at(end, now);
+        self.end_at(end, error, now);
         now
     }
 
-    fn end_at(&mut self, end: End, now: u64) {
+    fn end_at(&mut self, end: End, error: Option<u8>, now: u64) {
         let took_ns = if self.started == NOT_YET {
             0
+        } else if self.has(HAS_SPAN) {
+            now.saturating_sub(span::end(self.started, end, error))
         } else {
             now.saturating_sub(self.started)
         };
@@ -224,16 +219,14 @@ impl OpenCall {
     pub(crate) fn fail(&mut self, outcome: Outcome, rejection: Option<&Rejection>) {
         let now = self.id().clock().now();
         let end = End::of(outcome, rejection.is_some());
-        self.end_at(end, now);
-        self.span.end(end, error_type(outcome, rejection));
+        self.end_at(end, error_type(outcome, rejection), now);
         self.count_error(outcome, rejection, now);
     }
 
     #[cold]
     #[inline(never)]
     fn abandon(&mut self) {
-        self.end(End::Abandoned);
-        self.span.end(End::Abandoned, None);
+        self.end(End::Abandoned, None);
     }
 
     #[cold]

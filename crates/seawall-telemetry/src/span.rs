@@ -1,79 +1,155 @@
-//! The span of a call or an attempt, where the feature `tracing` is on and the settings ask for it.
+//! The spans of calls and attempts, where the feature `tracing` is on and the settings ask for them.
+//!
+//! They are kept here, and a call has the place of its own: most calls have none, and what they carry must not
+//! grow for those that do.
 
 #[cfg(feature = "tracing")]
-pub(crate) use on::{Entered, SpanSlot};
+pub(crate) use on::{Entered, end, enter, open};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{Entered, SpanSlot};
+pub(crate) use off::{Entered, end, enter, open};
+
+/// Where the span of a call is kept.
+pub(crate) type Place = u64;
 
 #[cfg(feature = "tracing")]
 mod on {
-    use std::cell::RefCell;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::cell::{Cell, RefCell};
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
     use seawall_core::Operation;
     use tracing::Span;
     use tracing::field::Empty;
     use tracing::level_filters::LevelFilter;
+    use tracing::span::EnteredSpan;
 
+    use super::Place;
     use crate::counts::{End, error_word};
     use crate::state::{Id, here};
     use crate::stripe::Settings;
 
-    thread_local! {
-        /// The call that runs on this thread, by its instance, and how many attempts it has made.
-        static CALL: RefCell<Option<Attempts>> = const { RefCell::new(None) };
+    /// Threads that open spans at the same time mostly take different ones.
+    const SHARDS: usize = 16;
+
+    static OPEN: [Mutex<Shard>; SHARDS] = [const { Mutex::new(Shard::NEW) }; SHARDS];
+
+    /// Spans by their index, and which indices are free.
+    struct Shard {
+        open: Vec<Open>,
+        free: Vec<usize>,
     }
 
-    type Attempts = (Id, Arc<AtomicU32>);
+    #[derive(Default)]
+    struct Open {
+        /// When the call began, by the clock of the process.
+        started: u64,
+        /// `None` while a part of the call runs, which has it then.
+        span: Option<CallSpan>,
+    }
 
-    /// The span of a call or an attempt, if it has one.
-    #[derive(Debug, Default)]
-    pub(crate) struct SpanSlot(Option<Box<CallSpan>>);
-
-    #[derive(Debug)]
     struct CallSpan {
         span: Span,
         /// Of a call.
         attempts: Option<Attempts>,
     }
 
-    impl SpanSlot {
-        /// None.
-        pub(crate) const NONE: Self = Self(None);
+    /// The instance of a call, and how many attempts that has made.
+    type Attempts = (Id, Arc<AtomicU32>);
 
-        /// Opens one, if that instance makes any.
-        #[inline]
-        pub(crate) fn open(id: Id, operation: Operation, is_attempt: bool) -> Self {
-            if Settings::any_spans() {
-                Self(CallSpan::open(id, operation, is_attempt))
-            } else {
-                Self::NONE
+    thread_local! {
+        /// The call that runs on this thread.
+        static CALL: RefCell<Option<Attempts>> = const { RefCell::new(None) };
+        /// The shard that this thread opens spans in.
+        static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// Opens one, if that instance makes any. The call has begun at `arrival`, or begins now.
+    #[inline]
+    pub(crate) fn open(
+        id: Id,
+        operation: Operation,
+        is_attempt: bool,
+        arrival: Option<u64>,
+    ) -> Option<Place> {
+        if Settings::any_spans() {
+            open_of(id, operation, is_attempt, arrival)
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_of(
+        id: Id,
+        operation: Operation,
+        is_attempt: bool,
+        arrival: Option<u64>,
+    ) -> Option<Place> {
+        let span = CallSpan::open(id, operation, is_attempt)?;
+        let started = arrival.unwrap_or_else(|| id.clock().now());
+        Some(Shard::keep(Open {
+            started,
+            span: Some(span),
+        }))
+    }
+
+    /// A part of the call runs: its span is the current one until that is dropped.
+    pub(crate) fn enter(place: Place) -> Option<Entered> {
+        let CallSpan { span, attempts } = shard(place).open.get_mut(index(place))?.span.take()?;
+        let before = attempts
+            .as_ref()
+            .map(|attempts| CALL.replace(Some(attempts.clone())));
+        Some(Entered {
+            place,
+            attempts,
+            before,
+            span: Some(span.entered()),
+        })
+    }
+
+    /// Ends it. Returns when the call has begun.
+    #[cold]
+    pub(crate) fn end(place: Place, end: End, error: Option<u8>) -> u64 {
+        let Open { started, span } = Shard::take(place);
+        // Not under the lock: the subscriber is code of the user.
+        if let Some(CallSpan { span, .. }) = span {
+            span.record("outcome", end.as_str());
+            if let Some(error) = error {
+                span.record("error.type", error_word(usize::from(error)));
+                if end != End::Ignored {
+                    span.record("otel.status_code", "ERROR");
+                }
             }
         }
+        started
+    }
 
-        #[inline]
-        pub(crate) const fn is_open(&self) -> bool {
-            self.0.is_some()
-        }
+    /// While a part of a call runs, its span is the current one.
+    pub(crate) struct Entered {
+        place: Place,
+        attempts: Option<Attempts>,
+        /// What ran before, if this is a call.
+        before: Option<Option<Attempts>>,
+        span: Option<EnteredSpan>,
+    }
 
-        pub(crate) fn enter(&self) -> Option<Entered<'_>> {
-            self.0.as_deref().map(CallSpan::enter)
-        }
-
-        /// Ends it, if there is one.
-        pub(crate) fn end(&mut self, end: End, error: Option<u8>) {
-            if let Some(open) = self.0.take() {
-                open.end(end, error);
+    impl Drop for Entered {
+        fn drop(&mut self) {
+            if let Some(before) = self.before.take() {
+                CALL.set(before);
+            }
+            let attempts = self.attempts.take();
+            let span = self.span.take().map(EnteredSpan::exit);
+            if let Some(open) = shard(self.place).open.get_mut(index(self.place)) {
+                open.span = span.map(|span| CallSpan { span, attempts });
             }
         }
     }
 
     impl CallSpan {
-        #[cold]
-        #[inline(never)]
-        fn open(id: Id, operation: Operation, is_attempt: bool) -> Option<Box<Self>> {
+        fn open(id: Id, operation: Operation, is_attempt: bool) -> Option<Self> {
             if LevelFilter::current() < LevelFilter::INFO {
                 return None;
             }
@@ -98,30 +174,7 @@ mod on {
                 span.record("http.request.resend_count", earlier);
             }
             let attempts = (!is_attempt).then(|| (id, Arc::default()));
-            Some(Box::new(Self { span, attempts }))
-        }
-
-        fn enter(&self) -> Entered<'_> {
-            let before = self
-                .attempts
-                .as_ref()
-                .map(|attempts| CALL.replace(Some(attempts.clone())));
-            Entered {
-                before,
-                _entered: self.span.enter(),
-            }
-        }
-
-        #[cold]
-        fn end(&self, end: End, error: Option<u8>) {
-            let span = &self.span;
-            span.record("outcome", end.as_str());
-            if let Some(error) = error {
-                span.record("error.type", error_word(usize::from(error)));
-                if end != End::Ignored {
-                    span.record("otel.status_code", "ERROR");
-                }
-            }
+            Some(Self { span, attempts })
         }
     }
 
@@ -133,19 +186,50 @@ mod on {
         })
     }
 
-    /// While a part of the call runs, its span is the current one.
-    pub(crate) struct Entered<'a> {
-        /// What ran before, if this is a call.
-        before: Option<Option<Attempts>>,
-        _entered: tracing::span::Entered<'a>,
+    impl Shard {
+        const NEW: Self = Self {
+            open: Vec::new(),
+            free: Vec::new(),
+        };
+
+        fn keep(open: Open) -> Place {
+            static THREADS: AtomicUsize = AtomicUsize::new(0);
+            let number = SHARD.get().unwrap_or_else(|| {
+                let next = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+                SHARD.set(Some(next));
+                next
+            });
+            let mut shard = shard(number as Place);
+            let index = match shard.free.pop() {
+                Some(index) => {
+                    shard.open[index] = open;
+                    index
+                }
+                None => {
+                    shard.open.push(open);
+                    shard.open.len() - 1
+                }
+            };
+            (index * SHARDS + number) as Place
+        }
+
+        fn take(place: Place) -> Open {
+            let mut shard = shard(place);
+            let Some(open) = shard.open.get_mut(index(place)).map(std::mem::take) else {
+                return Open::default();
+            };
+            shard.free.push(index(place));
+            open
+        }
     }
 
-    impl Drop for Entered<'_> {
-        fn drop(&mut self) {
-            if let Some(before) = self.before.take() {
-                CALL.set(before);
-            }
-        }
+    fn shard(place: Place) -> MutexGuard<'static, Shard> {
+        let shard = &OPEN[place as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index(place: Place) -> usize {
+        place as usize / SHARDS
     }
 }
 
@@ -153,33 +237,23 @@ mod on {
 mod off {
     use seawall_core::Operation;
 
+    use super::Place;
     use crate::counts::End;
     use crate::state::Id;
 
-    /// Never entered.
-    pub(crate) type Entered<'a> = std::marker::PhantomData<&'a ()>;
+    /// Never.
+    pub(crate) type Entered = std::convert::Infallible;
 
-    /// No span.
-    #[derive(Debug, Default)]
-    pub(crate) struct SpanSlot;
+    #[inline]
+    pub(crate) const fn open(_: Id, _: Operation, _: bool, _: Option<u64>) -> Option<Place> {
+        None
+    }
 
-    impl SpanSlot {
-        pub(crate) const NONE: Self = Self;
+    pub(crate) const fn enter(_: Place) -> Option<Entered> {
+        None
+    }
 
-        #[inline]
-        pub(crate) const fn open(_: Id, _: Operation, _: bool) -> Self {
-            Self
-        }
-
-        #[inline]
-        pub(crate) const fn is_open(&self) -> bool {
-            false
-        }
-
-        pub(crate) const fn enter(&self) -> Option<Entered<'_>> {
-            None
-        }
-
-        pub(crate) const fn end(&mut self, _: End, _: Option<u8>) {}
+    pub(crate) const fn end(_: Place, _: End, _: Option<u8>) -> u64 {
+        0
     }
 }
