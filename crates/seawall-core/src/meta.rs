@@ -36,6 +36,30 @@ impl Priority {
     pub const NORMAL: Self = Self(128);
     /// Work that is waited for: cancels, closing orders.
     pub const HIGH: Self = Self(192);
+    /// From here on a call may use the tokens that a rate limit reserves for such calls, and goes before
+    /// every other one in its queue.
+    pub const RESERVED: Self = Self(200);
+
+    /// The same among those that may use reserved tokens: [normal](Self::NORMAL) becomes
+    /// [`RESERVED`](Self::RESERVED), and what is higher stays higher. Background work, which is below
+    /// normal, may not use them and stays as it is.
+    ///
+    /// ```
+    /// use seawall_core::Priority;
+    ///
+    /// assert_eq!(Priority::NORMAL.reserved(), Priority::RESERVED);
+    /// assert!(Priority::HIGH.reserved() > Priority::NORMAL.reserved());
+    /// assert_eq!(Priority::LOW.reserved(), Priority::LOW);
+    /// ```
+    #[must_use]
+    pub const fn reserved(self) -> Self {
+        let (normal, reserved) = (Self::NORMAL.0 as u16, Self::RESERVED.0 as u16);
+        match (self.0 as u16).checked_sub(normal) {
+            // At most 255: the steps above normal are spread over those above reserved.
+            Some(above) => Self((reserved + above * (255 - reserved) / (255 - normal)) as u8),
+            None => self,
+        }
+    }
 }
 
 impl Default for Priority {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, ns};
+use seawall_core::{InvalidConfig, Ratio, ns};
 
 use crate::limit::{Limit, MAX_LIMITS};
+use crate::reserved::ReservedShare;
 
 /// The most that may wait: the count shares a word with the flags of the limiter.
 const MAX_WAITING: u32 = 1 << 24;
@@ -41,6 +42,7 @@ pub struct RateLimitConfig {
     max_pause: Option<Duration>,
     max_ban: Option<Duration>,
     max_debt: u32,
+    reserved_share: ReservedShare,
     shadow: bool,
 }
 
@@ -86,6 +88,30 @@ impl RateLimitConfig {
     /// How long a ban pauses the layer at most, and for how long a report is believed.
     pub fn max_ban(&self) -> Duration {
         self.max_ban.unwrap_or(MAX_BAN)
+    }
+
+    /// Which share of each limit only calls of [`RESERVED`](seawall_core::Priority::RESERVED) priority
+    /// use; `None` where nothing is reserved.
+    pub fn reserved_share(&self) -> Option<Ratio> {
+        self.reserved_share.get()
+    }
+
+    /// Whether [`reserved_share`](RateLimitConfigBuilder::reserved_share) was set, to a share or to none.
+    pub const fn is_reserved_share_set(&self) -> bool {
+        self.reserved_share.is_set()
+    }
+
+    /// With the reserved share of `base`, where none was set here.
+    pub(crate) fn with_reserved_share_of(self, base: &Self) -> Self {
+        Self {
+            reserved_share: self.reserved_share.or(base.reserved_share),
+            ..self
+        }
+    }
+
+    /// How many tokens of a limit of this capacity are reserved.
+    pub(crate) fn reserved_of(&self, capacity: u64) -> u64 {
+        self.reserved_share.of(capacity)
     }
 
     /// Takes the pauses that were not set here from `base`: `default_pause`, `max_pause` and
@@ -185,6 +211,7 @@ impl RateLimitConfig {
             ("max_pause", format!("{:?}", self.max_pause())),
             ("max_ban", format!("{:?}", self.max_ban())),
             ("max_debt", self.max_debt.to_string()),
+            ("reserved_share", self.reserved_share.words()),
             ("shadow", self.shadow.to_string()),
         ]
     }
@@ -199,7 +226,12 @@ impl PartialEq for RateLimitConfig {
                 (config.default_pause(), config.max_pause(), config.max_ban()),
             )
         };
-        let rest = |config: &Self| (config.max_waiting, config.max_debt, config.shadow);
+        let rest = |config: &Self| {
+            (
+                (config.max_waiting, config.max_debt, config.shadow),
+                config.reserved_share(),
+            )
+        };
         self.limits == other.limits && times(self) == times(other) && rest(self) == rest(other)
     }
 }
@@ -219,6 +251,7 @@ impl Default for RateLimitConfig {
             max_pause: None,
             max_ban: None,
             max_debt: 3,
+            reserved_share: ReservedShare::default(),
             shadow: false,
         }
     }
@@ -351,6 +384,51 @@ impl RateLimitConfigBuilder {
         pub const fn shadow(bool);
     }
 
+    /// Which share of each limit is reserved for calls of
+    /// [`RESERVED`](seawall_core::Priority::RESERVED) priority or higher: above 0 and below 1, or `None`.
+    /// Default: none.
+    ///
+    /// A call of a lower priority departs only where it leaves so many tokens: the share of the limit's
+    /// capacity, rounded down, at least one. A limit with a capacity of one reserves none. A reserved call
+    /// uses all that is there, and goes before all others in the queue, however long they wait. So a cancel
+    /// leaves at once although orders have used up the rest, and no limit grants more than without it.
+    ///
+    /// While no reserved call comes, the others have the whole rate of a bucket: what is reserved is a level
+    /// of it. Of a strict limit, a window or a day they have what is not reserved.
+    ///
+    /// A call that costs more than the rest of the capacity waits until the limit is full. Calls of
+    /// reserved priority are not counted by [`max_waiting`](Self::max_waiting) with the others: as many of
+    /// them may wait in addition.
+    ///
+    /// A layer that is configured with settings in which it was not set keeps the share in force.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::{Priority, Ratio, Replay, RequestMeta};
+    /// use seawall_ratelimit::{Limit, RateLimitConfig, RateLimitLayer};
+    ///
+    /// let config = RateLimitConfig::builder()
+    ///     .limit(Limit::strict(10, Duration::from_secs(60)))
+    ///     .reserved_share(Ratio::new(0.2)?)
+    ///     .build()?;
+    /// let limit = RateLimitLayer::new("broker", config).handle();
+    /// let order = RequestMeta::new(Replay::Never);
+    /// let cancel = RequestMeta::new(Replay::Safe).with_priority(Priority::RESERVED);
+    /// # let rt = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # rt.block_on(async {
+    /// for _ in 0..8 {
+    ///     limit.reserve(&order).await.unwrap().commit();
+    /// }
+    /// assert!(limit.reserve(&order).await.is_err());
+    /// assert!(limit.reserve(&cancel).await.is_ok());
+    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserved_share(mut self, share: impl Into<Option<Ratio>>) -> Self {
+        self.config.reserved_share = ReservedShare::set(share.into());
+        self
+    }
+
     /// How many calls may wait, from 1 to 16,777,216; the next one is rejected. Needs a
     /// [`max_wait`](Self::max_wait). Default: 1,024.
     pub fn max_waiting(mut self, calls: u32) -> Self {
@@ -386,6 +464,7 @@ impl RateLimitConfigBuilder {
     /// * [`utilization`](crate::Quota::utilization) leaves nothing for the burst or the rate;
     /// * two limits are kept in one file, or there are more than 8 limits;
     /// * `max_waiting` is over 16,777,216, or `priority_aging` zero;
+    /// * `reserved_share` is 0 or 1;
     /// * `max_pause` or `max_ban` is zero, `default_pause` longer than `max_pause`, or `max_debt` not
     ///   from 1 to 1,000.
     pub fn build(self) -> Result<RateLimitConfig, InvalidConfig> {
@@ -444,6 +523,7 @@ fn check_bounds(config: &RateLimitConfig) -> Result<(), InvalidConfig> {
         let accepted = format!("at most `max_pause`, {:?}", config.max_pause());
         return Err(InvalidConfig::new("default_pause", value, accepted));
     }
+    config.reserved_share.check()?;
     if !(1..=1_000).contains(&config.max_debt) {
         let accepted = "a whole number from 1 to 1000";
         return Err(InvalidConfig::new("max_debt", config.max_debt, accepted));

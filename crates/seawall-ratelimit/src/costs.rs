@@ -1,6 +1,6 @@
 //! What a call costs of each limit.
 
-use seawall_core::{RequestMeta, SharedReadings, Unit};
+use seawall_core::{Priority, RequestMeta, SharedReadings, Unit};
 
 use crate::limit::MAX_LIMITS;
 
@@ -51,6 +51,9 @@ impl Granted {
     }
 }
 
+/// The costs of a call, and its priority.
+pub(crate) type Call<'a> = (&'a Costs, Priority);
+
 /// What several calls cost of each limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums([u64; MAX_LIMITS]);
@@ -64,6 +67,10 @@ impl Sums {
         for (sum, cost) in self.0.iter_mut().zip(costs.0) {
             *sum += u64::from(cost);
         }
+    }
+
+    pub(crate) fn add_to(&mut self, index: usize, more: u64) {
+        self.0[index] = self.0[index].saturating_add(more);
     }
 
     pub(crate) fn sub(&mut self, costs: &Costs) {

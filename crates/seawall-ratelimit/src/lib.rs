@@ -97,6 +97,7 @@ mod queued;
 mod rates;
 mod reported;
 mod reserve;
+mod reserved;
 mod service;
 mod snapshot;
 mod state;

@@ -72,6 +72,17 @@ impl KeyedRateLimitConfig {
         Ok(())
     }
 
+    /// With the reserved shares of `base`, where none were set here.
+    pub(crate) fn with_reserved_shares_of(self, base: &Self) -> Self {
+        let of_key = |(key, config): (_, RateLimitConfig)| {
+            (key, config.with_reserved_share_of(base.of_key(key)))
+        };
+        Self {
+            per_key: self.per_key.with_reserved_share_of(&base.per_key),
+            keys: self.keys.into_iter().map(of_key).collect(),
+        }
+    }
+
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.per_key.settings();
         settings.push(("named_keys", self.keys.len().to_string()));

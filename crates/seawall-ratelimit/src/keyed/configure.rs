@@ -36,6 +36,7 @@ impl Keys {
             let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
             let mut tables: Vec<_> = self.shards.iter().map(lock).collect();
             check_shapes(&config, tables.iter().map(|table| &**table), &new)?;
+            let new = new.with_reserved_shares_of(&config);
             let rate = word_rate(new.per_key(), self.has_account);
             // Also while no key is a word, in shadow mode.
             let [old, now] = [config.per_key(), new.per_key()].map(|of| of.limits()[0].rate());
@@ -116,7 +117,8 @@ impl Keys {
             if let Some(limiter) = &limiter {
                 limiter.config().check_shape(&settings)?;
             }
-            config.set_key(key, settings.clone())?;
+            let settings = settings.clone().with_reserved_share_of(config.of_key(key));
+            config.set_key(key, settings)?;
             table.has_named = true;
             if !counts_one_unit(&config, self.has_account) {
                 self.one_unit.store(false, Ordering::Relaxed);

@@ -429,7 +429,9 @@ impl Keys {
 /// The rate of keys that are words, if they can be.
 pub(super) fn word_rate(config: &RateLimitConfig, has_account: bool) -> Option<Rate> {
     match config.limits() {
-        [only] if !has_account && !config.shadow() => only.rate(),
+        [only] if !has_account && !config.shadow() && config.reserved_share().is_none() => {
+            only.rate()
+        }
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use seawall_core::queue::Wakers;
 
 use super::{AccountRequest, Admission, Inner, Limiter, Taken, TokenRequest};
-use crate::costs::Costs;
+use crate::costs::{Call, Costs};
 use crate::denial::Denial;
 use crate::meter::Meter;
 use crate::pause::{Pause, Start, UNTIL_RESUMED};
@@ -42,7 +42,7 @@ impl Limiter {
             return Admission::Denied(denial);
         }
         let start = self.start(inner, now_ns);
-        if self.wait_if_new(inner, start, &request.costs) == 0 {
+        if self.wait_if_new(inner, start, request.call()) == 0 {
             // Under this lock, so that one grants only what the other grants. This limiter has no
             // fast path that others could use meanwhile, if there is an account.
             match Self::admit_to_account(account, now_ns, wakers) {
@@ -98,7 +98,7 @@ impl Limiter {
         }
         let would_pass = self.check_new(inner, now_ns, request).and_then(|()| {
             let start = self.start(inner, now_ns);
-            if self.wait_if_new(inner, start, &request.costs) == 0
+            if self.wait_if_new(inner, start, request.call()) == 0
                 && self.take_granted(inner, start, &request.costs).is_ok()
             {
                 return Ok(());
@@ -208,14 +208,16 @@ impl Limiter {
         meters.all(|(index, meter)| u64::from(costs.get(index)) <= meter.capacity())
     }
 
+    /// The most that one call may cost of a limit.
+    pub(super) fn capacity(&self, inner: &Inner, index: usize) -> u64 {
+        let meter = inner.meters.get(index);
+        meter.map_or_else(|| self.bucket.rate().burst(), Meter::capacity)
+    }
+
     /// The rejection of a call that does not fit, with the figures of the limit that it exceeds most.
     #[cold]
     pub(super) fn too_expensive(&self, inner: &Inner, costs: &Costs) -> Denial {
-        let capacity = |index| {
-            let meter = inner.meters.get(index);
-            let capacity = meter.map_or_else(|| self.bucket.rate().burst(), Meter::capacity);
-            u32::try_from(capacity).unwrap_or(u32::MAX)
-        };
+        let capacity = |index| u32::try_from(self.capacity(inner, index)).unwrap_or(u32::MAX);
         let limits = (0..self.units.len()).map(|index| (costs.get(index), capacity(index)));
         let excess = limits.max_by_key(|(cost, capacity)| cost.saturating_sub(*capacity));
         let (cost, capacity) = excess.unwrap_or_default();
@@ -231,11 +233,11 @@ impl Limiter {
         &self,
         inner: &mut Inner,
         now_ns: u64,
-        costs: &Costs,
+        call: Call<'_>,
     ) -> Result<(), u64> {
         let start = self.start(inner, now_ns);
-        match self.wait_if_first(inner, start, costs) {
-            0 => self.take_granted(inner, start, costs),
+        match self.wait_if_first(inner, start, call) {
+            0 => self.take_granted(inner, start, call.0),
             wait => Err(wait),
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use seawall_core::{InvalidConfig, ns};
 
-use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
+use super::{
+    BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, RESERVES, SEVERAL, SHADOW, reserved,
+};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
 use crate::limit::{Limit, MAX_LIMITS, QuotaFile};
@@ -140,6 +142,10 @@ impl Limiter {
         let max_waiting = config.max_waiting();
         self.max_waiting.store(max_waiting, Ordering::Relaxed);
         self.flag(SHADOW, config.shadow());
+        let config = config.with_reserved_share_of(&inner.config);
+        let burst = inner.meters.is_empty().then(|| self.bucket.rate().burst());
+        inner.reserved = reserved(&config, &inner.meters, burst);
+        self.flag(RESERVES, inner.reserved.is_some());
         self.recount_delays(inner);
         inner.config = config;
         Ok(())
@@ -266,7 +272,7 @@ impl Limiter {
     /// Whether it is like a new one: nothing is used, queued or reported.
     pub(crate) fn is_idle(&self, now_ns: u64) -> bool {
         let mut inner = self.lock_at(now_ns);
-        if self.has(!(SEVERAL | SHADOW)) || !inner.queue.is_empty() {
+        if self.has(!(SEVERAL | SHADOW | RESERVES)) || !inner.queue.is_empty() {
             return false;
         }
         if inner.meters.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Inner, Limiter, TokenRequest};
-use crate::costs::{Costs, Sums};
+use crate::costs::{Call, Costs, Sums};
 use crate::denial::Denial;
 use crate::pause::{Start, UNTIL_RESUMED};
 
@@ -19,7 +19,11 @@ impl Limiter {
         now_ns: u64,
         request: &TokenRequest,
     ) -> Result<(), Denial> {
-        let is_full = inner.queue.len() >= self.max_waiting.load(Ordering::Relaxed) as usize;
+        let waiting = match inner.is_reserved(request.priority) {
+            true => inner.reserved_ahead(),
+            false => inner.queue.len(),
+        };
+        let is_full = waiting >= self.max_waiting.load(Ordering::Relaxed) as usize;
         self.check_forecast(inner, now_ns, request, is_full)
     }
 
@@ -58,13 +62,45 @@ impl Limiter {
         if start.at == UNTIL_RESUMED {
             return Denial::paused_by_operator(u64::MAX);
         }
-        let (wait, by_quota) = self.wait(inner, start, &sums, &request.costs);
+        let call = (&request.costs, request.priority);
+        let (wait, by_quota) = self.wait(inner, start, &sums, call);
         Denial::of_wait(start, wait.saturating_add(delay), by_quota)
     }
 
-    /// In how many nanoseconds from now all limits have granted the sums, of which `last` are the
-    /// costs of the last call; and whether the last limit to do so is a quota.
-    fn wait(&self, inner: &mut Inner, start: Start, sums: &Sums, last: &Costs) -> (u64, bool) {
+    /// In how many nanoseconds from now all limits have granted the sums, of which the last call has these
+    /// costs and this priority; and whether the last limit to do so is a quota.
+    #[inline]
+    fn wait(&self, inner: &mut Inner, start: Start, sums: &Sums, last: Call<'_>) -> (u64, bool) {
+        if inner.leaves_reserved(last.1) {
+            let sums = self.with_reserved(inner, sums, last.0);
+            return self.wait_for_sums(inner, start, &sums, last.0);
+        }
+        self.wait_for_sums(inner, start, sums, last.0)
+    }
+
+    /// The sums with what the last call has to leave.
+    #[cold]
+    fn with_reserved(&self, inner: &Inner, sums: &Sums, last: &Costs) -> Sums {
+        let mut sums = *sums;
+        let reserved = inner.reserved.as_deref().copied().unwrap_or_default();
+        for (index, _) in self.units.iter().enumerate() {
+            let cost = u64::from(last.get(index));
+            if cost > 0 {
+                // One that costs more than the rest needs a full limit, and no more than that.
+                let rest = self.capacity(inner, index).saturating_sub(cost);
+                sums.add_to(index, rest.min(reserved.get(index)));
+            }
+        }
+        sums
+    }
+
+    fn wait_for_sums(
+        &self,
+        inner: &mut Inner,
+        start: Start,
+        sums: &Sums,
+        last: &Costs,
+    ) -> (u64, bool) {
         let mut longest = (start.at - start.now, false);
         for index in 0..self.units.len() {
             let (sum, cost) = (sums.get(index), last.get(index).into());
@@ -126,32 +162,40 @@ impl Limiter {
 
     /// In how many nanoseconds a call departs that is the first in the queue.
     #[inline]
-    pub(super) fn wait_if_first(&self, inner: &mut Inner, start: Start, costs: &Costs) -> u64 {
-        self.wait_for(inner, start, &costs.sums(), costs)
+    pub(super) fn wait_if_first(&self, inner: &mut Inner, start: Start, call: Call<'_>) -> u64 {
+        self.wait_for(inner, start, &call.0.sums(), call)
     }
 
     /// In how many nanoseconds a call departs that waits for all that is claimed.
-    pub(super) fn wait_behind_claims(&self, inner: &mut Inner, start: Start, costs: &Costs) -> u64 {
+    pub(super) fn wait_behind_claims(
+        &self,
+        inner: &mut Inner,
+        start: Start,
+        call: Call<'_>,
+    ) -> u64 {
         let mut sums = inner.claimed;
-        sums.add(costs);
-        self.wait_for(inner, start, &sums, costs)
+        sums.add(call.0);
+        self.wait_for(inner, start, &sums, call)
     }
 
     /// The same for a new call; [`u64::MAX`] when others wait for their turn. A waiter that does not
-    /// take what it has claimed costs a new call no more than that.
+    /// take what it has claimed costs a new call no more than that. One that may use reserved tokens waits
+    /// for others of these alone.
     #[inline]
-    pub(super) fn wait_if_new(&self, inner: &mut Inner, start: Start, costs: &Costs) -> u64 {
+    pub(super) fn wait_if_new(&self, inner: &mut Inner, start: Start, call: Call<'_>) -> u64 {
         if inner.queue.active() == 0 {
-            self.wait_if_first(inner, start, costs)
-        } else if inner.queue.has_waiting() {
+            self.wait_if_first(inner, start, call)
+        } else if inner.queue.has_waiting()
+            && !(inner.is_reserved(call.1) && inner.reserved_ahead() == 0)
+        {
             u64::MAX
         } else {
-            self.wait_behind_claims(inner, start, costs)
+            self.wait_behind_claims(inner, start, call)
         }
     }
 
     #[inline]
-    fn wait_for(&self, inner: &mut Inner, start: Start, sums: &Sums, last: &Costs) -> u64 {
+    fn wait_for(&self, inner: &mut Inner, start: Start, sums: &Sums, last: Call<'_>) -> u64 {
         if start.at == UNTIL_RESUMED {
             return u64::MAX;
         }

@@ -5,12 +5,18 @@ use std::ops::{Deref, DerefMut};
 use seawall_core::Priority;
 use seawall_core::queue::Queue;
 
-use crate::costs::Costs;
+use crate::costs::{Call, Costs};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Waiting {
     pub(super) priority: Priority,
     pub(super) costs: Costs,
+}
+
+impl Waiting {
+    pub(super) const fn call(&self) -> Call<'_> {
+        (&self.costs, self.priority)
+    }
 }
 
 /// It takes one word before the first call waits, since a key has a limiter of its own; and the queue is

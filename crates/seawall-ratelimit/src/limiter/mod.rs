@@ -30,7 +30,7 @@ use self::lazy::LazyQueue;
 use crate::bucket::{Bucket, Rate};
 use crate::cap::Caps;
 use crate::config::RateLimitConfig;
-use crate::costs::{Costs, Sums};
+use crate::costs::{Call, Costs, Sums};
 use crate::denial::Denial;
 use crate::keyed::all_keys::AllKeys;
 use crate::limit::{Limit, MAX_LIMITS};
@@ -76,6 +76,13 @@ pub(crate) struct TokenRequest {
     pub(crate) max_wait_ns: u64,
 }
 
+impl TokenRequest {
+    #[inline]
+    const fn call(&self) -> Call<'_> {
+        (&self.costs, self.priority)
+    }
+}
+
 /// The limiter of an account, which grants together with the limiter of one of its keys, or neither
 /// does.
 #[derive(Clone, Copy)]
@@ -95,6 +102,8 @@ const DRAINING: u64 = 1 << 35;
 const SHADOW: u64 = 1 << 36;
 /// An operator lets calls pass as in shadow mode, whatever the settings are.
 const BYPASS: u64 = 1 << 37;
+/// Some tokens are for calls of reserved priority alone.
+const RESERVES: u64 = 1 << 38;
 
 // On cache lines of its own, with what every call reads next to what every call writes.
 #[repr(C, align(128))]
@@ -122,6 +131,8 @@ struct Inner {
     meters: Vec<Meter>,
     /// What the upstream has reported of each limit; empty until it does.
     caps: Vec<Caps>,
+    /// How many tokens of each limit are for calls of reserved priority alone; made where some are.
+    reserved: Option<Box<Sums>>,
     /// The last that the upstream reported of each; made when it does. One word: most keys have none.
     reported: Option<Box<[Option<Reported>; MAX_LIMITS]>>,
     /// The costs of queued calls by priority, the highest first. Only of those that wait for their
@@ -146,6 +157,39 @@ struct Ahead {
     delay_ns: u64,
 }
 
+impl Inner {
+    /// Whether a call of this priority may use reserved tokens, and some are.
+    #[inline]
+    fn is_reserved(&self, priority: Priority) -> bool {
+        self.reserved.is_some() && priority >= Priority::RESERVED
+    }
+
+    /// Whether a call of this priority has to leave reserved tokens.
+    #[inline]
+    fn leaves_reserved(&self, priority: Priority) -> bool {
+        self.reserved.is_some() && priority < Priority::RESERVED
+    }
+
+    /// How many queued calls of reserved priority wait for their turn or have a claim.
+    fn reserved_ahead(&self) -> usize {
+        let ahead = self.ahead.iter();
+        let reserved = ahead.take_while(|ahead| ahead.priority >= Priority::RESERVED);
+        reserved.map(|ahead| ahead.calls as usize).sum()
+    }
+}
+
+/// How many tokens of each limit are for calls of reserved priority alone, if some are. `burst` is that of
+/// a single bucket, which has no meter.
+fn reserved(config: &RateLimitConfig, meters: &[Meter], burst: Option<u64>) -> Option<Box<Sums>> {
+    config.reserved_share()?;
+    let mut reserved = Sums::default();
+    let capacities = meters.iter().map(Meter::capacity).chain(burst);
+    for (index, capacity) in capacities.enumerate() {
+        reserved.add_to(index, config.reserved_of(capacity));
+    }
+    (reserved != Sums::default()).then(|| Box::new(reserved))
+}
+
 impl Limiter {
     /// `wall` maps the clock of the limiter to the wall clock.
     pub(crate) fn new(config: RateLimitConfig, now_ns: u64, wall: WallClock) -> Self {
@@ -168,6 +212,11 @@ impl Limiter {
         if config.shadow() {
             slow_path |= SHADOW;
         }
+        let burst = single.map(Rate::burst);
+        let reserved = reserved(&config, &meters, burst);
+        if reserved.is_some() {
+            slow_path |= RESERVES;
+        }
         Self {
             bucket: Bucket::new(single.unwrap_or(Rate::new(1, 1, 1))),
             slow_path: AtomicU64::new(slow_path),
@@ -180,6 +229,7 @@ impl Limiter {
                 queue: LazyQueue::new(),
                 meters,
                 caps: Vec::new(),
+                reserved,
                 reported: None,
                 ahead: Vec::new(),
                 claimed: Sums::default(),

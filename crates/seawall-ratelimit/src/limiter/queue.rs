@@ -68,6 +68,11 @@ impl Limiter {
     ) -> WaiterId {
         let step = ns(inner.config.priority_aging()) / 64;
         let rank = rank(now_ns, request.priority, step);
+        // Before every other one, however long it has waited: what those wait for is not theirs to use.
+        let rank = match inner.is_reserved(request.priority) {
+            true => rank.saturating_sub(i64::MAX),
+            false => rank,
+        };
         let waiting = Waiting {
             priority: request.priority,
             costs: request.costs,
@@ -97,13 +102,12 @@ impl Limiter {
             if let Some(on_lapse) = on_lapse {
                 queue.on_lapse(id, on_lapse, wakers);
             }
-            let costs = queue.item(id).map(|waiting| waiting.costs);
-            let costs = costs.unwrap_or_default();
-            tokens.check_fits(&costs)?;
+            let waiting = queue.item(id).copied().unwrap_or_default();
+            tokens.check_fits(&waiting.costs)?;
             let is_granted = match standing {
                 Standing::Go => true,
                 Standing::Wait => return Ok(sleep(queue, tokens, id, now_ns, wakers)),
-                Standing::Expired => tokens.wait_in_turn(now_ns, &costs) == 0,
+                Standing::Expired => tokens.wait_in_turn(now_ns, waiting.call()) == 0,
             };
             Ok(Next {
                 turn: if is_granted { Turn::Go } else { Turn::Wait },
@@ -129,7 +133,7 @@ impl Limiter {
         let inner = &mut *self.lock_at(now_ns);
         self.with_queue(inner, |queue, tokens| {
             let take = |tokens: &mut Tokens<'_>, waiting: &Waiting, wakers: &mut Wakers| {
-                tokens.take_both(now_ns, &waiting.costs, wakers, of_account)
+                tokens.take_both(now_ns, waiting.call(), wakers, of_account)
             };
             match queue.take(id, now_ns, waker, tokens, wakers, take) {
                 Taking::Taken => Ok(()),
@@ -209,7 +213,7 @@ fn sleep(
 ) -> Next {
     let first = queue.item(id).filter(|_| queue.is_first(id));
     let due_ns = first.map_or(u64::MAX, |waiting| {
-        now_ns.saturating_add(tokens.wait_behind_claims(now_ns, &waiting.costs))
+        now_ns.saturating_add(tokens.wait_behind_claims(now_ns, waiting.call()))
     });
     queue.set_due(id, due_ns, wakers);
     Next {

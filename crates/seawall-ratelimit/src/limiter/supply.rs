@@ -6,7 +6,7 @@ use seawall_core::queue::{Next, Queue, Supply, Taking, WaiterId, Wakers};
 
 use super::lazy::Waiting;
 use super::{Ahead, Inner, Limiter};
-use crate::costs::Costs;
+use crate::costs::{Call, Costs};
 use crate::denial::Denial;
 
 /// The tokens of a limiter.
@@ -20,11 +20,11 @@ impl Supply<Waiting> for Tokens<'_> {
     /// that no limit can grant any more has one as well: it is rejected at its next poll, and must
     /// not hold up the others until then.
     fn claim_next(&mut self, now_ns: u64, next: Next<'_, Waiting>) -> Result<WaiterId, u64> {
-        let costs = &next.item.costs;
-        match self.wait_behind_claims(now_ns, costs) {
-            wait if wait > 0 && self.check_fits(costs).is_ok() => Err(now_ns.saturating_add(wait)),
+        let call = next.item.call();
+        match self.wait_behind_claims(now_ns, call) {
+            wait if wait > 0 && self.check_fits(call.0).is_ok() => Err(now_ns.saturating_add(wait)),
             _ => {
-                self.inner.claimed.add(costs);
+                self.inner.claimed.add(call.0);
                 Ok(next.id)
             }
         }
@@ -62,23 +62,23 @@ impl Tokens<'_> {
     }
 
     /// In how many nanoseconds this is granted, whatever others claim.
-    pub(super) fn wait_in_turn(&mut self, now_ns: u64, costs: &Costs) -> u64 {
+    pub(super) fn wait_in_turn(&mut self, now_ns: u64, call: Call<'_>) -> u64 {
         match self.wait_in_shadow(now_ns) {
             Some(wait) => wait,
             None => {
                 let start = self.limiter.start(self.inner, now_ns);
-                self.limiter.wait_if_first(self.inner, start, costs)
+                self.limiter.wait_if_first(self.inner, start, call)
             }
         }
     }
 
     /// In how many nanoseconds this is granted, if all that is claimed is taken before.
-    pub(super) fn wait_behind_claims(&mut self, now_ns: u64, costs: &Costs) -> u64 {
+    pub(super) fn wait_behind_claims(&mut self, now_ns: u64, call: Call<'_>) -> u64 {
         match self.wait_in_shadow(now_ns) {
             Some(wait) => wait,
             None => {
                 let start = self.limiter.start(self.inner, now_ns);
-                self.limiter.wait_behind_claims(self.inner, start, costs)
+                self.limiter.wait_behind_claims(self.inner, start, call)
             }
         }
     }
@@ -96,11 +96,11 @@ impl Tokens<'_> {
     pub(super) fn take_both(
         &mut self,
         now_ns: u64,
-        costs: &Costs,
+        call: Call<'_>,
         wakers: &mut Wakers,
         of_account: impl FnOnce(&mut Wakers) -> Taking,
     ) -> Taking {
-        if self.wait_in_turn(now_ns, costs) > 0 {
+        if self.wait_in_turn(now_ns, call) > 0 {
             return Taking::Missing;
         }
         // Under this lock, so that one grants only what the other grants. This limiter has no fast
@@ -109,14 +109,14 @@ impl Tokens<'_> {
             return Taking::Kept;
         }
         let taken = if self.limiter.is_shadow() {
-            let taken = self.limiter.take_all(self.inner, now_ns, costs);
+            let taken = self.limiter.take_all(self.inner, now_ns, call);
             if taken.is_err() {
-                self.limiter.debit_all(self.inner, now_ns, costs);
+                self.limiter.debit_all(self.inner, now_ns, call.0);
             }
             Ok(())
         } else {
             let start = self.limiter.start(self.inner, now_ns);
-            self.limiter.take_granted(self.inner, start, costs)
+            self.limiter.take_granted(self.inner, start, call.0)
         };
         match taken {
             Ok(()) => Taking::Taken,

@@ -44,6 +44,7 @@ mod operator;
 mod priorities;
 mod queue;
 mod rates;
+mod reserved;
 mod several;
 mod shadow;
 mod shape;
