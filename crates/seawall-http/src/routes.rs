@@ -71,6 +71,7 @@ pub struct Routes {
     /// None while it is empty, so that clones of such a table share nothing.
     table: Option<Arc<Table>>,
     reads_only: bool,
+    reserved: bool,
 }
 
 impl Routes {
@@ -79,6 +80,7 @@ impl Routes {
         Self {
             table: None,
             reads_only: false,
+            reserved: false,
         }
     }
 
@@ -90,6 +92,7 @@ impl Routes {
         Self {
             table: None,
             reads_only: true,
+            reserved: false,
         }
     }
 
@@ -129,6 +132,31 @@ impl Routes {
         Ok(self)
     }
 
+    /// The same, where each priority is the one [among those that may use reserved
+    /// tokens](Priority::reserved): what its requests ask for, by route or by extension, in the same order.
+    ///
+    /// For a stack of calls that must get through when others have used up the rest of a limit that both
+    /// share, such as cancels beside orders.
+    ///
+    /// ```
+    /// use http::{Method, Request};
+    /// use seawall_core::{Describe, Priority, Replay, RequestMeta};
+    /// use seawall_http::Routes;
+    ///
+    /// let cancel = RequestMeta::new(Replay::Safe).with_priority(Priority::HIGH);
+    /// let routes = Routes::new().route(Method::DELETE, "/orders/{id}", cancel)?.reserved();
+    /// let request = Request::delete("http://broker/orders/7").body(()).unwrap();
+    /// assert!(routes.describe(&request).priority > Priority::RESERVED);
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn reserved(self) -> Self {
+        Self {
+            reserved: true,
+            ..self
+        }
+    }
+
     /// Describes a request of that method and path, without its extensions.
     #[inline]
     pub fn look_up(&self, method: &Method, path: &str) -> RequestMeta {
@@ -139,7 +167,16 @@ impl Routes {
     #[inline]
     fn look_up_with<'a>(&self, method: &Method, path: impl FnOnce() -> &'a str) -> RequestMeta {
         let found = self.table.as_ref().and_then(|t| t.find(method, path()));
-        found.copied().unwrap_or_else(|| self.by_method(method))
+        let meta = found.copied().unwrap_or_else(|| self.by_method(method));
+        self.prioritized(meta)
+    }
+
+    #[inline]
+    fn prioritized(&self, mut meta: RequestMeta) -> RequestMeta {
+        if self.reserved {
+            meta.priority = meta.priority.reserved();
+        }
+        meta
     }
 
     fn by_method(&self, method: &Method) -> RequestMeta {
@@ -168,7 +205,7 @@ impl<B> Describe<Request<B>> for Routes {
             Some(meta) => *meta,
             None => self.look_up_with(request.method(), || request.uri().path()),
         };
-        overridden(meta, extensions)
+        self.prioritized(overridden(meta, extensions))
     }
 }
 
