@@ -157,6 +157,16 @@ impl<X, I: Clone, O> HttpStack<X, I, O> {
     }
 }
 
+impl<C, P, K, I, O> HttpStack<HttpPolicy<C, P, K>, I, O> {
+    /// The same for calls of [reserved](Routes::reserved) priority.
+    pub(crate) fn reserved(self) -> Self {
+        self.map_policy(|policy| {
+            let routes = policy.describer().clone().reserved();
+            policy.describe(routes)
+        })
+    }
+}
+
 impl<X, I, O> HttpStack<X, I, O> {
     fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> HttpStack<Y, I, O> {
         self.map_stack(|stack| stack.map_policy(change))

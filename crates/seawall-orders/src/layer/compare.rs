@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use seawall_core::{EventKind, InstanceName, Samples};
+use seawall_core::{EventKind, InstanceName, Priority, Samples};
 use tokio::time::Instant;
 
 use super::shared::Shared;
@@ -283,6 +283,15 @@ pub(super) fn request_sender(shared: &Arc<Shared>) -> RequestSender {
     })
 }
 
+/// The same for what can wait: up to a hundred pages of lists use no tokens that are reserved for cancels.
+fn in_background(client: RequestSender) -> RequestSender {
+    RequestSender::from_fn(move |mut request| {
+        let client = client.clone();
+        request.extensions_mut().insert(Priority::LOW);
+        Box::pin(async move { client.send(request).await })
+    })
+}
+
 async fn run(layer: Weak<Shared>) {
     let [mut orders, mut positions] = [(); 2].map(|()| Confirmations::new(Duration::ZERO));
     let mut window = None;
@@ -297,7 +306,7 @@ async fn run(layer: Weak<Shared>) {
                 if window.replace(lists.window()) != Some(lists.window()) {
                     [orders, positions] = [(); 2].map(|()| Confirmations::new(lists.window()));
                 }
-                let client = request_sender(&shared);
+                let client = in_background(request_sender(&shared));
                 shared.compare_orders(&client, lists, &mut orders).await;
                 shared
                     .compare_positions(&client, lists, &mut positions)

@@ -48,6 +48,11 @@ pub(super) fn rate_limit(
         count max_debt,
         switch shadow,
     );
+    if let Some(share) = set.number("reserved_share") {
+        config = config.reserved_share(Ratio::new(share)?);
+    } else if set.is_off("reserved_share") {
+        config = config.reserved_share(None);
+    }
     config.build()
 }
 

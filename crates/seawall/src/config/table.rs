@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_breaker::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy};
-use seawall_core::{Jitter, Scope, Span, Unit};
+use seawall_core::{Jitter, Ratio, Scope, Span, Unit};
 use seawall_ratelimit::Limit;
 
 use super::kind::ServiceKind;
@@ -287,6 +287,8 @@ static SETTINGS: &[Setting] = settings! {
             |n| time(n.settings.rate_limit.max_ban());
         max_debt: Count, "How many periods of a limit may be owed after calls that used more than was estimated.",
             |n| n.settings.rate_limit.max_debt().to_string();
+        reserved_share: Share, "Which share of each limit only calls of reserved priority use, such as cancels.",
+            |n| option(n.settings.rate_limit.reserved_share().map(Ratio::get)), or false;
         shadow: Switch, "Whether calls that would be rejected are only counted.",
             |n| n.settings.rate_limit.shadow().to_string();
     }

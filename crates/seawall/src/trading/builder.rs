@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seawall_breaker::{BreakerLayer, CircuitState};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-use seawall_core::{InstanceName, InvalidConfig, RequestMeta};
+use seawall_core::{InstanceName, InvalidConfig, PartitionKey, Ratio, RequestMeta};
 use seawall_http::NoteDeparture;
 use seawall_orders::broker::{Broker, OrderRequest};
 use seawall_orders::journal::Journal;
@@ -13,14 +13,17 @@ use seawall_orders::lists::OwnPositions;
 use seawall_orders::protocol::{Caps, Decimal, ModePolicy};
 use seawall_orders::safety::{TradingControl, TradingControlBuilder};
 use seawall_orders::{OrderConfig, OrderLayer};
+use seawall_ratelimit::{KeyedRateLimitConfig, RateLimitConfig, RateLimitConfigBuilder};
 
 use super::stack::OrderStack;
 use crate::StackBuilder;
-use crate::catalog::{Provider, ProviderStack, Tier};
+use crate::catalog::{Operation, Provider, ProviderStack, Tier};
 
 /// How many cancels and look-ups are sent at once, and wait.
 const PERMITS: u32 = 4;
 const WAITING: u32 = 64;
+/// Which share of the limits is reserved for cancels and look-ups.
+const RESERVED_SHARE: f64 = 0.1;
 /// A limit is spent when an order would wait for it for longer.
 const SPENT: Duration = Duration::from_secs(10);
 
@@ -52,6 +55,8 @@ pub struct OrderStackBuilder {
     account: Option<Arc<str>>,
     broker_account: Option<Box<str>>,
     positions: Option<OwnPositions>,
+    /// `None` where it was not set.
+    reserved_share: Option<Option<Ratio>>,
     control: TradingControlBuilder,
 }
 
@@ -137,6 +142,7 @@ impl OrderStackBuilder {
             account: None,
             broker_account: None,
             positions: None,
+            reserved_share: None,
             control: TradingControl::builder(),
         }
     }
@@ -200,6 +206,31 @@ impl OrderStackBuilder {
         self
     }
 
+    /// Sets which share of the broker's limits only cancels and look-ups use, above 0 and below 1; `None`
+    /// reserves nothing. Default: a tenth, unless the
+    /// [limit](seawall_ratelimit::RateLimitConfigBuilder::reserved_share) of the stack has a setting of its
+    /// own. It holds for the limits of all calls, and for those of the classes that such calls count
+    /// against; stacks that share these limits leave the share as well.
+    ///
+    /// Cancels use it before look-ups. Comparisons with the broker's lists do not use it.
+    ///
+    /// ```
+    /// use seawall::Ratio;
+    /// use seawall::orders::journal::MemoryJournal;
+    ///
+    /// let stack = seawall::alpaca()?
+    ///     .order_stack(MemoryJournal::default())?
+    ///     .reserved_share(Ratio::new(0.2)?)
+    ///     .build::<http_body_util::Full<bytes::Bytes>>()?;
+    /// let limits = stack.handles().stack.rate_limit;
+    /// assert_eq!(limits.config().per_key().reserved_share(), Some(Ratio::new(0.2)?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserved_share(mut self, share: impl Into<Option<Ratio>>) -> Self {
+        self.reserved_share = Some(share.into());
+        self
+    }
+
     /// Sets how many orders, and of what value, may leave.
     pub fn caps(self, caps: Caps) -> Self {
         self.control(|control| control.caps(caps))
@@ -242,12 +273,50 @@ impl OrderStackBuilder {
         self
     }
 
+    /// Reserves a share of the limits that cancels and look-ups count against.
+    fn reserve_tokens(&self) -> Result<(), InvalidConfig> {
+        let limits = self.stack.handles().rate_limit;
+        let change = |config: &RateLimitConfig| {
+            let builder = RateLimitConfigBuilder::from(config.clone());
+            match self.reserved_share {
+                Some(share) => builder.reserved_share(share),
+                None if config.is_reserved_share_set() => builder,
+                None => builder.reserved_share(Ratio::new(RESERVED_SHARE).ok()),
+            }
+        };
+        if let Some(account) = limits.account() {
+            account.configure(change(&account.config()).build()?)?;
+        }
+        let config = limits.config();
+        let mut keys = KeyedRateLimitConfig::builder(change(config.per_key()));
+        for (key, config) in config.keys() {
+            keys = match self.counts_reserved(key) {
+                true => keys.key(key, change(config)),
+                false => keys.key(key, config.clone()),
+            };
+        }
+        limits.configure(keys.build()?)
+    }
+
+    /// Whether cancels or look-ups count against the limits of a class.
+    fn counts_reserved(&self, class: PartitionKey) -> bool {
+        let Some(tier) = &self.tier else { return true };
+        let provider = tier.provider();
+        provider.routes().any(|route| {
+            let operation = route.operation();
+            let is_reserved = matches!(operation, Operation::OrderCancel | Operation::OrderQuery);
+            is_reserved && route.meta().key == class
+        })
+    }
+
     /// The stack.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] of `account` where it is empty or longer than 255 bytes.
+    /// [`InvalidConfig`] of `account` where it is empty or longer than 255 bytes, and of `reserved_share`
+    /// where it is 0 or 1.
     pub fn build<B>(self) -> Result<OrderStack<B>, InvalidConfig> {
+        self.reserve_tokens()?;
         let reserved = reserved(&self.stack)?;
         let stack = self.stack.on_departure(NoteDeparture);
         let reserved = reserved.on_departure(NoteDeparture);
@@ -289,7 +358,7 @@ impl OrderStackBuilder {
 }
 
 /// The same stack with permits and a circuit of its own. Limits are shared, since the broker counts all
-/// calls: cancels go first in their queue.
+/// calls: cancels and look-ups use what of them is reserved, and go first in their queue.
 fn reserved(stack: &ProviderStack) -> Result<ProviderStack, InvalidConfig> {
     let settings = stack.handles().settings();
     let name = InstanceName::new(&format!("{}.reserved", stack.name()));
@@ -298,7 +367,7 @@ fn reserved(stack: &ProviderStack) -> Result<ProviderStack, InvalidConfig> {
         .max_waiting(WAITING)
         .max_wait(settings.bulkhead.max_wait())
         .build()?;
-    Ok(stack.clone().map_slots(|_, slots| {
+    Ok(stack.clone().reserved().map_slots(|_, slots| {
         slots
             .with_bulkhead(|_| BulkheadLayer::new(name, bulkhead))
             .with_breaker(|_| BreakerLayer::new(name, settings.breaker))

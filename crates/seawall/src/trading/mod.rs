@@ -13,9 +13,10 @@
 //!
 //! * Every order is written to a [journal](seawall_orders::journal) before it may leave, and leaves once.
 //! * Where its outcome is unknown it is looked up, by the rules of its broker.
-//! * Cancels and look-ups have **reserved** permits and a circuit of their own: orders that queue do not hold
-//!   them up, nor does the circuit that orders have opened. Limits are shared, since the broker counts all
-//!   calls; cancels go first in their queue.
+//! * Cancels and look-ups have **reserved** permits, tokens and a circuit of their own: orders that queue or
+//!   have used up a limit do not hold them up, nor does the circuit that orders have opened. Limits are shared,
+//!   since the broker counts all calls: [a share](OrderStackBuilder::reserved_share) of them is reserved, a
+//!   tenth unless set, and cancels go first in their queue.
 //! * Reads are sent again as ever, and so is an order that was certainly not sent.
 //! * Our own orders, and [positions](OrderStackBuilder::positions) where they are kept, are compared with the
 //!   broker's lists at the start and periodically.
