@@ -86,7 +86,7 @@ macro_rules! state_words {
     (
         $(#[$meta:meta])*
         $vis:vis enum $State:ident {
-            $($(#[$variant_meta:meta])* $Variant:ident = $word:literal),* $(,)?
+            $($(#[$variant_meta:meta])* $Variant:ident = $word:tt),* $(,)?
         }
     ) => {
         $(#[$meta])*
