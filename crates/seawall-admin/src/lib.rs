@@ -47,6 +47,8 @@ mod routes;
 mod session;
 mod state;
 mod streams;
+#[cfg(feature = "monitor")]
+mod table;
 mod tokens;
 #[cfg(feature = "orders")]
 mod trading;

@@ -351,3 +351,101 @@ async fn without_a_monitor_there_is_none() {
     }
     assert_eq!(get(server.local_addr(), STREAM, VIEWER).await.status, 404);
 }
+
+/// A request with an `accept`, without a socket.
+async fn accepting(
+    router: &axum::Router,
+    path: &str,
+    accept: &str,
+) -> (u16, http::HeaderMap, String) {
+    let request = http::Request::get(path).header("host", "localhost");
+    let request = request
+        .header("accept", accept)
+        .header("authorization", format!("Bearer {VIEWER}"))
+        .body(axum::body::Body::empty())
+        .expect("a request");
+    let answer = tower::ServiceExt::oneshot(router.clone(), request).await;
+    let (head, body) = answer.expect("an answer").into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("it");
+    let text = String::from_utf8(bytes.to_vec()).expect("text");
+    (head.status.as_u16(), head.headers, text)
+}
+
+#[tokio::test]
+async fn a_terminal_gets_a_table() {
+    let (registry, monitor, admin) = desk();
+    give(&registry, Command::Block);
+    monitor.sample();
+    let router = admin.build().expect("settings").router();
+    for (path, accept) in [
+        ("/", "*/*"),
+        ("/dashboard", "*/*"),
+        ("/dashboard", "text/plain"),
+    ] {
+        let (status, headers, text) = accepting(&router, path, accept).await;
+        assert_eq!(status, 200, "{text}");
+        assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "desk: can I trade? no: alpaca: the circuit is forced open"
+        );
+        let rows: Vec<Vec<&str>> = lines
+            .iter()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let header = rows.iter().position(|row| row.first() == Some(&"SERVICE"));
+        let header = header.expect("a table");
+        assert_eq!(&rows[header][..3], ["SERVICE", "STATE", "CALLS/S"]);
+        assert_eq!(&rows[header + 1][..3], ["alpaca", "forced_open", "0.0"]);
+        // The columns are one below the other.
+        let at = lines[header].find("STATE");
+        assert_eq!(lines[header + 1].find("forced_open"), at, "{text}");
+        assert!(
+            rows.iter().any(|row| row.first() == Some(&"BreakerOpened")),
+            "{text}"
+        );
+        assert!(text.contains("the monitor does not run"), "{text}");
+    }
+    let (_, headers, text) = accepting(&router, "/dashboard", "application/json").await;
+    assert_eq!(headers["content-type"], "application/json");
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(json["program"], "desk");
+    // The API is JSON, whatever is accepted.
+    let (_, headers, _) = accepting(&router, "/api/v1/resilience/health", "*/*").await;
+    assert_eq!(headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_to_the_page_wherever_it_is() {
+    let (_, _, admin) = desk();
+    let router = admin.build().expect("settings").router();
+    let html = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
+    let (status, headers, _) = accepting(&router, "/", html).await;
+    assert_eq!(
+        (status, headers["location"].as_bytes()),
+        (307, &b"/dashboard"[..])
+    );
+    let nested = axum::Router::new().nest("/ops", router);
+    let (status, headers, _) = accepting(&nested, "/ops", html).await;
+    assert_eq!(
+        (status, headers["location"].as_bytes()),
+        (307, &b"/ops/dashboard"[..])
+    );
+}
+
+#[tokio::test]
+async fn a_table_needs_a_token() {
+    let (_, _, admin) = desk();
+    let server = serve(admin.build().expect("settings")).await;
+    let at = server.local_addr();
+    for path in ["/", "/dashboard"] {
+        assert_eq!(support::ask(at, "GET", path, None, None).await.status, 401);
+        let text = get(at, path, VIEWER).await;
+        assert_eq!(text.status, 200);
+        assert!(
+            text.body.starts_with("desk: can I trade? yes\n"),
+            "{text:?}"
+        );
+    }
+}

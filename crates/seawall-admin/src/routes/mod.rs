@@ -9,12 +9,15 @@ mod config;
 mod control;
 mod events;
 mod health;
+mod nested;
 #[cfg(feature = "monitor")]
 mod overview;
 mod page;
 mod probes;
 mod resilience;
 mod session;
+#[cfg(feature = "monitor")]
+mod text;
 #[cfg(feature = "orders")]
 pub(crate) mod trading;
 
@@ -123,6 +126,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     });
     let note = middleware::from_fn_with_state(Arc::clone(shared), note_caller);
     let host = middleware::from_fn_with_state(Arc::clone(shared), allow_hosts);
+    #[cfg(feature = "monitor")]
+    let router = router
+        .route("/", axum::routing::get(text::root))
+        .route("/dashboard", axum::routing::get(text::dashboard));
     router
         .route("/api/v1/openapi.json", axum::routing::get(document))
         .fallback(|| async { Problem::not_found("there is no such path") })
