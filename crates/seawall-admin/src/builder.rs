@@ -56,6 +56,7 @@ pub struct AdminBuilder {
     hosts: Vec<String>,
     tokens: Tokens,
     audit: Option<PathBuf>,
+    secure_cookies: bool,
     per_second: u32,
     max_streams: u32,
     max_streams_per_caller: Option<u32>,
@@ -79,6 +80,7 @@ impl Admin {
             hosts: Vec::new(),
             tokens: Tokens::new(),
             audit: None,
+            secure_cookies: false,
             per_second: PER_SECOND,
             max_streams: MAX_STREAMS,
             max_streams_per_caller: None,
@@ -218,6 +220,13 @@ impl AdminBuilder {
         self
     }
 
+    /// Has browsers send their session over TLS alone, for what is reached by it. Unless set, a session is so
+    /// where a proxy says it by `x-forwarded-proto: https`.
+    pub fn secure_cookies(mut self, secure: bool) -> Self {
+        self.secure_cookies = secure;
+        self
+    }
+
     /// Accepts requests that name this host, beside `localhost` and addresses: a name without a port.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
@@ -254,7 +263,9 @@ impl AdminBuilder {
     }
 
     /// Appends who has commanded what to this file, a line of JSON for each. What cannot be written down
-    /// is not done. Without a file the last 1,000 entries are kept in memory.
+    /// is not done. That it is done is written after it: where that fails, the entry is kept and tried again
+    /// each second, `/health` is `degraded` and responses have `seawall-audit-unwritten`. A file that was
+    /// moved or deleted is made again. Without a file the last 1,000 entries are kept in memory.
     pub fn audit_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.audit = Some(path.into());
         self
@@ -326,6 +337,7 @@ impl AdminBuilder {
                 trading: self.trading,
                 hosts,
                 sessions: Sessions::default(),
+                secure_cookies: self.secure_cookies,
                 active: ActiveCommands::default(),
                 audit,
                 is_ready: AtomicBool::new(true),

@@ -87,7 +87,7 @@ impl Drop for Active {
 }
 
 impl ActiveCommands {
-    /// Notes a command that was carried out; what it ends holds no more. `number` is that of the command.
+    /// Notes a command that was carried out, and returns which it ends. `number` is that of the command.
     pub(crate) fn note(
         &self,
         target: Target,
@@ -95,14 +95,18 @@ impl ActiveCommands {
         (who, reason): (String, String),
         lasts: Option<Duration>,
         number: u64,
-    ) {
+    ) -> Vec<ActiveCommand> {
         let mut active = self.lock();
-        active.remove(&(target, About::of(command)));
-        if command == Command::Reset {
-            active.remove(&(target, About::Shadow));
-        }
+        let ends: &[About] = match command {
+            Command::Reset => &[About::Calls, About::Shadow],
+            command => &[About::of(command)],
+        };
+        let ended = ends
+            .iter()
+            .filter_map(|about| active.remove(&(target, *about)));
+        let ended = ended.map(|held| held.command.clone()).collect();
         if !begins(command) {
-            return;
+            return ended;
         }
         let now = SystemTime::now();
         let until = lasts.and_then(|lasts| now.checked_add(lasts));
@@ -119,6 +123,7 @@ impl ActiveCommands {
             number,
         };
         active.insert((target, About::of(command)), held);
+        ended
     }
 
     /// Sets the timer of a command, unless it holds no more.

@@ -9,7 +9,7 @@ use seawall_health::HealthMonitor;
 
 use crate::Tokens;
 use crate::audit::{AuditEntry, AuditLog};
-use crate::commands::{ActiveCommands, Target, inverse};
+use crate::commands::{ActiveCommand, ActiveCommands, Target, inverse};
 use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::rate::RateLimit;
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) trading: Vec<crate::trading::Trading>,
     pub(crate) hosts: Hosts,
     pub(crate) sessions: Sessions,
+    /// Whether a session is sent over TLS alone, whatever a request says.
+    pub(crate) secure_cookies: bool,
     pub(crate) active: ActiveCommands,
     pub(crate) audit: AuditLog,
     pub(crate) is_ready: AtomicBool,
@@ -117,8 +119,8 @@ impl Shared {
                 Ok(_) => "done".to_owned(),
                 Err(problem) => format!("rejected: {}", problem.detail()),
             };
-            // It is done: that this line is missing shows that it may be.
-            let _ = shared.audit.append(AuditEntry { outcome, ..entry });
+            // It is done, so this line is not given up.
+            shared.audit.note(AuditEntry { outcome, ..entry });
             result
         });
         // Blocking tasks are not cancelled: a caller that hangs up changes nothing.
@@ -130,7 +132,7 @@ impl Shared {
         })
     }
 
-    /// Carries a command out, and notes it.
+    /// Carries a command out, and notes it. Returns its number, and what it replaces.
     pub(crate) fn command(
         self: &Arc<Self>,
         target: Target,
@@ -138,7 +140,7 @@ impl Shared {
         command: Command,
         (who, reason): (String, String),
         lasts: Option<Duration>,
-    ) -> Result<u64, Problem> {
+    ) -> Result<(u64, Vec<ActiveCommand>), Problem> {
         let _commanding = self
             .commanding
             .lock()
@@ -148,9 +150,10 @@ impl Shared {
             Problem::conflict(format!("{unsupported}, accepted is {}", has.join(", ")))
         })?;
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
-        self.active
+        let replaced = self
+            .active
             .note(target, command, (who, reason), lasts, number);
-        Ok(number)
+        Ok((number, replaced))
     }
 
     /// Ends a command after its time, unless another one came.
@@ -184,7 +187,7 @@ impl Shared {
                 );
                 let entry = AuditEntry::of(PROGRAM.to_owned(), end.as_str(), target_name(target));
                 // It ends also where that cannot be written down.
-                let _ = shared.audit.append(AuditEntry {
+                shared.audit.note(AuditEntry {
                     outcome,
                     reason,
                     ..entry

@@ -359,3 +359,143 @@ async fn what_cannot_be_written_down_is_not_done() {
     assert_eq!(unwritable.unwrap_err().field(), "audit_file");
     std::fs::remove_dir_all(&folder).expect("the folder");
 }
+
+/// A component whose commands take the audit log away.
+#[cfg(target_os = "linux")]
+struct Eater(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl seawall::InstanceHandle for Eater {
+    fn pattern(&self) -> &'static str {
+        "eater"
+    }
+    fn name(&self) -> seawall::InstanceName {
+        "log".into()
+    }
+    fn state(&self) -> &'static str {
+        "ok"
+    }
+    fn samples(&self, _: &mut seawall_core::Samples<'_>) {}
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    fn attach(&self, _: &seawall::Events) {}
+    fn commands(&self) -> &'static [seawall::Command] {
+        &[seawall::Command::Reset]
+    }
+    fn control(&self, _: seawall::Command) -> Result<(), seawall_core::Unsupported> {
+        std::fs::remove_dir_all(&self.0).expect("the folder");
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn that_something_is_done_is_written_down_as_soon_as_that_can_be() {
+    let folder = std::env::temp_dir().join(format!("seawall-eaten-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("audit.jsonl");
+    let (registry, _) = support::desk();
+    registry.register(Eater(folder.clone())).expect("the first");
+    let built = Admin::builder("desk").registry(registry);
+    let built = built.tokens(support::tokens()).audit_file(&path);
+    let server = serve(built.build().expect("settings")).await;
+    let at = server.local_addr();
+    let eat = "/api/v1/components/eater/log/commands";
+    let done = post(at, eat, ADMIN, command("reset")).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    assert_eq!(done.header("seawall-audit-unwritten"), Some("1"));
+    let health = get(at, "/health/detailed", VIEWER).await;
+    assert_eq!(health.json()["status"], "degraded");
+    assert_eq!(health.json()["audit"]["status"], "degraded");
+    assert_eq!(health.json()["audit"]["unwritten"], json!(1));
+    let next = post(at, COMMANDS, OPERATOR, command("block")).await;
+    assert_eq!(next.status, 503, "nothing more is done: {next:?}");
+
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if path.exists() {
+            break;
+        }
+    }
+    let mut health = get(at, "/health/detailed", VIEWER).await;
+    for _ in 0..100 {
+        if health.json()["audit"]["unwritten"] == json!(0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        health = get(at, "/health/detailed", VIEWER).await;
+    }
+    assert_eq!(health.json()["audit"]["status"], "healthy");
+    assert_eq!(health.header("seawall-audit-unwritten"), None);
+    let text = std::fs::read_to_string(&path).expect("the log");
+    let line: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&line["action"], &line["outcome"]),
+        (&json!("reset"), &json!("done"))
+    );
+    assert_eq!(
+        post(at, COMMANDS, OPERATOR, command("block")).await.status,
+        200
+    );
+    std::fs::remove_dir_all(&folder).expect("the folder");
+}
+
+#[tokio::test]
+async fn what_a_command_takes_the_place_of_is_in_its_answer() {
+    let server = serve(admin().build().expect("settings")).await;
+    let at = server.local_addr();
+    let long = json!({"command": "block", "reason": "maintenance", "expires_in_seconds": 3600});
+    let first = post(at, COMMANDS, OPERATOR, long).await.json();
+    assert_eq!(first.get("replaced"), None, "{first}");
+    let short = json!({"command": "block", "reason": "a drill", "expires_in_seconds": 60});
+    let second = post(at, COMMANDS, ADMIN, short).await.json();
+    let replaced = second["replaced"].as_array().expect("a list");
+    assert_eq!(replaced.len(), 1, "{second}");
+    assert_eq!(replaced[0]["who"], "olga");
+    assert_eq!(replaced[0]["reason"], "maintenance");
+    let lasts = |command: &Value| {
+        let number = |field: &str| command[field].as_u64().expect("a number");
+        number("until_unix_ms") - number("since_unix_ms")
+    };
+    assert_eq!(lasts(&replaced[0]), 3_600_000);
+    assert_eq!(second["active"].as_array().map(Vec::len), Some(1));
+    assert_eq!(lasts(&second["active"][0]), 60_000);
+    let ended = post(at, COMMANDS, OPERATOR, command("resume")).await.json();
+    assert_eq!(ended["replaced"][0]["reason"], "a drill", "{ended}");
+}
+
+#[tokio::test]
+async fn a_session_is_for_where_the_routes_are_and_how_they_are_reached() {
+    let router = admin().build().expect("settings").router();
+    let secure = admin().secure_cookies(true).build().expect("settings");
+    let nested = axum::Router::new().nest("/ops", router.clone());
+    let cookie = async |router: &axum::Router, method: &str, path: &str, proto: &str| {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request
+            .header("host", "localhost")
+            .header("x-forwarded-proto", proto)
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(json!({"token": ADMIN}).to_string()))
+            .expect("a request");
+        let answer = tower::ServiceExt::oneshot(router.clone(), request).await;
+        let answer = answer.expect("an answer");
+        let value = answer.headers()[http::header::SET_COOKIE].to_str();
+        value.expect("text").to_owned()
+    };
+    let path = "/api/v1/session";
+    let plain = cookie(&router, "POST", path, "http").await;
+    assert!(
+        plain.contains("; Path=/;") && !plain.contains("Secure"),
+        "{plain}"
+    );
+    let by_proxy = cookie(&router, "POST", path, "https").await;
+    assert!(by_proxy.ends_with("; Secure"), "{by_proxy}");
+    let always = cookie(&secure.router(), "POST", path, "http").await;
+    assert!(always.ends_with("; Secure"), "{always}");
+    for method in ["POST", "DELETE"] {
+        let in_ops = cookie(&nested, method, "/ops/api/v1/session", "http").await;
+        assert!(in_ops.contains("; Path=/ops;"), "{in_ops}");
+    }
+}

@@ -29,6 +29,8 @@ async fn every_error_is_a_problem_with_its_status() {
         (format!("GET {COMMANDS} HTTP/1.1\r\n{with_token}\r\n"), 405),
         (format!("POST {COMMANDS} HTTP/1.1\r\n{with_token}{json}content-length: 3\r\n\r\n{{,}}"), 400),
         (format!("POST {COMMANDS} HTTP/1.1\r\n{with_token}content-length: 2\r\n\r\n{{}}"), 415),
+        // An array is no object, even with the fields in their order.
+        (format!("POST {COMMANDS} HTTP/1.1\r\n{with_token}{json}content-length: 19\r\n\r\n[\"block\",\"a drill\"]"), 422),
         (format!("POST {COMMANDS} HTTP/1.1\r\n{with_token}{json}content-length: 70000\r\n\r\n{long}"), 413),
         ("GET /health HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".to_owned(), 421),
         ("GET /health HTTP/1.0\r\n\r\n".to_owned(), 421),

@@ -7,13 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use seawall_core::Command;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::components::Of;
 use crate::Role;
 use crate::auth::{Administering, Caller, Operating};
-use crate::commands::{LONGEST, begins, inverse};
+use crate::commands::{ActiveCommand, LONGEST, begins, inverse};
 use crate::extract::{Body, Path, Query};
 use crate::problem::{Commanded, Problem};
 use crate::state::{Shared, target_name};
@@ -36,6 +36,17 @@ pub(crate) struct CommandRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 604_800)]
     expires_in_seconds: Option<u64>,
+}
+
+/// A component after a command.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CommandedView {
+    #[serde(flatten)]
+    component: ComponentView,
+    /// The commands that this one ended, those of others and longer ones included: one for a minute takes the
+    /// place of one for an hour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replaced: Vec<ActiveCommand>,
 }
 
 /// Why something is commanded.
@@ -66,7 +77,7 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), Problem> {
     params(("pattern" = String, Path, description = "The pattern: `breaker`"),
         ("name" = String, Path, description = "The name of the instance"), Of),
     request_body = CommandRequest,
-    responses((status = OK, body = ComponentView), Commanded),
+    responses((status = OK, body = CommandedView), Commanded),
 )]
 pub(crate) async fn command(
     Operating(caller): Operating,
@@ -74,7 +85,7 @@ pub(crate) async fn command(
     Path((pattern, name)): Path<(String, String)>,
     Query(of): Query<Of>,
     Body(request): Body<CommandRequest>,
-) -> Result<Json<ComponentView>, Problem> {
+) -> Result<Json<CommandedView>, Problem> {
     let command = Command::ALL
         .into_iter()
         .find(|it| it.as_str() == request.command);
@@ -121,7 +132,7 @@ pub(crate) struct OfRegistry {
     params(("service" = String, Path, description = "The name of the circuit"),
         ("registry" = Option<String>, Query, description = "The registry, where several have one of that name")),
     request_body = Why,
-    responses((status = OK, body = ComponentView), Commanded),
+    responses((status = OK, body = CommandedView), Commanded),
 )]
 pub(crate) async fn reset_circuit_breaker(
     Administering(caller): Administering,
@@ -129,7 +140,7 @@ pub(crate) async fn reset_circuit_breaker(
     Path(name): Path<String>,
     Query(of): Query<OfRegistry>,
     Body(why): Body<Why>,
-) -> Result<Json<ComponentView>, Problem> {
+) -> Result<Json<CommandedView>, Problem> {
     give(
         &shared,
         &caller,
@@ -159,7 +170,7 @@ async fn give(
     shared: &Arc<Shared>,
     caller: &Caller,
     given: Given,
-) -> Result<Json<ComponentView>, Problem> {
+) -> Result<Json<CommandedView>, Problem> {
     let Given {
         service,
         pattern,
@@ -192,17 +203,20 @@ async fn give(
     let who = caller.name();
     let (state, to) = (Arc::clone(shared), Arc::clone(&component));
     let runtime = tokio::runtime::Handle::current();
-    shared
-        .audited(entry, move || {
-            let number = state.command(target, &*to, command, (who, reason), lasts)?;
-            if let Some(lasts) = lasts {
-                let _runtime = runtime.enter();
-                state.end_later(target, to, command, number, lasts);
-            }
-            Ok(())
-        })
-        .await?;
-    Ok(Json(ComponentView::of(shared, registry, &*component)))
+    let done = shared.audited(entry, move || {
+        let done = state.command(target, &*to, command, (who, reason), lasts);
+        let (number, replaced) = done?;
+        if let Some(lasts) = lasts {
+            let _runtime = runtime.enter();
+            state.end_later(target, to, command, number, lasts);
+        }
+        Ok(replaced)
+    });
+    let replaced = done.await?;
+    Ok(Json(CommandedView {
+        component: ComponentView::of(shared, registry, &*component),
+        replaced,
+    }))
 }
 
 fn check_lasts(command: Command, has: &[Command], lasts: Duration) -> Result<(), Problem> {

@@ -23,7 +23,8 @@ use crate::view::{ComponentView, components, each};
 pub(crate) struct HealthView {
     /// The program.
     name: &'static str,
-    /// `healthy`, `degraded`, `unhealthy`, or `unknown` before the first check.
+    /// `healthy`, `degraded`, `unhealthy`, or `unknown` before the first check. Where the audit log lacks
+    /// entries, it is `degraded` at best.
     status: &'static str,
     /// How many circuits are open.
     open_circuits: usize,
@@ -36,8 +37,21 @@ pub(crate) struct DetailedHealth {
     summary: HealthView,
     /// Every check with its last result.
     checks: Option<HealthReport>,
+    /// Whether the audit log has everything.
+    audit: AuditHealth,
     /// Components that are not in their usual state.
     components: Vec<ComponentState>,
+}
+
+/// Whether the audit log has everything.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditHealth {
+    /// `healthy`, or `degraded` while entries wait for the disk.
+    status: &'static str,
+    /// Entries of what was done that could not be written, and are tried again each second.
+    unwritten: usize,
+    /// Entries that are lost, since there were too many of these.
+    lost: u64,
 }
 
 /// The same with the score.
@@ -59,10 +73,26 @@ pub(crate) struct ComponentState {
 }
 
 fn status(shared: &Shared) -> Status {
-    shared
-        .health
-        .as_ref()
-        .map_or(Status::Healthy, HealthMonitor::status)
+    let health = shared.health.as_ref();
+    let status = health.map_or(Status::Healthy, HealthMonitor::status);
+    match status {
+        Status::Unhealthy => status,
+        _ if shared.audit.unwritten() > 0 => Status::Degraded,
+        _ => status,
+    }
+}
+
+fn audit_health(shared: &Shared) -> AuditHealth {
+    let unwritten = shared.audit.unwritten();
+    let status = match unwritten {
+        0 => Status::Healthy,
+        _ => Status::Degraded,
+    };
+    AuditHealth {
+        status: status.as_str(),
+        unwritten,
+        lost: shared.audit.lost(),
+    }
 }
 
 fn summary(shared: &Shared) -> HealthView {
@@ -145,6 +175,7 @@ fn detailed_of(shared: &Shared, checks: Option<HealthReport>) -> DetailedHealth 
     DetailedHealth {
         summary: summary(shared),
         checks,
+        audit: audit_health(shared),
         components: states.collect(),
     }
 }

@@ -125,6 +125,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         Problem::new(StatusCode::FORBIDDEN, detail).into_response()
     });
     let note = middleware::from_fn_with_state(Arc::clone(shared), note_caller);
+    let unwritten = middleware::map_response_with_state(Arc::clone(shared), note_unwritten);
     let host = middleware::from_fn_with_state(Arc::clone(shared), allow_hosts);
     #[cfg(feature = "monitor")]
     let router = router
@@ -153,6 +154,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::map_response(headers))
+                .layer(unwritten)
                 .layer(host),
         )
         .with_state(Arc::clone(shared))
@@ -181,6 +183,16 @@ async fn allow_hosts(State(shared): State<Arc<Shared>>, request: Request, next: 
 async fn rejected(_: seawall_core::Error<std::convert::Infallible>) -> Problem {
     let detail = "too many requests of this token or this address";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1)
+}
+
+/// Notes in a response that the audit log lacks entries of what was done.
+async fn note_unwritten(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    let unwritten = shared.audit.unwritten();
+    if unwritten > 0 {
+        let headers = response.headers_mut();
+        headers.insert("seawall-audit-unwritten", unwritten.into());
+    }
+    response
 }
 
 /// Headers of every response: nothing is kept by caches, framed, or taken for another type.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, OriginalUri, State};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::nested::prefix;
 use crate::Role;
 use crate::audit::AuditEntry;
 use crate::auth::{From, Viewing};
@@ -36,8 +38,43 @@ pub(crate) struct SessionView {
     control: bool,
 }
 
-fn set_cookie(secret: &str, seconds: u64) -> String {
-    format!("{COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict")
+/// Where a cookie of these routes is sent: to them alone, and over TLS alone where they are reached by it.
+pub(crate) struct Scope {
+    path: String,
+    is_secure: bool,
+}
+
+impl FromRequestParts<Arc<Shared>> for Scope {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Self::Rejection> {
+        let OriginalUri(original) = OriginalUri::from_request_parts(parts, shared).await?;
+        let path = prefix(&original, parts.uri.path());
+        let is_plain = |c: char| c.is_ascii_graphic() && c != ';';
+        let path = match path {
+            path if !path.is_empty() && path.chars().all(is_plain) => path.to_owned(),
+            _ => "/".to_owned(),
+        };
+        // A client that says so of itself has its own cookie withheld from it, and no more.
+        let forwarded = parts.headers.get("x-forwarded-proto");
+        let is_secure = shared.secure_cookies
+            || original.scheme_str() == Some("https")
+            || forwarded.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+        Ok(Self { path, is_secure })
+    }
+}
+
+impl Scope {
+    fn cookie(&self, secret: &str, seconds: u64) -> String {
+        let path = &self.path;
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        format!(
+            "{COOKIE}={secret}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+        )
+    }
 }
 
 /// Begins a session: a cookie that stands for the token, for 12 hours.
@@ -48,6 +85,7 @@ fn set_cookie(secret: &str, seconds: u64) -> String {
 pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
     From(from): From,
+    scope: Scope,
     Body(LogIn { token }): Body<LogIn>,
 ) -> Result<Response, Problem> {
     let Some((identity, digest)) = shared.tokens().find(&token) else {
@@ -70,17 +108,21 @@ pub(crate) async fn log_in(
         role: Some(identity.role),
         control: true,
     };
-    let cookie = set_cookie(&secret, LASTS.as_secs());
+    let cookie = scope.cookie(&secret, LASTS.as_secs());
     Ok(([(header::SET_COOKIE, cookie)], Json(view)).into_response())
 }
 
 /// Ends the session of the cookie, if there is one.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses((status = NO_CONTENT)))]
-pub(crate) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(crate) async fn log_out(
+    State(shared): State<Arc<Shared>>,
+    scope: Scope,
+    headers: HeaderMap,
+) -> Response {
     if let Some(secret) = cookie(&headers) {
         shared.sessions.end(secret);
     }
-    let gone = set_cookie("", 0);
+    let gone = scope.cookie("", 0);
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response()
 }
 

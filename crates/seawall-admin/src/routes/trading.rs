@@ -143,7 +143,8 @@ pub(crate) async fn trading(
     Json(shared.trading.iter().map(view).collect())
 }
 
-/// Lets fewer requests pass, or ends that. Cancels and queries pass in every mode.
+/// Lets fewer requests pass, or ends that. Cancels and queries pass in every mode. It holds until the program
+/// ends: what is to hold after a restart as well is the kill switch.
 #[utoipa::path(
     post, path = "/api/v1/trading/{name}/mode", tag = "trading", request_body = ModeRequest,
     params(("name" = String, Path, description = "The name of the stack")),
@@ -233,7 +234,8 @@ async fn engage(
 ) -> Result<TradingView, Problem> {
     let target = format!("orders/{}", trading.orders.name().as_str());
     let entry = caller.entry("engage_kill_switch", target, &reason);
-    let (who, audit) = (caller.name(), shared.audit.clone());
+    let who = caller.name();
+    let audit = shared.audit.clone();
     let done = tokio::task::spawn_blocking(move || {
         let engaged = switch
             .engage(reason, who)
@@ -242,13 +244,8 @@ async fn engage(
             Ok(()) => "done".to_owned(),
             Err(problem) => format!("done, but: {}", problem.detail()),
         };
-        let written = audit.append(AuditEntry { outcome, ..entry });
+        audit.note(AuditEntry { outcome, ..entry });
         engaged?;
-        written.map_err(|error| {
-            let detail =
-                format!("new orders are stopped, but the audit log cannot be written: {error}");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        })?;
         Ok(view(&trading))
     });
     done.await.unwrap_or_else(|_panicked| {
