@@ -41,6 +41,7 @@ mod hosts;
 mod problem;
 mod prometheus;
 mod rate;
+mod reading;
 mod rendered;
 mod role;
 mod routes;

@@ -52,7 +52,8 @@ impl Collector for Collected {
                 Value::Histogram(_) => (*metric, MetricType::Histogram),
                 _ => (*metric, MetricType::Gauge),
             };
-            let mut family = encoder.encode_descriptor(name, metric, None, kind)?;
+            let help = seawall_core::metric(metric).map_or(*metric, |known| known.help);
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
             for (labels, value) in samples {
                 let mut encoder = family.encode_family(labels)?;
                 match value {

@@ -148,6 +148,11 @@ async fn prometheus_reads_every_metric_once() {
     let lines: Vec<_> = text.body.lines().collect();
     let state = "seawall_breaker_state{service=\"desk\",name=\"alpaca\"} 0.0";
     assert!(lines.contains(&state), "{}", text.body);
+    let help = seawall_core::metric("seawall_breaker_state")
+        .expect("a metric")
+        .help;
+    let help = format!("# HELP seawall_breaker_state {help}");
+    assert!(lines.contains(&&*help), "{help}");
     let mut series: Vec<_> = lines
         .iter()
         .filter(|line| !line.starts_with('#'))

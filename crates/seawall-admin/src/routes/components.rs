@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::auth::Viewing;
 use crate::extract::{Path, Query};
 use crate::problem::{Asked, Problem};
+use crate::reading::reading;
 use crate::state::Shared;
 use crate::view::{ComponentView, components};
 
@@ -35,15 +37,18 @@ pub(crate) async fn list(
     _: Viewing,
     State(shared): State<Arc<Shared>>,
     Query(filter): Query<Filter>,
-) -> Json<Vec<ComponentView>> {
+) -> Result<Response, Problem> {
     let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|it| it == is);
-    let mut all = components(&shared);
-    all.retain(|component| {
-        fits(&filter.service, component.service)
-            && fits(&filter.pattern, component.pattern)
-            && fits(&filter.name, component.name)
-    });
-    Json(all)
+    reading(move || {
+        let mut all = components(&shared);
+        all.retain(|component| {
+            fits(&filter.service, component.service)
+                && fits(&filter.pattern, component.pattern)
+                && fits(&filter.name, component.name)
+        });
+        Json(all).into_response()
+    })
+    .await
 }
 
 /// Which of several components.

@@ -15,6 +15,7 @@ use crate::auth::{Operating, Viewing};
 use crate::extract::Path;
 use crate::problem::{Commanded, Problem, Shown};
 use crate::prometheus;
+use crate::reading::reading;
 use crate::state::Shared;
 use crate::view::{ComponentView, components, each};
 
@@ -144,7 +145,7 @@ pub(crate) async fn comprehensive(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<ComprehensiveHealth>, Problem> {
     // The score reads files of the system.
-    let read = tokio::task::spawn_blocking(move || {
+    let read = reading(move || {
         let report = shared.health.as_ref().map(HealthMonitor::comprehensive);
         let (checks, score) = match report {
             Some(report) => (Some(report.health), report.score),
@@ -153,10 +154,7 @@ pub(crate) async fn comprehensive(
         let health = detailed_of(&shared, checks);
         Json(ComprehensiveHealth { health, score })
     });
-    read.await.map_err(|_panicked| {
-        let detail = "reading the health score panicked";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
-    })
+    read.await
 }
 
 fn detailed_of(shared: &Shared, checks: Option<HealthReport>) -> DetailedHealth {
@@ -188,15 +186,16 @@ fn detailed_of(shared: &Shared, checks: Option<HealthReport>) -> DetailedHealth 
 pub(crate) async fn metrics(
     _: Viewing,
     State(shared): State<Arc<Shared>>,
-) -> Json<BTreeMap<&'static str, Vec<ComponentView>>> {
-    let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for component in components(&shared) {
-        by_service
-            .entry(component.service)
-            .or_default()
-            .push(component);
-    }
-    Json(by_service)
+) -> Result<Response, Problem> {
+    reading(move || {
+        let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for component in components(&shared) {
+            let of_service = by_service.entry(component.service).or_default();
+            of_service.push(component);
+        }
+        Json(by_service).into_response()
+    })
+    .await
 }
 
 /// Every counter and gauge, as `OpenMetrics` text for Prometheus.
@@ -209,7 +208,8 @@ pub(crate) async fn prometheus(
     _: Viewing,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Response, Problem> {
-    let text = prometheus::render(&shared.registries).map_err(|_error| {
+    let text = reading(move || prometheus::render(&shared.registries));
+    let text = text.await?.map_err(|_error| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the metrics could not be written",

@@ -19,6 +19,7 @@ use crate::auth::{Viewing, open_stream};
 use crate::extract::{Path, Query};
 use crate::frames::{Frames, Viewer};
 use crate::problem::{Asked, Found, Problem, Streamed};
+use crate::reading::reading;
 use crate::state::Shared;
 
 /// The most points of a history: minutes of a day.
@@ -205,8 +206,8 @@ pub(crate) async fn dashboard(
     _: Viewing,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Response, Problem> {
-    let overview = monitor(&shared)?.overview();
-    Ok(Json(&*overview).into_response())
+    let monitor = monitor(&shared)?.clone();
+    reading(move || Json(&*monitor.overview()).into_response()).await
 }
 
 /// The same as it changes, as server-sent events: `overview` first, and again after a gap, with everything;
