@@ -54,6 +54,8 @@ mod tokens;
 #[cfg(feature = "orders")]
 mod trading;
 mod view;
+#[cfg(feature = "server")]
+mod write_timeout;
 
 #[cfg(feature = "server")]
 pub mod serve;

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::Admin;
+use crate::write_timeout::WriteTimeout;
 
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,8 +68,8 @@ impl std::error::Error for BindError {
 impl AdminServer {
     /// Serves `admin` at an address: `127.0.0.1:9090`; port 0 is any free one.
     ///
-    /// A head of a request has 10 s and 32 KiB, a body 10 s and 64 KiB; there are at most 1,024
-    /// [connections](crate::AdminBuilder::max_connections).
+    /// A head of a request has 10 s and 32 KiB, a body 10 s and 64 KiB, and a client that takes nothing of a
+    /// response 30 s; there are at most 1,024 [connections](crate::AdminBuilder::max_connections).
     ///
     /// # Errors
     ///
@@ -165,5 +166,8 @@ fn connect(
         request.extensions_mut().insert(ConnectInfo(address));
         request.map(axum::body::Body::new)
     });
-    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+    // A heartbeat is not held back until there is more.
+    let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(WriteTimeout::new(stream));
+    http.serve_connection(stream, TowerToHyperService::new(service))
 }

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::rate::key_of;
 use crate::{Identity, Role};
 
-/// How long a stream lasts. One whose reader has stalled ends then, too.
+/// How long a stream lasts. In a server without a timeout for writes, one whose reader has stalled ends then.
 const LASTS: Duration = Duration::from_secs(3_600);
 
 /// What streams do: those of events and those of the dashboard.
