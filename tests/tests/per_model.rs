@@ -399,7 +399,7 @@ async fn handles_configure_and_show_the_limits_of_models() {
     handles.register(&registry).unwrap();
     let name = handles.stack.rate_limit.name();
     assert!(registry.get("ratelimit_per_key", name).is_some());
-    assert!(registry.get("ratelimit", "assistant-account").is_none());
+    assert!(registry.get("ratelimit", "assistant/account").is_none());
     handles.unregister(&registry);
     handles.stack.rate_limit.pause_all();
     let error = service

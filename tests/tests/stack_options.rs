@@ -230,7 +230,7 @@ async fn limits_per_key_hold_within_the_limit_of_all() {
     stack
         .register(&registry)
         .expect("each limit has a name of its own");
-    let account = registry.get("ratelimit", "keyed-account");
+    let account = registry.get("ratelimit", "keyed/account");
     let account = account.expect("registered with the stack");
     account.control(Command::Block).expect("it can be paused");
     assert_eq!(account.state(), "paused");

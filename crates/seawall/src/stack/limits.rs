@@ -144,7 +144,7 @@ pub(crate) fn per_key(
     if !old.is_for_all() {
         return of_keys(name, config, old);
     }
-    let account = RateLimitLayer::new(format!("{name}-account"), old.config()).handle();
+    let account = RateLimitLayer::new(format!("{name}/account"), old.config()).handle();
     let layer = KeyedRateLimitLayer::within_account(name, config, &account);
     keep_bypass(old, &account);
     keep_bypass(old, &layer.handle());

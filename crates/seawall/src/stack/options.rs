@@ -153,7 +153,7 @@ macro_rules! option_setters {
             /// takes from both limits or from none. The stack of a provider that limits models alone
             /// has no limit of all calls, and then none but that of the key. The limit of all is an instance of its own
             /// then, the [account](crate::KeyedRateLimitHandle::account), named as the stack with
-            /// `-account` behind. Both replace the stack's, so a file that is read again does not change
+            /// `/account` behind. Both replace the stack's, so a file that is read again does not change
             /// them.
             ///
             /// ```
