@@ -74,9 +74,10 @@ fn rank(state: &str) -> u8 {
         "half_open" => 6,
         "exhausted" | "full" => 5,
         "throttling" | "budget_exhausted" => 4,
-        "queueing" => 3,
-        "forced_closed" => 2,
-        "closed" => 1,
+        "forced_closed" => 3,
+        "closed" => 2,
+        // A call waits a moment every now and then: that is no state of a service that has a circuit.
+        "queueing" => 1,
         _ => 0,
     }
 }
