@@ -87,6 +87,17 @@ pub(crate) async fn note_caller(
     next.run(request).await
 }
 
+/// Somebody that asks who they are: nobody, where they have no token.
+pub(crate) struct Asking(pub(crate) Caller);
+
+impl FromRequestParts<Arc<Shared>> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        Caller::of(shared, parts).map(Self)
+    }
+}
+
 /// From where a request comes, if that is known.
 pub(crate) struct From(pub(crate) Option<SocketAddr>);
 

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::nested::prefix;
 use crate::Role;
 use crate::audit::AuditEntry;
-use crate::auth::{From, Viewing};
+use crate::auth::{Asking, From};
 use crate::extract::Body;
 use crate::problem::{LoggedIn, Problem, Shown};
 use crate::session::{COOKIE, LASTS, cookie};
@@ -29,9 +29,9 @@ pub(crate) struct LogIn {
 /// Who a request is of.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionView {
-    /// The name of the token; `null` where none is needed.
+    /// The name of the token; `null` where there is none, or one that is not accepted any more.
     who: Option<String>,
-    /// What they may do; `null` where there is no token: they may see.
+    /// What they may do. Without a token that is nothing where there are any, and to see where there is none.
     #[schema(value_type = Option<String>)]
     role: Option<Role>,
     /// Whether anything can be commanded here: whether there are tokens.
@@ -126,13 +126,14 @@ pub(crate) async fn log_out(
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response()
 }
 
-/// Who this request is of, and what they may do.
+/// Who this request is of, and what they may do. It is answered without a token, too, so that a page knows whether
+/// to ask for one.
 #[utoipa::path(
     get, path = "/api/v1/session", tag = "session",
     responses((status = OK, body = SessionView), Shown),
 )]
 pub(crate) async fn session(
-    Viewing(caller): Viewing,
+    Asking(caller): Asking,
     State(shared): State<Arc<Shared>>,
 ) -> Json<SessionView> {
     let identity = caller.identity;
