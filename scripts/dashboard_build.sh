@@ -10,10 +10,12 @@ if [ "${1:-}" = --check ]; then
     trap 'rm -r "$target"' EXIT
 fi
 
-[ -x dashboard/node_modules/.bin/esbuild ] || (cd dashboard && npm ci --no-audit --no-fund --silent)
-build() { dashboard/node_modules/.bin/esbuild --minify --target=es2022 --log-level=warning "$@"; }
-build dashboard/src/app.js --bundle --format=esm --external:./uplot.js --outfile="$target/app.js"
-build dashboard/src/style.css --outfile="$target/style.css"
+tools=dashboard/node_modules/.bin
+[ -x "$tools/terser" ] || (cd dashboard && npm ci --no-audit --no-fund --silent)
+build() { "$tools/esbuild" --log-level=warning "$@"; }
+build dashboard/src/app.js --bundle --format=esm --external:./uplot.js |
+    "$tools/terser" --module --compress passes=3 --mangle --ecma 2022 --output "$target/app.js"
+build dashboard/src/style.css --minify --outfile="$target/style.css"
 # Lines without their indentation: a browser reads both alike.
 sed -E 's/^ +//' dashboard/src/dashboard.html >"$target/dashboard.html"
 cp dashboard/src/icon.svg "$target/icon.svg"

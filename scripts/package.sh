@@ -14,7 +14,7 @@ for manifest in crates/*/Cargo.toml; do
             failed=1
         fi
     done
-    odd=$(grep -vE '^(src|tests|examples|benches|docs|catalog)/|^(README\.md|LICENSE-(MIT|APACHE)|Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json)$' <<<"$files" || true)
+    odd=$(grep -vE '^(src|tests|examples|benches|docs|catalog|assets)/|^(README\.md|LICENSE-(MIT|APACHE)|Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json)$' <<<"$files" || true)
     if [ -n "$odd" ]; then
         printf '%s: the package should not hold\n%s\n' "$crate" "$odd" >&2
         failed=1

@@ -7,7 +7,8 @@ version=1.6.32
 sum=4b8a8191e425658e3ea8c8c1314b0fc679c861ee3a1af2b20c7b16ba50b5133d
 assets=$PWD/crates/seawall-admin/assets
 
-[ -x dashboard/node_modules/.bin/esbuild ] || (cd dashboard && npm ci --no-audit --no-fund --silent)
+terser=dashboard/node_modules/.bin/terser
+[ -x "$terser" ] || (cd dashboard && npm ci --no-audit --no-fund --silent)
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 (cd "$work" && npm pack --silent "uplot@$version" >/dev/null)
@@ -16,9 +17,10 @@ tar -xzf "$work/uplot-$version.tgz" -C "$work"
 unused='(paths\.(stepped|bars|spline) *= '
 [ "$(grep -cE "^\s*\\$unused" "$work/package/dist/uPlot.esm.js")" -eq 3 ]
 grep -vE "^\s*\\$unused" "$work/package/dist/uPlot.esm.js" >"$work/uPlot.js"
-dashboard/node_modules/.bin/esbuild "$work/uPlot.js" --bundle --minify --format=esm --target=es2022 \
-    --banner:js="/*! uPlot $version, MIT, (c) Leon Sorokin: without stepped, bars and spline */" \
-    --log-level=warning --outfile="$work/out.js"
+{
+    echo "/* uPlot $version, MIT, (c) Leon Sorokin: without stepped, bars and spline */"
+    "$terser" "$work/uPlot.js" --module --compress passes=3 --mangle --ecma 2022
+} >"$work/out.js"
 cp "$work/package/LICENSE" "$assets/uPlot.LICENSE"
 if [ "${1:-}" = --check ]; then
     cmp "$work/out.js" "$assets/uplot.js"

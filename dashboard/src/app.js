@@ -40,7 +40,7 @@ function isLive() {
 
 /** What is said where figures are not live. */
 function lostWords() {
-  if (stream.state === 'denied') return `Not signed in: ${stream.error.message}.`;
+  if (stream.state === 'denied') return 'Sign in to see what this program does.';
   const parts = [];
   if (stream.state === 'lost') {
     parts.push(`Connection lost: ${stream.error.message}.`);
@@ -62,6 +62,7 @@ function draw() {
   document.body.dataset.stream = live ? 'live' : overview ? 'stale' : stream.state;
   const isFirst = !overview && stream.state === 'connecting';
   byId('lost').hidden = live || isFirst;
+  byId('retry').hidden = stream.state === 'denied';
   if (!live && !isFirst) text(byId('lost-words'), lostWords());
   if (!overview) {
     text(byId('live-words'), stream.state === 'denied' ? 'signed out' : stream.state === 'lost' ? 'no connection' : 'connecting');
@@ -157,14 +158,13 @@ function ask() {
 async function start() {
   try {
     await readSession();
-    showSession(false);
-  } catch (error) {
-    if (error.status === 401) {
-      stream = { state: 'denied', error, again: null };
-      showSession(true);
-      draw();
-      return;
-    }
+    const isDenied = session.control && !session.who;
+    if (isDenied) stream = { state: 'denied', error: null, again: null };
+    showSession(isDenied);
+    draw();
+    if (isDenied) return;
+  } catch {
+    // The streams say what is wrong, and try again.
   }
   overviews.start();
   changes.start();

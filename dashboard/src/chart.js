@@ -1,7 +1,7 @@
 // The past of a service, drawn by uPlot, which is read when the first chart opens.
 
 import { el } from './dom.js';
-import { clock, latency, number, percent } from './format.js';
+import { clock, latency, number, percent, time } from './format.js';
 import { get } from './api.js';
 
 let library = null;
@@ -62,8 +62,8 @@ export class Chart {
   #service;
   #timer;
   #watch;
-  #holder = el('div', { class: 'plots' });
-  #note = el('p', { class: 'dim' });
+  #holder = el('div.plots');
+  #note = el('p.dim');
 
   constructor(service) {
     this.#service = service;
@@ -72,7 +72,7 @@ export class Chart {
     this.node = el(
       'section',
       { class: 'history', 'aria-label': `The past of ${service.name}` },
-      el('div', { class: 'title' }, el('h3', {}, 'History'), el('span', { class: 'choices', role: 'group', 'aria-label': 'How far back' }, choice('10s', '1 hour'), choice('1m', '24 hours'))),
+      el('div.title', el('h3', 'History'), el('span.choices', { role: 'group', 'aria-label': 'How far back' }, choice('10s', '1 hour'), choice('1m', '24 hours'))),
       this.#holder,
       this.#note,
     );
@@ -148,7 +148,7 @@ export class Chart {
       height,
       cursor: { sync: { key: this.#service.name }, drag: { x: false, y: false } },
       scales: { '%': { range: [0, 1] }, calls: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] }, s: { range: (_, low, high) => [0, Math.max(high * 1.1, 0.001)] } },
-      axes: [{ show: hasTimes, stroke: color('--dim'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' }, ...axes],
+      axes: [{ show: hasTimes, size: 26, values: (_, all) => all.map((at) => time(at * 1000, all.at(-1) - all[0] < 600)), stroke: color('--dim'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' }, ...axes],
       series: [{ label: 'at', value: (_, value) => (value ? clock(value * 1000) : '–') }, ...all],
       hooks: { draw },
     });

@@ -41,88 +41,47 @@ export const EFFECTS = {
 /** Commands that hold until something ends them. */
 export const HOLDS = new Set(['block', 'bypass', 'drain', 'shadow_on']);
 
-/**
- * Asks for a reason, a time if it `expires`, and whether to do it; `act` carries it out and throws what is
- * wrong. `isGrave` colours the button.
- */
-export function confirm({ title, effect, action, expires = false, isGrave = false, isTimed = false, act }) {
+/** Opens a dialog with fields, of which the first has the focus; `act` throws what is wrong. */
+function open(title, effect, fields, submit, act) {
   const dialog = byId('dialog');
-  const reason = el('input', { id: 'reason', name: 'reason', required: true, maxlength: 500, autocomplete: 'off', placeholder: 'It is shown to others and kept in the audit log' });
-  const time = el(
-    'select',
-    { id: 'time', name: 'time' },
-    ...TIMES.map(([seconds, words], index) => el('option', { value: seconds, selected: index === 0 }, words)),
-    isTimed ? null : el('option', { value: '' }, 'Until somebody ends it'),
-  );
-  const failed = el('p', { class: 'failed', role: 'alert' });
-  const submit = el('button', { type: 'submit', class: isGrave ? 'grave' : 'go' }, action);
+  const failed = el('p.failed', { role: 'alert' });
   const cancel = el('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel');
-  const form = el(
-    'form',
-    { method: 'dialog' },
-    el('h2', { id: 'dialog-title' }, title),
-    el('p', {}, effect),
-    el('label', { for: 'reason' }, 'Reason'),
-    reason,
-    expires ? [el('label', { for: 'time' }, 'Ends by itself after'), time] : null,
-    failed,
-    el('div', { class: 'buttons' }, cancel, submit),
-  );
+  const form = el('form', { method: 'dialog' }, el('h2', { id: 'dialog-title' }, title), el('p', effect), fields, failed, el('div.buttons', cancel, submit));
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    if (!reason.value.trim()) {
-      reason.setCustomValidity('A reason is needed');
-      reason.reportValidity();
-      reason.setCustomValidity('');
-      return;
-    }
     submit.disabled = true;
     failed.textContent = '';
     try {
-      const seconds = expires && time.value ? Number(time.value) : null;
-      await act(reason.value.trim(), seconds);
+      await act();
       dialog.close();
     } catch (error) {
       failed.textContent = error.message;
       submit.disabled = false;
     }
   });
-  open(form, reason);
+  dialog.replaceChildren(form);
+  if (!dialog.open) dialog.showModal();
+  form.querySelector('input:not([hidden])').focus();
+}
+
+/**
+ * Asks for a reason, for a time if it `expires`, which it must if `isTimed`, and whether to do it. `act` carries
+ * it out. `isGrave` colours the button.
+ */
+export function confirm({ title, effect, action, expires = false, isGrave = false, isTimed = false, act }) {
+  const reason = el('input', { id: 'reason', required: true, pattern: '.*\\S.*', maxlength: 500, autocomplete: 'off', placeholder: 'It is shown to others and kept in the audit log' });
+  const times = TIMES.map(([seconds, words]) => el('option', { value: seconds }, words));
+  const time = el('select', { id: 'time' }, times, isTimed ? null : el('option', { value: '' }, 'Until somebody ends it'));
+  const fields = [el('label', { for: 'reason' }, 'Reason'), reason, expires && [el('label', { for: 'time' }, 'Ends by itself after'), time]];
+  const submit = el(isGrave ? 'button.grave' : 'button.go', { type: 'submit' }, action);
+  open(title, effect, fields.flat(), submit, () => act(reason.value.trim(), expires && time.value ? Number(time.value) : null));
 }
 
 /** Asks for a token. */
 export function askToken(signIn) {
-  const token = el('input', { id: 'token', type: 'password', name: 'token', required: true, autocomplete: 'current-password', spellcheck: 'false' });
-  const failed = el('p', { class: 'failed', role: 'alert' });
-  const submit = el('button', { type: 'submit', class: 'go' }, 'Sign in');
-  const form = el(
-    'form',
-    { method: 'dialog' },
-    el('h2', { id: 'dialog-title' }, 'Sign in'),
-    el('p', {}, 'A token of this program; the session lasts for 12 hours.'),
-    el('label', { for: 'token' }, 'Token'),
-    token,
-    failed,
-    el('div', { class: 'buttons' }, el('button', { type: 'button', onclick: () => byId('dialog').close() }, 'Cancel'), submit),
-  );
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    submit.disabled = true;
-    try {
-      await signIn(token.value);
-      byId('dialog').close();
-    } catch (error) {
-      failed.textContent = error.message;
-      submit.disabled = false;
-      token.select();
-    }
-  });
-  open(form, token);
-}
-
-function open(form, focus) {
-  const dialog = byId('dialog');
-  dialog.replaceChildren(form);
-  if (!dialog.open) dialog.showModal();
-  focus.focus();
+  const token = el('input', { id: 'token', type: 'password', required: true, autocomplete: 'current-password' });
+  // For managers of passwords, which want a name.
+  const name = el('input', { autocomplete: 'username', value: location.host, hidden: true });
+  const submit = el('button.go', { type: 'submit' }, 'Sign in');
+  open('Sign in', 'A token of this program; the session lasts for 12 hours.', [name, el('label', { for: 'token' }, 'Token'), token], submit, () => signIn(token.value));
 }

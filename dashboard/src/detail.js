@@ -4,7 +4,7 @@ import { attr, el, keyed, text } from './dom.js';
 import { clock, latency, left, number, pattern, percent, plural, span, words } from './format.js';
 import { bar, setBar, setShape, shape } from './shapes.js';
 import { Chart } from './chart.js';
-import { get, may, post, session } from './api.js';
+import { get, may, post } from './api.js';
 import { EFFECTS, HOLDS, confirm, label } from './control.js';
 import { belongs, levelOf } from './services.js';
 import { Timeline } from './timeline.js';
@@ -28,7 +28,7 @@ const FIGURES = [
 ];
 
 function figure([name]) {
-  const node = el('div', {}, el('dt', {}, name), el('dd', {}, el('span', { class: 'big' }), bar(), el('span', { class: 'dim' })));
+  const node = el('div', el('dt', name), el('dd', el('span.big'), bar(), el('span.dim')));
   node.line = node.lastChild.children;
   return node;
 }
@@ -42,6 +42,11 @@ function setFigure(node, service, show) {
   attr(line, 'visibility', hasBar ? 'visible' : 'hidden');
   if (hasBar) setBar(line, share, threshold, level);
 }
+
+const GRAVE = new Set(['block', 'bypass', 'reset']);
+/** Layers with what one looks for first; the others follow. */
+const FIRST = ['breaker', 'ratelimit', 'ratelimit_per_key', 'throttle', 'bulkhead', 'retry', 'orders'];
+const rankOf = (component) => (FIRST.indexOf(component.pattern) + 1 || 99) + component.name.length / 1000;
 
 const COLUMNS = ['Limit', 'Left', 'Full again in', 'Upstream says', 'Renewed in', 'Used'];
 
@@ -58,18 +63,18 @@ export class Detail {
     this.context = context;
     const parts = {
       shape: shape(28),
-      state: el('p', { class: 'state' }),
-      times: el('p', { class: 'dim' }),
-      figures: el('dl', { class: 'figures' }),
+      state: el('p.state'),
+      times: el('p.dim'),
+      figures: el('dl.figures'),
       limits: el('tbody'),
-      limitsBox: el('section', {}, el('h3', {}, 'Limits')),
-      explain: el('section', { class: 'explain' }),
-      components: el('section', { class: 'components' }, el('h3', {}, 'Layers')),
-      list: el('ul', { class: 'layers' }),
+      limitsBox: el('section', el('h3', 'Limits')),
+      explain: el('section.explain'),
+      components: el('section.components', el('h3', 'Layers')),
+      list: el('ul.layers'),
     };
     parts.components.append(parts.list);
     parts.limitsBox.append(
-      el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Limits' }, el('table', {}, el('thead', {}, el('tr', {}, COLUMNS.map((name) => el('th', { scope: 'col' }, name)))), parts.limits)),
+      el('div.scroll', { tabindex: 0, role: 'region', 'aria-label': 'Limits' }, el('table', el('thead', el('tr', COLUMNS.map((name) => el('th', { scope: 'col' }, name)))), parts.limits)),
     );
     keyed(parts.figures, FIGURES, ([name]) => name, figure);
     this.#parts = parts;
@@ -78,12 +83,11 @@ export class Detail {
     this.node = el(
       'div',
       { class: 'detail', role: 'cell' },
-      el('div', { class: 'head' }, parts.shape, el('div', {}, parts.state, parts.times)),
+      el('div.head', parts.shape, el('div', parts.state, parts.times)),
       parts.figures,
       parts.limitsBox,
-      parts.explain,
+      el('div', parts.explain, this.#timeline.node),
       this.#chart.node,
-      el('section', { class: 'past' }, this.#timeline.node),
       parts.components,
     );
     void this.readComponents();
@@ -118,7 +122,7 @@ export class Detail {
       const line = bar();
       const share = el('span');
       cells[5].append(share, line);
-      const row = el('tr', {}, cells);
+      const row = el('tr', cells);
       row.show = (limit) => {
         const theirs = limit.provider;
         const per = limit.window_seconds === null ? '' : ` in ${span(limit.window_seconds)}`;
@@ -141,18 +145,18 @@ export class Detail {
     const key = last ? `${last.at_unix_ms} ${last.words}` : 'none';
     if (key !== this.#rejection) {
       this.#rejection = key;
-      const title = el('h3', {}, 'Why the last call was rejected');
+      const title = el('h3', 'Why the last call was rejected');
       if (!last) {
-        explain.replaceChildren(title, el('p', { class: 'dim' }, 'No call was rejected since the start.'));
+        explain.replaceChildren(title, el('p.dim', 'No call was rejected since the start.'));
         return;
       }
       const step = (name, isLast) =>
-        el('li', { class: isLast ? 'rejects' : 'passed' }, el('span', { 'aria-hidden': 'true' }, isLast ? '✕ ' : '✓ '), el('span', { class: 'hidden' }, isLast ? 'rejected by ' : 'passed '), pattern(name));
+        el('li', { class: isLast ? 'rejects' : 'passed' }, el('span', { 'aria-hidden': 'true' }, isLast ? '✕ ' : '✓ '), el('span.hidden', isLast ? 'rejected by ' : 'passed '), pattern(name));
       explain.replaceChildren(
         title,
-        el('ol', { class: 'chain' }, last.passed.map((name) => step(name, false)), step(last.pattern ?? last.name, true)),
-        el('p', {}, last.words),
-        el('p', { class: 'dim' }, el('span', {}), ` · ${words(last.reason)} · what to do: ${last.advice}`),
+        el('ol.chain', last.passed.map((name) => step(name, false)), step(last.pattern ?? last.name, true)),
+        el('p', last.words),
+        el('p.dim', el('span'), ` · ${words(last.reason)} · what to do: ${last.advice}`),
       );
       this.when = explain.lastChild.firstChild;
     }
@@ -164,57 +168,67 @@ export class Detail {
     const { name, registry } = this.service;
     try {
       const all = await get(`api/v1/components?service=${encodeURIComponent(registry)}`);
-      this.#components = all.filter((component) => belongs(component.name, name) && component.commands !== undefined);
+      this.#components = all.filter((component) => belongs(component.name, name)).sort((a, b) => rankOf(a) - rankOf(b));
     } catch (error) {
-      this.#parts.list.replaceChildren(el('li', { class: 'failed' }, error.message));
+      this.#parts.list.replaceChildren(el('li.failed', error.message));
       return;
     }
     if (this.#ended) return;
-    this.#parts.list.replaceChildren(...this.#components.map((component) => this.#layer(component)));
+    const { list } = this.#parts;
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    const at = [...list.children].findIndex((layer) => layer.contains(focused));
+    list.replaceChildren(...this.#components.map((component) => this.#layer(component)));
+    // The button that was used may be gone: another one of the same layer has the focus then.
+    if (focused) (list.children[at]?.querySelector(`[data-command="${focused.dataset.command}"]`) ?? list.children[at]?.querySelector('button, select, summary'))?.focus();
   }
 
   #layer(component) {
     const holds = (component.active ?? []).map((active) =>
-      el('p', { class: 'holds' }, `${label(component.pattern, active.command)} by ${active.who} since ${clock(active.since_unix_ms)}${active.until_unix_ms ? ` until ${clock(active.until_unix_ms)}` : ''}: ${active.reason}`),
+      el('p.holds', `${label(component.pattern, active.command)} by ${active.who} since ${clock(active.since_unix_ms)}${active.until_unix_ms ? ` until ${clock(active.until_unix_ms)}` : ''}: ${active.reason}`),
     );
     const settings = Object.entries(component.settings);
     return el(
       'li',
       {},
-      el('div', { class: 'layer' }, el('strong', {}, pattern(component.pattern)), el('span', { class: 'dim' }, component.name === this.service.name ? '' : component.name), el('span', { class: 'tag' }, words(component.state)), ...this.#buttons(component)),
+      el('div.layer', el('strong', pattern(component.pattern)), el('span.dim', component.name === this.service.name ? '' : component.name), el('span.tag', words(component.state)), ...this.#buttons(component)),
       holds,
-      (component.misconfigured ?? []).map((what) => el('p', { class: 'holds' }, `Probably not wanted: ${words(what)}`)),
-      settings.length ? el('details', {}, el('summary', {}, plural(settings.length, 'setting')), el('dl', { class: 'settings' }, settings.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))) : null,
+      (component.misconfigured ?? []).map((what) => el('p.holds', `Probably not wanted: ${words(what)}`)),
+      settings.length ? el('details', el('summary', plural(settings.length, 'setting')), el('dl.settings', settings.flatMap(([name, value]) => [el('dt', name), el('dd', value)]))) : null,
     );
   }
 
+  /** The circuit has buttons, since it is what one comes for; the other layers have a list. */
   #buttons(component) {
-    const allowed = component.commands.filter((command) => may(command === 'reset' ? 'admin' : 'operator'));
-    return allowed.map((command) => {
-      const name = label(component.pattern, command);
-      const isGrave = command === 'block' || command === 'bypass' || command === 'reset';
-      const ask = () =>
-        confirm({
-          title: `${name}: ${component.name}`,
-          effect: `${EFFECTS[command] ?? ''} This is the ${pattern(component.pattern)} of ${component.name}.`,
-          action: `${name} ${component.name}`,
-          expires: HOLDS.has(command),
-          isGrave,
-          act: async (reason, seconds) => {
-            const path = `api/v1/components/${encodeURIComponent(component.pattern)}/${encodeURIComponent(component.name)}/commands?service=${encodeURIComponent(component.service)}`;
-            const body = { command, reason };
-            if (seconds !== null) body.expires_in_seconds = seconds;
-            await post(path, body);
-            void this.readComponents();
-          },
-        });
-      return el('button', { type: 'button', class: isGrave ? 'small grave' : 'small', 'data-command': command, onclick: ask }, name);
+    const isIdle = { resume: !component.active?.length, shadow_on: component.settings.shadow === 'true', shadow_off: component.settings.shadow === 'false' };
+    const allowed = component.commands.filter((command) => may(command === 'reset' ? 'admin' : 'operator') && !isIdle[command]);
+    const isFirst = (command) => component.pattern === 'breaker' && !command.startsWith('shadow');
+    const rest = allowed.filter((command) => !isFirst(command));
+    const choose = (event) => {
+      const { value } = event.target;
+      event.target.value = '';
+      if (value) this.#ask(component, value);
+    };
+    return [
+      ...allowed.filter(isFirst).map((command) => el('button', { type: 'button', class: GRAVE.has(command) ? 'small grave' : 'small', 'data-command': command, onclick: () => this.#ask(component, command) }, label(component.pattern, command))),
+      rest.length ? el('select.small', { 'aria-label': `Command to the ${pattern(component.pattern)} of ${component.name}`, onchange: choose }, el('option', { value: '' }, 'Command…'), rest.map((command) => el('option', { value: command }, label(component.pattern, command)))) : null,
+    ];
+  }
+
+  #ask(component, command) {
+    const name = label(component.pattern, command);
+    confirm({
+      title: `${name}: ${component.name}`,
+      effect: `${EFFECTS[command] ?? ''} This is the ${pattern(component.pattern)} of ${component.name}.`,
+      action: `${name} ${component.name}`,
+      expires: HOLDS.has(command),
+      isGrave: GRAVE.has(command),
+      act: async (reason, seconds) => {
+        const of = [component.pattern, component.name].map(encodeURIComponent).join('/');
+        const body = { command, reason };
+        if (seconds !== null) body.expires_in_seconds = seconds;
+        await post(`api/v1/components/${of}/commands?service=${encodeURIComponent(component.service)}`, body);
+        void this.readComponents();
+      },
     });
   }
 }
-
-/** Why there are no buttons. */
-export const controlNote = () => {
-  if (!session.control) return 'Control is off: no token is configured.';
-  return may('operator') ? '' : 'Commands need the role operator.';
-};

@@ -2,22 +2,27 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
+/** Gives a node its attributes, if the first of `parts` are such, and its children; none is `null` or `false`. */
+function fill(node, parts) {
+  const attributes = parts[0]?.constructor === Object ? parts.shift() : {};
+  for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? '' : String(value));
+    else attr(node, name, value === true ? '' : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...parts.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
-/** An element; attributes that begin with `on` are listeners. */
-export const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+/** An element, `tag` or `tag.class`; attributes that begin with `on` are listeners. */
+export function el(tag, ...parts) {
+  const [name, style] = tag.split('.');
+  const node = fill(document.createElement(name), parts);
+  if (style) node.className = style;
+  return node;
+}
 
-/** The same of SVG. */
-export const svg = (tag, attributes, ...children) =>
-  fill(document.createElementNS(SVG, tag), attributes, children);
+/** The same of SVG, without a class in the tag. */
+export const svg = (tag, ...parts) => fill(document.createElementNS(SVG, tag), parts);
 
 export const byId = (id) => document.getElementById(id);
 

@@ -26,6 +26,7 @@ export function percent(share) {
 /** How long a call took. */
 export function latency(seconds) {
   if (!known(seconds)) return NONE;
+  if (seconds === 0) return '0 s';
   if (seconds < 1e-3) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 1) return `${(seconds * 1e3).toFixed(seconds < 1e-2 ? 1 : 0)} ms`;
   return `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`;
@@ -51,6 +52,9 @@ export function clock(ms) {
   const date = new Date(ms);
   return (date.toDateString() === new Date().toDateString() ? times : dates).format(date);
 }
+
+/** The time of an axis, with seconds where it is short. */
+export const time = (ms, isShort) => clock(ms).slice(-8, isShort ? undefined : -3);
 
 export const iso = (ms) => (known(ms) ? new Date(ms).toISOString() : null);
 

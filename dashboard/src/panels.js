@@ -32,7 +32,7 @@ const TOTALS = [
   ['Rejected/s', (it) => [number(it.totals.rejections_per_second), it.totals.rejections_per_second > 0 ? 'degraded' : null]],
   ['Orders in doubt', (it) => [it.orders ? number(it.orders.in_doubt) : '–', it.orders?.in_doubt ? 'degraded' : null]],
   ['Alerts', (it) => [number(it.totals.active_alerts), it.totals.active_alerts ? 'degraded' : null]],
-  ['Score', (it) => [it.score ? `${number(it.score.score)} of 100` : '–', it.score && it.score.score < it.score.threshold ? 'degraded' : null]],
+  ['Score', (it) => [it.score ? `${Math.round(it.score.score)} of 100` : '–', it.score && it.score.score < it.score.threshold ? 'degraded' : null]],
 ];
 
 export function showTotals(overview) {
@@ -40,7 +40,7 @@ export function showTotals(overview) {
     byId('totals'),
     TOTALS,
     ([name]) => name,
-    ([name]) => el('div', {}, el('dt', {}, name), el('dd', {})),
+    ([name]) => el('div', el('dt', name), el('dd')),
     (node, [, show]) => {
       const [value, level] = show(overview);
       text(node.lastChild, value);
@@ -52,41 +52,39 @@ export function showTotals(overview) {
 const SEVERITIES = { critical: 'down', warning: 'degraded', info: 'unknown' };
 
 function alert() {
-  const parts = { shape: shape(16), name: el('strong'), words: el('p'), when: el('p', { class: 'dim' }), note: el('p', { class: 'holds' }), buttons: el('span', { class: 'buttons' }) };
-  const node = el('li', {}, parts.shape, el('div', {}, el('div', { class: 'layer' }, parts.name, parts.buttons), parts.words, parts.when, parts.note));
+  const parts = { shape: shape(16), name: el('strong'), severity: el('span.dim'), words: el('p'), when: el('p.dim'), note: el('p.holds'), buttons: el('span.buttons') };
+  const node = el('li', parts.shape, el('div', parts.name, ' ', parts.severity, parts.words, parts.note, el('div.layer', parts.when, parts.buttons)));
   node.parts = parts;
   return node;
 }
 
-/** Buttons of an alert: what happens to it for a time, and why. */
+/** Buttons of an alert: what is done about it, why, and for how long where `body` is given. */
 function alertButtons(view) {
-  const button = (name, title, effect, path, body) =>
-    el(
-      'button',
-      {
-        type: 'button',
-        class: 'small',
-        onclick: () => confirm({ title: `${title}: ${view.name}`, effect, action: title, expires: true, isTimed: true, act: (reason, seconds) => post(path, { ...body, reason, expires_in_seconds: seconds }) }),
-      },
-      name,
-    );
+  const of = `api/v1/resilience/alerts/${view.id}`;
+  const button = (name, effect, path, body) => {
+    const act = (reason, seconds) => post(path, body ? { ...body, reason, expires_in_seconds: seconds } : { reason });
+    const ask = () => confirm({ title: `${name}: ${view.name}`, effect, action: name, expires: Boolean(body), isTimed: true, act });
+    return el('button.small', { type: 'button', onclick: ask }, name);
+  };
   const matcher = { rule: view.name };
   if (view.service) matcher.service = view.service;
   return [
-    view.acknowledged ? null : button('Acknowledge', 'Acknowledge', 'Others see that you know of it. If it still fires after that time, it is sent again.', `api/v1/resilience/alerts/${view.id}/acknowledge`, {}),
-    view.silenced ? null : button('Silence', 'Silence', `Alerts of this rule${view.service ? ` and of ${view.service}` : ''} are shown and not sent for that time.`, 'api/v1/resilience/silences', matcher),
+    view.acknowledged
+      ? button('Unacknowledge', 'Nobody takes care of it any more.', `${of}/unacknowledge`)
+      : button('Acknowledge', 'Others see that you know of it. If it still fires after that time, it is sent again.', `${of}/acknowledge`, {}),
+    view.silenced ? null : button('Silence', `Alerts of this rule${view.service ? ` and of ${view.service}` : ''} are shown and not sent for that time.`, 'api/v1/resilience/silences', matcher),
   ].filter(Boolean);
 }
 
 const noteOf = (done, what) => (done ? `${what} by ${done.by} until ${clock(done.until_unix_ms)}: ${done.reason}` : '');
 
 export class Alerts {
-  #list = el('ul', { class: 'alerts' });
-  #none = el('p', { class: 'dim' }, 'No alert is firing.');
-  #count = el('span', { class: 'tag' });
+  #list = el('ul.alerts', { tabindex: 0 });
+  #none = el('p.dim', 'No alert is firing.');
+  #count = el('span.tag');
 
   constructor() {
-    byId('alerts').append(el('div', { class: 'title' }, el('h2', { id: 'alerts-title' }, 'Alerts'), this.#count), this.#list, this.#none);
+    byId('alerts').append(el('div.title', el('h2', { id: 'alerts-title' }, 'Alerts'), this.#count), this.#list, this.#none);
   }
 
   show(overview) {
@@ -102,9 +100,9 @@ export class Alerts {
       attr(node, 'class', isFiring ? 'firing' : 'over');
       setShape(parts.shape, isFiring ? SEVERITIES[it.severity] : 'ok', '');
       text(parts.name, it.name);
-      text(parts.words, `${it.service ? `${it.service}: ` : ''}${it.words}`);
-      const since = `${it.severity}, raised ${span((now - it.raised_at_unix_ms) / 1000)} ago`;
-      text(parts.when, isFiring ? since : `over since ${clock(it.resolved_at_unix_ms)}`);
+      text(parts.words, it.words);
+      text(parts.severity, it.severity);
+      text(parts.when, isFiring ? `for ${span((now - it.raised_at_unix_ms) / 1000)}` : `over since ${clock(it.resolved_at_unix_ms)}`);
       const note = [noteOf(it.acknowledged, 'Known'), noteOf(it.silenced, 'Silenced')].filter(Boolean).join(' · ');
       text(parts.note, note);
       parts.note.hidden = note === '';
@@ -119,26 +117,26 @@ export class Alerts {
 
 export class Score {
   #value = el('strong');
-  #parts = el('ul', { class: 'parts' });
-  #advice = el('ul', { class: 'advice' });
-  #checks = el('ul', { class: 'checks' });
+  #parts = el('ul.parts');
+  #advice = el('ul.advice');
+  #checks = el('ul.checks');
 
   constructor() {
-    byId('score').append(el('div', { class: 'title' }, el('h2', { id: 'score-title' }, 'Health'), this.#value), this.#parts, this.#checks, this.#advice);
+    byId('score').append(el('div.title', el('h2', { id: 'score-title' }, 'Health'), this.#value), this.#parts, this.#checks, this.#advice);
   }
 
   show({ score, checks }) {
     byId('score').hidden = !score && !checks.length;
-    text(this.#value, score ? `${number(score.score)} of 100` : '');
+    text(this.#value, score ? `${Math.round(score.score)} of 100` : '');
     keyed(
       this.#parts,
       score?.parts ?? [],
       (part) => part.name,
-      () => el('li', {}, el('span'), bar(), el('span', { class: 'figure' })),
+      () => el('li', el('span'), bar(), el('span.figure')),
       (node, part) => {
         const [name, line, value] = node.children;
         text(name, `${words(part.name)} (${number(part.weight)} %)`);
-        text(value, number(part.score));
+        text(value, Math.round(part.score));
         setBar(line, part.score / 100, null, part.score < 50 ? 'down' : part.score < 80 ? 'degraded' : 'ok');
       },
     );
@@ -147,13 +145,13 @@ export class Score {
       this.#checks,
       checks,
       (check) => check.name,
-      () => el('li', {}, shape(14), el('span')),
+      () => el('li', shape(14), el('span')),
       (node, check) => {
         setShape(node.firstChild, levels[check.status] ?? 'unknown', '');
         text(node.lastChild, `${check.name}: ${check.status}${check.message ? `, ${check.message}` : ''}`);
       },
     );
-    keyed(this.#advice, score?.recommendations ?? [], (words) => words, (words) => el('li', {}, words));
+    keyed(this.#advice, score?.recommendations ?? [], (words) => words, (words) => el('li', words));
   }
 }
 
@@ -196,8 +194,8 @@ export class Trading {
     section.hidden = open.length === 0;
     section.replaceChildren(
       el('h2', { id: 'orders-title' }, 'Orders in doubt'),
-      el('ul', { class: 'orders' }, open.slice(0, 50).map((order) => el('li', {}, el('strong', {}, order.symbol ?? order.id), el('span', {}, `${words(order.state)}, sent ${order.copies}×`), el('span', { class: 'dim' }, order.symbol ? order.id : order.broker)))),
-      open.length > 50 ? el('p', { class: 'dim' }, `and ${open.length - 50} more`) : '',
+      el('ul.orders', open.slice(0, 50).map((order) => el('li', el('strong', order.symbol ?? order.id), el('span', `${words(order.state)}, sent ${order.copies}×`), el('span.dim', order.symbol ? order.id : order.broker)))),
+      open.length > 50 ? el('p.dim', `and ${open.length - 50} more`) : '',
     );
   }
 
@@ -223,9 +221,9 @@ export class Trading {
     return el(
       'div',
       { class: 'broker' },
-      el('p', {}, `${it.name}: `, el('strong', {}, `trading ${words(it.mode)}`), it.started ? '' : ', still reading its journal'),
+      el('p', `${it.name}: `, el('strong', `trading ${words(it.mode)}`), it.started ? '' : ', still reading its journal'),
       it.kill_switch ? el('p', { class: engaged ? 'engaged' : 'dim' }, engaged ? `Kill switch engaged by ${it.kill_switch.by ?? 'somebody'} at ${clock(it.kill_switch.since_unix_ms)}: ${it.kill_switch.reason ?? ''}` : 'Kill switch not engaged') : null,
-      el('div', { class: 'buttons' }, mode, canSwitch ? el('button', { type: 'button', class: engaged ? 'small' : 'small grave', 'data-command': engaged ? 'release' : 'engage', onclick: ask }, engaged ? 'Release kill switch' : 'Kill switch') : null),
+      el('div.buttons', mode, canSwitch ? el('button', { type: 'button', class: engaged ? 'small' : 'small grave', 'data-command': engaged ? 'release' : 'engage', onclick: ask }, engaged ? 'Release kill switch' : 'Kill switch') : null),
     );
   }
 

@@ -43,12 +43,12 @@ class Row {
 
   #build(service) {
     const cell = (label, ...children) => el('span', { role: 'cell', 'data-label': label }, ...children);
-    const figure = () => el('span', { class: 'figure' });
+    const figure = () => el('span.figure');
     const cells = {
       shape: shape(),
-      name: el('span', { class: 'name' }, service.name),
-      registry: el('span', { class: 'dim' }),
-      verdict: el('span', { class: 'verdict' }),
+      name: el('span.name', service.name),
+      registry: el('span.dim'),
+      verdict: el('span.verdict'),
       calls: figure(),
       errors: figure(),
       errorBar: bar(),
@@ -62,13 +62,13 @@ class Row {
     cells.button = el(
       'button',
       { type: 'button', class: 'open', 'aria-expanded': 'false', 'aria-controls': this.id },
-      el('span', { class: 'first' }, cells.name, cells.registry),
+      el('span.first', cells.name, cells.registry),
       cells.verdict,
     );
     cells.row = el(
       'div',
       { class: 'row', role: 'row' },
-      cell(null, cells.shape, (cells.level = el('span', { class: 'hidden' }))),
+      cell(null, cells.shape, (cells.level = el('span.hidden'))),
       cell(null, cells.button),
       cell('calls/s', cells.calls),
       cell('errors', cells.errors, cells.errorBar),
@@ -84,7 +84,7 @@ class Row {
       if (!selects) this.toggle();
     });
     cells.below = el('div', { id: this.id, class: 'below', role: 'row', hidden: true });
-    this.node = el('div', { class: 'service' }, cells.row, cells.below);
+    this.node = el('div.service', cells.row, cells.below);
     this.#cells = cells;
   }
 

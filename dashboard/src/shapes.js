@@ -71,13 +71,14 @@ export function sparkline() {
     'svg',
     { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
     svg('title'),
+    svg('path', { class: 'base', d: `M0 ${HEIGHT - 0.5}H${WIDTH}` }),
     svg('path', { class: 'calls' }),
     svg('path', { class: 'errors' }),
   );
 }
 
 export function setSparkline(node, points, now, words) {
-  const [title, calls, errors] = node.children;
+  const [title, , calls, errors] = node.children;
   if (title.textContent !== words) title.textContent = words;
   const most = points.reduce((max, point) => Math.max(max, point.calls), 1e-9);
   let area = '';

@@ -1,8 +1,12 @@
 //! The files of the dashboard, over real sockets. How it looks and what it does is tested in a browser.
+#![cfg(feature = "monitor")]
 
 mod support;
 
-use support::{OPERATOR, admin, ask, raw, serve};
+use std::net::SocketAddr;
+
+use seawall_admin::AdminBuilder;
+use support::{Answer, OPERATOR, ask, raw, serve};
 
 const FILES: [(&str, &str); 5] = [
     ("/dashboard", "text/html; charset=utf-8"),
@@ -12,6 +16,20 @@ const FILES: [(&str, &str); 5] = [
     ("/dashboard/icon.svg", "image/svg+xml"),
 ];
 
+fn admin() -> AdminBuilder {
+    let (registry, _) = support::desk();
+    let monitor = seawall_monitor::Monitor::builder("desk").registry(registry);
+    support::admin().monitor(monitor.build().expect("settings"))
+}
+
+/// What a browser is answered, without a token.
+async fn browse(at: SocketAddr, path: &str, more: &str) -> Answer {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/html,*/*;q=0.8\r\n{more}connection: close\r\n\r\n"
+    );
+    raw(at, request.as_bytes()).await.expect("an answer")
+}
+
 #[tokio::test]
 async fn the_page_is_small_and_may_do_little() {
     let server = serve(admin().build().expect("settings")).await;
@@ -19,7 +37,7 @@ async fn the_page_is_small_and_may_do_little() {
     let mut bytes = 0;
     for (path, kind) in FILES {
         // Signing in is done on the page, so it needs no token.
-        let answer = ask(at, "GET", path, None, None).await;
+        let answer = browse(at, path, "").await;
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("content-type"), Some(kind), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -42,7 +60,7 @@ async fn a_browser_that_has_a_file_is_not_sent_it_again() {
     let server = serve(admin().build().expect("settings")).await;
     let at = server.local_addr();
     for (path, _) in FILES {
-        let first = ask(at, "GET", path, None, None).await;
+        let first = browse(at, path, "").await;
         assert_eq!(first.header("cache-control"), Some("no-cache"));
         let tag = first.header("etag").expect("a tag");
         for (known, status) in [
@@ -50,10 +68,7 @@ async fn a_browser_that_has_a_file_is_not_sent_it_again() {
             (format!("\"other\", W/{tag}"), 304),
             ("\"other\"".to_owned(), 200),
         ] {
-            let request = format!(
-                "GET {path} HTTP/1.1\r\nhost: localhost\r\nif-none-match: {known}\r\nconnection: close\r\n\r\n"
-            );
-            let again = raw(at, request.as_bytes()).await.expect("an answer");
+            let again = browse(at, path, &format!("if-none-match: {known}\r\n")).await;
             assert_eq!(again.status, status, "{path} {known}");
             assert_eq!(again.body.is_empty(), status == 304, "{path} {known}");
         }
@@ -64,13 +79,15 @@ async fn a_browser_that_has_a_file_is_not_sent_it_again() {
 async fn the_page_is_only_shown_and_only_by_its_own_host() {
     let server = serve(admin().build().expect("settings")).await;
     let at = server.local_addr();
-    let posted = ask(at, "POST", "/dashboard", Some(OPERATOR), None).await;
-    assert_eq!(posted.status, 405);
-    assert_eq!(
-        posted.header("content-type"),
-        Some("application/problem+json")
-    );
-    let slash = ask(at, "GET", "/dashboard/", None, None).await;
+    for path in ["/dashboard", "/dashboard/app.js"] {
+        let posted = ask(at, "POST", path, Some(OPERATOR), None).await;
+        assert_eq!(posted.status, 405);
+        let kind = posted.header("content-type");
+        assert_eq!(kind, Some("application/problem+json"));
+    }
+    // Without a token only the page is shown, and no figures.
+    assert_eq!(ask(at, "GET", "/dashboard", None, None).await.status, 401);
+    let slash = browse(at, "/dashboard/", "").await;
     assert_eq!(
         (slash.status, slash.header("location")),
         (308, Some("../dashboard"))
@@ -80,7 +97,7 @@ async fn the_page_is_only_shown_and_only_by_its_own_host() {
         "/dashboard/%2e%2e/Cargo.toml",
         "/dashboard/none.js",
     ] {
-        assert_eq!(ask(at, "GET", path, None, None).await.status, 404, "{path}");
+        assert_eq!(browse(at, path, "").await.status, 404, "{path}");
     }
     let other =
         b"GET /dashboard HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".as_slice();

@@ -12,6 +12,7 @@ mod health;
 mod nested;
 #[cfg(feature = "monitor")]
 mod overview;
+#[cfg(feature = "monitor")]
 mod page;
 mod probes;
 mod resilience;
@@ -131,7 +132,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let router = router
         .route("/", axum::routing::get(text::root))
         .route("/dashboard", axum::routing::get(text::dashboard));
-    router
+    let router = router
         .route("/api/v1/openapi.json", axum::routing::get(document))
         .fallback(|| async { Problem::not_found("there is no such path") })
         .method_not_allowed_fallback(|| async {
@@ -149,8 +150,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
                 .layer(csrf)
                 .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
         )
-        .merge(probes)
-        .merge(page::page())
+        .merge(probes);
+    #[cfg(feature = "monitor")]
+    let router = router.merge(page::files());
+    router
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::map_response(headers))

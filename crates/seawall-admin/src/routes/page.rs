@@ -23,21 +23,29 @@ struct Asset {
     tag: HeaderValue,
 }
 
-macro_rules! assets {
-    ($($path:literal: $file:literal, $kind:literal;)+) => {
-        /// The files, each with the digest of what it is.
-        static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-            vec![$(Asset::new($path, $kind, include_bytes!(concat!("../../assets/", $file)))),+]
+/// The page, and the files that it names; each with the digest of what it is.
+static PAGE: LazyLock<Asset> = LazyLock::new(|| {
+    let bytes = include_bytes!("../../assets/dashboard.html");
+    Asset::new("/dashboard", "text/html; charset=utf-8", bytes)
+});
+
+macro_rules! files {
+    ($($name:literal: $kind:literal;)+) => {
+        static FILES: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+            vec![$(Asset::new(
+                concat!("/dashboard/", $name),
+                $kind,
+                include_bytes!(concat!("../../assets/", $name)),
+            )),+]
         });
     };
 }
 
-assets! {
-    "/dashboard": "dashboard.html", "text/html; charset=utf-8";
-    "/dashboard/app.js": "app.js", "text/javascript; charset=utf-8";
-    "/dashboard/uplot.js": "uplot.js", "text/javascript; charset=utf-8";
-    "/dashboard/style.css": "style.css", "text/css; charset=utf-8";
-    "/dashboard/icon.svg": "icon.svg", "image/svg+xml";
+files! {
+    "app.js": "text/javascript; charset=utf-8";
+    "uplot.js": "text/javascript; charset=utf-8";
+    "style.css": "text/css; charset=utf-8";
+    "icon.svg": "image/svg+xml";
 }
 
 impl Asset {
@@ -79,13 +87,22 @@ impl Asset {
     }
 }
 
-/// The page. It shows nothing by itself, so that it needs no token; what it reads does. It is not limited in its
-/// rate: its bytes are there already, and a page that lacks one of its files is none.
-pub(super) fn page() -> Router<Arc<Shared>> {
+/// The page. It shows nothing by itself, so it needs no token: what it reads does.
+pub(super) fn page(headers: &HeaderMap) -> Response {
+    let mut response = PAGE.answer(headers);
+    // At the same path others are given text.
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
+
+/// The files of the page. Their rate is not limited: their bytes are there already, and a page that lacks one of
+/// them is none.
+pub(super) fn files() -> Router<Arc<Shared>> {
     let mut router = Router::new();
-    for asset in &*ASSETS {
-        let answer = move |headers: HeaderMap| async move { asset.answer(&headers) };
-        router = router.route(asset.path, get(answer));
+    for file in &*FILES {
+        let answer = move |headers: HeaderMap| async move { file.answer(&headers) };
+        router = router.route(file.path, get(answer));
     }
     // The page names its files relative to itself.
     router
@@ -94,7 +111,7 @@ pub(super) fn page() -> Router<Arc<Shared>> {
             get(|| async { Redirect::permanent("../dashboard") }),
         )
         .method_not_allowed_fallback(|| async {
-            let detail = "the page is only shown: `GET`";
+            let detail = "a file is only shown: `GET`";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
         })
 }

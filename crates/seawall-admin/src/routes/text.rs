@@ -10,6 +10,7 @@ use http::{HeaderMap, header};
 
 use super::nested::prefix;
 use super::overview::monitor;
+use super::page;
 use crate::audit::unix_ms;
 use crate::auth::Viewing;
 use crate::problem::Problem;
@@ -43,12 +44,16 @@ pub(crate) async fn root(
     overview(&shared, &headers)
 }
 
-/// Text, unless JSON is asked for by name.
+/// The page for browsers, which signs in where that is needed; else text, unless JSON is asked for by name.
 pub(crate) async fn dashboard(
-    _: Viewing,
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
+    viewing: Result<Viewing, Problem>,
 ) -> Result<Response, Problem> {
+    if asks_for(&headers, "text/html") {
+        return Ok(page::page(&headers));
+    }
+    viewing?;
     overview(&shared, &headers)
 }
 
