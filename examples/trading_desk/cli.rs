@@ -110,7 +110,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             }
         }
     }
-    let default = if options.serve.is_some() { SERVED } else { COMPARED };
+    let default = if options.serve.is_some() {
+        SERVED
+    } else {
+        COMPARED
+    };
     options.length = length.unwrap_or(default);
     Ok(Command::Run(options))
 }

@@ -15,9 +15,9 @@ use seawall::orders::journal::MemoryJournal;
 use seawall::orders::protocol::{
     Duplicates, IntentState, ModePolicy, Rules, Settlement, TradingMode,
 };
+use seawall::orders::switch::KillSwitch;
 use seawall::orders::{OrderConfig, OrderHandle};
 use seawall::trading::{OrderStack, OrderStackBuilder};
-use seawall::orders::switch::KillSwitch;
 use seawall::{Error, Outcome, Reason, Registry, Rejection, Scope, Sent};
 use seawall_sim::incident::ProviderKind;
 use tokio::time::Instant;
@@ -42,17 +42,22 @@ const SERVICES: &str = include_str!("seawall.toml");
 
 impl Guarded {
     pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, Box<dyn std::error::Error>> {
-        Self::registered(meter, &Registry::new("trading-desk"), KillSwitch::in_memory())
+        let registry = Registry::new("trading-desk");
+        Self::registered(meter, &registry, KillSwitch::in_memory(), &[])
     }
 
-    /// The same with its layers in a registry, and new orders stopped by a switch.
+    /// The same with its layers in a registry, new orders stopped by a switch, and variables put over the file.
     pub(crate) fn registered(
         meter: &Arc<Meter>,
         registry: &Registry,
         kill_switch: KillSwitch,
+        variables: &[(&str, &str)],
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let config = Config::loader().text("seawall.toml", SERVICES);
-        let config = config.from_env().load()?;
+        let config = config
+            .environment(variables.iter().copied())
+            .from_env()
+            .load()?;
         // The headers of limits have whole seconds, and here a limit lasts no longer than that.
         let stack = |name| -> Result<ProviderStack, Box<dyn std::error::Error>> {
             let stack = config.service(name)?.build()?;
@@ -106,7 +111,9 @@ fn order_stack(
         .build()?;
     let stack = OrderStackBuilder::new(stack, broker, MemoryJournal::default());
     let stack = stack.config(config).policy(policy);
-    Ok(stack.kill_switch(move || kill_switch.is_engaged()).build()?)
+    Ok(stack
+        .kill_switch(move || kill_switch.is_engaged())
+        .build()?)
 }
 
 /// This vendor's throttle may come as a 200.

@@ -25,13 +25,16 @@ use crate::{desk, plan, print, recorder};
 /// Who may use the dashboard, in lines of `role name token` or separated by `;`.
 const TOKENS: &str = "SEAWALL_ADMIN_TOKENS";
 
+/// A day is longer here, and somebody watches: a circuit is open for a time that one can see.
+const SLOWER: [(&str, &str); 1] = [("SEAWALL__BREAKER__OPEN_FOR", "4s")];
+
 /// Trades behind Seawall and serves the dashboard until it is stopped.
 pub(crate) async fn serve(address: SocketAddr, incidents: Incidents) -> Result<(), Box<dyn Error>> {
     let world = World::start(&incidents).await?;
     let registry = Registry::new("trading-desk");
     let kill_switch = KillSwitch::in_memory();
     let meter = Meter::new(incidents.clone(), Instant::now());
-    let client = Guarded::registered(&meter, &registry, kill_switch.clone())?;
+    let client = Guarded::registered(&meter, &registry, kill_switch.clone(), &SLOWER)?;
     let orders = client.orders();
 
     let health = health(&world, &registry, &orders)?;
