@@ -28,3 +28,11 @@ if ! command -v promtool >/dev/null || ! command -v amtool >/dev/null; then
     # Nor when the machine starts.
     $as_root systemctl disable --quiet prometheus prometheus-alertmanager 2>/dev/null || true
 fi
+
+# The browser of scripts/dashboard_test.sh. What the dashboard is built with and driven by comes from npm, as
+# dashboard/package-lock.json says.
+if ! command -v "${CHROMIUM:-chromium}" >/dev/null; then
+    as_root=$([ "$(id -u)" -eq 0 ] || echo sudo)
+    $as_root apt-get update --quiet
+    $as_root apt-get install --quiet --yes --no-install-recommends chromium
+fi

@@ -1,5 +1,5 @@
 // A server with the routes that the page reads, and figures that a test chooses: many services, names with
-// markup, a stream that stalls. The page itself comes from the files, or from a real server by `origin`.
+// markup, a stream that stalls. The page itself comes from its files.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -78,7 +78,7 @@ export function overview(names, at = Date.now(), sparks = 120) {
 }
 
 /** Serves `names`; `every` is the time between two frames in milliseconds. */
-export async function fake({ names, origin = null, every = 1000, port = 0 }) {
+export async function fake({ names, every = 1000, port = 0 }) {
   const control = { isStalled: false, viewers: new Set(), change: (view) => view };
   const frame = (response, sparks) => {
     const view = control.change(overview(names, Date.now(), sparks));
@@ -88,12 +88,6 @@ export async function fake({ names, origin = null, every = 1000, port = 0 }) {
     const { pathname } = new URL(request.url, 'http://localhost');
     const json = (value, status = 200) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (pathname === '/dashboard' || pathname.startsWith('/dashboard/')) {
-      if (origin) {
-        const page = await fetch(new URL(request.url, origin));
-        const headers = Object.fromEntries([...page.headers].filter(([name]) => !/^(connection|content-length|transfer-encoding)$/.test(name)));
-        response.writeHead(page.status, headers).end(Buffer.from(await page.arrayBuffer()));
-        return;
-      }
       const name = pathname === '/dashboard' ? 'dashboard.html' : pathname.slice('/dashboard/'.length);
       const body = await readFile(new URL(name, ASSETS)).catch(() => null);
       response.writeHead(body ? 200 : 404, { 'content-type': TYPES[name.split('.').pop()] ?? 'text/plain' }).end(body ?? '');
