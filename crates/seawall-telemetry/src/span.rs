@@ -171,7 +171,8 @@ mod on {
                 return None;
             }
             if is_attempt && let Some(earlier @ 1..) = earlier_attempts(id) {
-                span.record("http.request.resend_count", earlier);
+                // Signed: OpenTelemetry has no other integers.
+                span.record("http.request.resend_count", i64::from(earlier));
             }
             let attempts = (!is_attempt).then(|| (id, Arc::default()));
             Some(Self { span, attempts })
