@@ -69,7 +69,10 @@ check database '^\["SPY", "QQQ"\]$' '^attempt timeout `database`: '
 check health '^at first: healthy, score 100$' '^logged out: unhealthy, score ' '^  account: not logged in$' \
     '^  orders: not run while `account` is unhealthy$' '^log in, attempt 2$' '^subscribe again$' '^later: healthy, score '
 check prometheus '^seawall_calls_total\{.*layer="breaker",outcome="success"\} 5$' \
-    '^seawall_breaker_state\{service="vendor",name="quotes"\} 2$'
+    '^seawall_breaker_state\{service="vendor",name="quotes"\} 2$' \
+    '^seawall_call_duration_seconds_bucket\{.*outcome="success",le="0\.001048576"\} 5$'
+check opentelemetry '^5 calls, 6 attempts, 6 of them within a call$' '^sent again: \{"1"\}$' \
+    '^seawall_call_duration_seconds: 5$' '^seawall_retry_retries_total: 1$' '^1?[0-9]{2} metrics$'
 
 # These compare and measure, in virtual time but for breaker_outage and trading_desk.
 profile=release

@@ -1,12 +1,14 @@
-//! The counters and gauges of a stack as Prometheus text.
+//! The counters, gauges and histograms of a stack as Prometheus text.
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use seawall::{Policy, Registry, WrapErrorLayer};
+use seawall::{HISTOGRAM_BOUNDS, Policy, Registry, WrapErrorLayer};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let prometheus = PrometheusBuilder::new().install_recorder()?;
+    // The bounds by which our histograms count: without any they would be summaries.
+    let prometheus = PrometheusBuilder::new().set_buckets(&HISTOGRAM_BOUNDS)?;
+    let prometheus = prometheus.install_recorder()?;
     let registry = Registry::new("vendor");
     let stack = seawall::market_data("quotes").build_generic(Policy::new())?;
     stack.register(&registry)?;

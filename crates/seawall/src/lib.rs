@@ -206,12 +206,12 @@ pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLay
 pub use seawall_core::{
     AlreadyRegistered, Backoff, Budget, BudgetConfig, Classify, CloneRequest, Command, Complete,
     CompleteOnResponse, ConstMeta, CopyRequest, DefaultMeta, Departure, DepartureLayer, Describe,
-    DropResponse, Error, ErrorIsFailure, Event, EventKind, Events, FailureKind, InstanceHandle,
-    InstanceName, InvalidConfig, Jitter, KeepResponse, KeepWhole, LateUsage, LayerExt,
-    Misconfiguration, Operation, Outcome, PartitionKey, Policies, Policy, PrepareDeparture,
-    Priority, QuotaSignal, Ratio, ReadQuotaSignals, Reason, Registry, Rejectable, Rejection,
-    Replay, RequestMeta, Scope, Sent, ServerLimit, TokenCount, TrackCompletion, Unit, WrapError,
-    WrapErrorLayer, assert_service, find_rejection, rejectable,
+    DropResponse, Error, ErrorIsFailure, Event, EventKind, Events, FailureKind, HISTOGRAM_BOUNDS,
+    InstanceHandle, InstanceName, InvalidConfig, Jitter, KeepResponse, KeepWhole, LateUsage,
+    LayerExt, Misconfiguration, Operation, Outcome, PartitionKey, Policies, Policy,
+    PrepareDeparture, Priority, QuotaSignal, Ratio, ReadQuotaSignals, Reason, Registry, Rejectable,
+    Rejection, Replay, RequestMeta, Scope, Sent, ServerLimit, TokenCount, TrackCompletion, Unit,
+    WrapError, WrapErrorLayer, assert_service, find_rejection, rejectable,
 };
 pub use seawall_health::{
     CheckConfig, Health, HealthConfig, HealthHandle, HealthLayer, HealthMonitor, Status,
