@@ -85,7 +85,11 @@ fn page() -> String {
          others through the `metrics` facade. A recorder gets these texts, too. Counters of one layer \
          instance start at zero with the program.\n\nEach has the labels `service` and `name` beside \
          its own. Where several layers count the same thing, the label `layer` says which. Labels \
-         of a metric may be absent where a layer has no value for them.\n\n\
+         of a metric may be absent where a layer has no value for them.\n\nHistograms have the \
+         buckets of `HISTOGRAM_BOUNDS` in the text of the admin server. An exporter of the facade needs them, \
+         too: `PrometheusBuilder::set_buckets(&HISTOGRAM_BOUNDS)`, as in \
+         [`examples/examples/prometheus.rs`](../examples/examples/prometheus.rs); otherwise it makes summaries. \
+         Rules, alerts and dashboards for these metrics are in [`ops/`](../ops).\n\n\
          | metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
     );
     for metric in METRICS {
