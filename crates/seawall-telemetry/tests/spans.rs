@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use seawall_core::{Complete, TrackCompletion};
 use seawall_telemetry::{
     ConstMeta, Error, FailureKind, Operation, Outcome, Reason, Rejection, RequestMeta,
     TelemetryConfig, TelemetryConfigBuilder, TelemetryLayer,
@@ -306,4 +307,84 @@ fn a_subscriber_of_warnings_is_asked_for_none() {
         assert_eq!(runtime.block_on(call_that_retries(telemetry())), Ok(200));
     });
     assert!(collected.spans().is_empty());
+}
+
+/// A call is over with its body: this is the body.
+#[derive(Clone)]
+struct WithBody;
+
+impl<G> TrackCompletion<G, u16> for WithBody {
+    type Response = (u16, G);
+
+    fn track_completion(&self, guard: G, _: Outcome, response: u16) -> Self::Response {
+        (response, guard)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_span_ends_with_the_body() {
+    let (collected, _guard) = Collected::start();
+    let layer = telemetry().track_completion(WithBody);
+    let service = layer.layer(service_fn(|()| async { Ok::<_, Failure>(200) }));
+    let call = async || service.clone().oneshot(()).await.unwrap();
+    let (response, read) = call().await;
+    let (_, dropped) = call().await;
+    assert_eq!(response, 200);
+    assert!(collected.spans().iter().all(|span| !span.is_closed));
+    assert!(tracing::Span::current().is_none());
+    // In any order, and on any thread.
+    drop(dropped);
+    std::thread::scope(|scope| {
+        scope.spawn(|| read.complete(Outcome::Failure(FailureKind::Body)));
+    });
+    let spans = collected.spans();
+    let ends: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            (
+                span.is_closed,
+                span.field("outcome"),
+                span.field("error.type"),
+            )
+        })
+        .collect();
+    let expected = [
+        (true, Some("failure"), Some("body")),
+        (true, Some("abandoned"), None),
+    ];
+    assert_eq!(ends, expected);
+}
+
+#[test]
+fn each_thread_has_its_own() {
+    let collected = Collected::default();
+    let subscriber = Registry::default().with(collected.clone());
+    let dispatch = tracing::Dispatch::new(subscriber);
+    let layer = telemetry();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = { runtime }
+                    .enable_time()
+                    .start_paused(true)
+                    .build()
+                    .unwrap();
+                tracing::dispatcher::with_default(&dispatch, || {
+                    for _ in 0..100 {
+                        let call = call_that_retries(layer.clone());
+                        assert_eq!(runtime.block_on(call), Ok(200));
+                    }
+                });
+            });
+        }
+    });
+    let spans = collected.spans();
+    let parents = |name| spans.iter().filter(move |span| span.parent == name).count();
+    assert_eq!((parents(None), parents(Some("call"))), (400, 800));
+    assert!(spans.iter().all(|span| span.is_closed));
+    let resent = spans
+        .iter()
+        .filter_map(|span| span.field("http.request.resend_count"));
+    assert_eq!(resent.filter(|count| *count == "1").count(), 400);
 }
