@@ -145,6 +145,6 @@ pub(super) fn telemetry(
     set: &Set<'_>,
 ) -> Result<TelemetryConfig, InvalidConfig> {
     let mut config = TelemetryConfigBuilder::from(base);
-    set_each!(config, set: switch enabled, time slow_after, count overhead_every);
+    set_each!(config, set: switch enabled, time slow_after, count overhead_every, switch spans);
     config.build()
 }

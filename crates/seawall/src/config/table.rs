@@ -380,6 +380,8 @@ static SETTINGS: &[Setting] = settings! {
             |n| time(n.settings.telemetry.slow_after());
         overhead_every: Count, "Of about one in how many calls the time of the layers themselves is measured; 0 is of none.",
             |n| n.settings.telemetry.overhead_every().to_string();
+        spans: Switch, "Whether each call and each attempt has a `tracing` span; with the feature `tracing`.",
+            |n| n.settings.telemetry.spans().to_string();
     }
 };
 
