@@ -56,6 +56,15 @@ fn labels_of(name: &str, recorded: &BTreeSet<String>) -> Option<BTreeSet<&'stati
 
 /// What is wrong with the names of a query.
 fn mistakes(query: &str, recorded: &BTreeSet<String>) -> Vec<String> {
+    names(query, recorded).0
+}
+
+/// What is wrong with the names of a query, and its labels with the values that they are compared with.
+fn names<'a>(
+    query: &'a str,
+    recorded: &BTreeSet<String>,
+) -> (Vec<String>, Vec<(&'a str, &'a str)>) {
+    let mut compared = Vec::new();
     let mut wrong = Vec::new();
     let grouping: BTreeSet<_> = METRIC_LABELS
         .iter()
@@ -108,12 +117,14 @@ fn mistakes(query: &str, recorded: &BTreeSet<String>) -> Vec<String> {
                     wrong.push(format!("{name}{{{label}}}"));
                 }
                 let value = value.split_once('"').map_or("", |(_, value)| value);
-                selector = value.split_once('"').map_or("", |(_, after)| after);
+                let (value, after) = value.split_once('"').unwrap_or((value, ""));
+                compared.push((label, value));
+                selector = after;
             }
             rest = selector;
         }
     }
-    wrong
+    (wrong, compared)
 }
 
 fn recorded() -> BTreeSet<String> {
@@ -182,6 +193,42 @@ fn rules_and_dashboards_name_metrics_and_labels_that_exist() {
             .any(|(of, query)| of != name && query.contains(name.as_str()));
         assert!(used, "nothing reads {name}");
     }
+}
+
+/// A word that no layer writes would select nothing, or everything.
+#[test]
+fn what_labels_are_compared_with_is_a_word_of_the_sources() {
+    let mut sources = String::new();
+    let mut directories = vec![root().join("crates")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let is_test = path.ends_with("tests");
+            if path.is_dir() && !is_test {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let recorded = recorded();
+    let of_rules = rules().into_iter().map(|rule| rule.expression);
+    let of_dashboards = dashboards();
+    let of_dashboards = of_dashboards.iter().flat_map(queries);
+    let mut found = 0;
+    for query in of_rules.chain(of_dashboards) {
+        for (label, value) in names(&query, &recorded).1 {
+            if ["job", "alertstate"].contains(&label) || value.starts_with('$') {
+                continue;
+            }
+            for word in value.split('|') {
+                let word = format!("\"{word}\"");
+                assert!(sources.contains(&word), "{label}={word} in {query}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 40, "{found}");
 }
 
 #[test]
