@@ -23,7 +23,7 @@ use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, Role, Tokens};
 use seawall_monitor::{AlertmanagerSink, Endpoint, Monitor, MonitorGuard};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tower::{Layer, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -234,23 +234,27 @@ impl Drop for Program {
     }
 }
 
-/// Looks several times a second, and fails with what it sees last after 20 s.
-async fn until<T: std::fmt::Debug>(
-    what: &str,
-    look: impl AsyncFn() -> T,
-    holds: impl Fn(&T) -> bool,
-) {
-    let mut seen = None;
-    let looking = timeout(20 * SECOND, async {
-        while !seen.as_ref().is_some_and(&holds) {
-            sleep(SECOND / 5).await;
-            seen = Some(look().await);
-        }
-    });
-    assert!(
-        looking.await.is_ok(),
-        "never came: {what}; the last was {seen:?}"
-    );
+/// The time that the test has.
+struct Bound(Instant);
+
+impl Bound {
+    /// Looks several times a second, and fails with what it sees last when the time is over.
+    async fn until<T: std::fmt::Debug>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> T,
+        holds: impl Fn(&T) -> bool,
+    ) {
+        let mut seen = None;
+        let looking = timeout_at(self.0, async {
+            while !seen.as_ref().is_some_and(&holds) {
+                sleep(SECOND / 5).await;
+                seen = Some(look().await);
+            }
+        });
+        let came = looking.await.is_ok();
+        assert!(came, "never came: {what}; the last was {seen:?}");
+    }
 }
 
 /// What Alertmanager has of an alert: whether Prometheus has raised it, and whether it is sent.
@@ -278,42 +282,50 @@ async fn received(alertmanager: &Server, name: &str) -> Vec<(&'static str, Strin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_raises_an_alert_in_prometheus_that_ends_with_it() {
+    let bound = Bound(Instant::now() + 60 * SECOND);
     let directory = Directory::new();
     let alertmanager = alertmanager(&directory.0);
     let program = Program::start(&alertmanager).await;
     let prometheus = prometheus(&directory.0, &program.server, &alertmanager);
 
     let scraped = async || prometheus.query(r#"up{job="seawall"} == 1"#).await.len();
-    until("a scrape", scraped, |found| *found == 1).await;
+    bound.until("a scrape", scraped, |found| *found == 1).await;
     let counted = async || {
         prometheus
             .query(r#"name:seawall_calls:increase1m{name="alpaca"} > 100"#)
             .await
             .len()
     };
-    until("calls", counted, |found| *found == 1).await;
+    bound.until("calls", counted, |found| *found == 1).await;
     let level = async || prometheus.query("seawall_monitor_level == 0").await.len();
-    until("that one can trade", level, |found| *found == 1).await;
+    bound
+        .until("that one can trade", level, |found| *found == 1)
+        .await;
     assert_eq!(prometheus.firing("alpaca").await, [""; 0]);
     assert!(received(&alertmanager, "BreakerOpened").await.is_empty());
     every_query_of_a_dashboard_is_one(&prometheus).await;
 
     program.is_down.store(true, Ordering::Relaxed);
     let firing = async || prometheus.firing("alpaca").await;
-    until("the alert", firing, |firing| {
-        firing.iter().any(|name| name == "BreakerOpened")
-    })
-    .await;
+    bound
+        .until("the alert", firing, |firing| {
+            firing.iter().any(|name| name == "BreakerOpened")
+        })
+        .await;
     // The program's own is faster and is sent, and that of Prometheus not beside it.
     let both = async || received(&alertmanager, "BreakerOpened").await;
     let expected = [("program", "active"), ("prometheus", "suppressed")];
     let expected = expected.map(|(by, state)| (by, state.to_owned()));
-    until("both in Alertmanager", both, |all| all[..] == expected).await;
+    bound
+        .until("both in Alertmanager", both, |all| all[..] == expected)
+        .await;
 
     program.is_down.store(false, Ordering::Relaxed);
     let is_over = |firing: &Vec<String>| !firing.iter().any(|name| name == "BreakerOpened");
-    until("the end of the alert", firing, is_over).await;
-    until("its end in Alertmanager", both, Vec::is_empty).await;
+    bound.until("the end of the alert", firing, is_over).await;
+    bound
+        .until("its end in Alertmanager", both, Vec::is_empty)
+        .await;
 }
 
 /// Prometheus understands each, with what Grafana puts in.
