@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::fmt;
 use std::path::PathBuf;
+
+use seawall_examples::command_line::{Arguments, Command, Misuse};
 
 use crate::ask::MaxTokens;
 use crate::replay::Plan;
@@ -42,24 +43,10 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Command {
-    Help,
-    Run(Options),
-}
-
-/// One line: what is wrong, and what is accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misuse(String);
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Reads the arguments after the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Misuse> {
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<Command<Options>, Misuse> {
     let mut options = Options {
         trace: None,
         tier: None,
@@ -71,66 +58,40 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
         },
         seed: 1,
     };
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        let (name, glued) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        let mut value = |accepted: &str| {
-            let value = glued.clone().or_else(|| arguments.next());
-            value.ok_or_else(|| Misuse(format!("{name} has no value: expected {accepted}")))
-        };
-        let unaccepted =
-            |text: &str, accepted: &str| Misuse(format!("{name} is {text:?}: expected {accepted}"));
-        match name {
-            "--trace" => options.trace = Some(value("a file")?.into()),
+    let mut arguments = Arguments::new(arguments);
+    while let Some(name) = arguments.next_option() {
+        let plan = &mut options.plan;
+        match &*name {
+            "--trace" => options.trace = Some(arguments.text("a file")?.into()),
             "--tier" => {
                 let accepted = TIERS.map(|tier| tier.name).join(" or ");
-                let text = value(&accepted)?;
-                let tier = TIERS.iter().find(|tier| tier.name == text);
-                let tier = tier.ok_or_else(|| unaccepted(&text, &accepted))?;
-                options.tier = Some(tier.name);
+                let names = TIERS.map(|tier| tier.name);
+                let known = |text: &str| names.into_iter().find(|name| *name == text);
+                options.tier = Some(arguments.value(&accepted, known)?);
             }
             "--max-tokens" => {
                 let accepted = "a whole number from 1 to 1000000, or 1x to 100x";
-                let text = value(accepted)?;
-                let read = max_tokens(&text);
-                options.plan.max_tokens = read.ok_or_else(|| unaccepted(&text, accepted))?;
+                plan.max_tokens = arguments.value(accepted, max_tokens)?;
             }
             "--estimate" => {
-                let accepted = "learned or maximum";
-                let text = value(accepted)?;
-                options.plan.learned = match text.as_str() {
-                    "learned" => true,
-                    "maximum" => false,
-                    _ => return Err(unaccepted(&text, accepted)),
-                };
+                plan.learned = arguments.value("learned or maximum", |text| match text {
+                    "learned" => Some(true),
+                    "maximum" => Some(false),
+                    _ => None,
+                })?;
             }
             "--deviations" => {
-                let accepted = "a number from 0 to 100";
-                let text = value(accepted)?;
-                let read = text.parse().ok().filter(|x| (0.0..=100.0).contains(x));
-                options.plan.deviations = read.ok_or_else(|| unaccepted(&text, accepted))?;
+                let number = |text: &str| text.parse().ok().filter(|x| (0.0..=100.0).contains(x));
+                plan.deviations = arguments.value("a number from 0 to 100", number)?;
             }
-            "--share" => {
-                let accepted = "a whole number from 1 to 200";
-                let text = value(accepted)?;
-                let share = text.parse().ok().filter(|share| (1..=200).contains(share));
-                options.plan.share = share.ok_or_else(|| unaccepted(&text, accepted))?;
-            }
-            "--seed" => {
-                let accepted = "a whole number from 0";
-                let text = value(accepted)?;
-                let seed = text.parse().ok();
-                options.seed = seed.ok_or_else(|| unaccepted(&text, accepted))?;
-            }
-            "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
+            "--share" => plan.share = arguments.number(1..=200)?,
+            "--seed" => options.seed = arguments.number(0..=u64::MAX)?,
+            "-h" | "--help" if arguments.is_flag() => return Ok(Command::Help),
             _ => {
-                return Err(Misuse(format!(
-                    "unknown option {argument:?}: expected --trace, --tier, --max-tokens, \
-                     --estimate, --deviations, --share, --seed or --help"
-                )));
+                return Err(arguments.unknown(
+                    "--trace, --tier, --max-tokens, --estimate, --deviations, --share, --seed or \
+                     --help",
+                ));
             }
         }
     }
@@ -149,7 +110,7 @@ fn max_tokens(text: &str) -> Option<MaxTokens> {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    fn parsed(line: &str) -> Result<Command<Options>, String> {
         parse(line.split_whitespace().map(str::to_owned)).map_err(|misuse| misuse.to_string())
     }
 

@@ -21,51 +21,30 @@ mod tiers;
 mod trace;
 
 use std::error::Error;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use ask::MaxTokens;
-use cli::{Command, Options};
+use seawall_examples::command_line::{self, print};
+
+use cli::Options;
 use replay::Outcome;
 use tiers::{TIERS, Tier};
 use trace::Arrival;
 
-/// Exit codes.
-const BROKEN: u8 = 1;
-const MISUSED: u8 = 2;
+/// What its messages begin with.
+const PROGRAM: &str = "ai_budget";
 
 fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    let options = match cli::parse(arguments) {
-        Ok(Command::Help) => {
-            print(cli::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Command::Run(options)) => options,
-        Err(misuse) => return fail(&misuse, MISUSED),
+    let parsed = cli::parse(command_line::arguments());
+    let options = match command_line::options(PROGRAM, cli::HELP, parsed) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
-    let arrivals = match arrivals(&options) {
-        Ok(arrivals) => arrivals,
-        Err(misuse) => return fail(&misuse, MISUSED),
-    };
-    match run(&options, &arrivals) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BROKEN),
-        Err(error) => fail(&error, BROKEN),
+    match arrivals(&options) {
+        Ok(arrivals) => command_line::ended(PROGRAM, run(&options, &arrivals)),
+        Err(misuse) => command_line::misused(PROGRAM, &misuse),
     }
-}
-
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("ai_budget: {error}");
-    ExitCode::from(code)
-}
-
-/// To stdout; a reader that has left early is no error of the run.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn arrivals(options: &Options) -> Result<Vec<Arrival>, String> {

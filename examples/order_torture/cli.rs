@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::fmt;
+use seawall_examples::command_line::{Arguments, Command, Misuse};
 
 use crate::contender::Name;
 use crate::plan::Class;
@@ -39,30 +39,13 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Command {
-    Help,
-    Run(Options),
-    Child,
-}
-
-/// One line: what is wrong, and what is accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misuse(String);
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-const ORDERS: &str = "a whole number from 1 to 1000000";
-const SEED: &str = "a whole number from 0";
 const CLASS: &str = "return-first, reject-for-a-time, reject-while-open, accept or all";
 const CONTENDER: &str = "seawall, plain_retry, no_retry, tower_resilience or all";
 
 /// Reads the arguments after the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Misuse> {
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<Command<Options>, Misuse> {
     let mut options = Options {
         orders: 1_000,
         seed: 1,
@@ -70,70 +53,45 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
         contenders: Name::ALL.to_vec(),
         json: false,
     };
-    let mut arguments = arguments.into_iter().peekable();
-    if arguments.next_if(|first| first == CHILD).is_some() {
-        return Ok(Command::Child);
-    }
-    while let Some(argument) = arguments.next() {
-        let (name, glued) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        let mut value = |accepted: &str| {
-            let value = glued.clone().or_else(|| arguments.next());
-            value.ok_or_else(|| Misuse(format!("{name} has no value: expected {accepted}")))
-        };
-        match name {
-            "--orders" => {
-                let text = value(ORDERS)?;
-                let orders = text.parse().ok();
-                let orders = orders.filter(|orders| (1..=1_000_000).contains(orders));
-                options.orders = orders.ok_or_else(|| unaccepted(name, &text, ORDERS))?;
-            }
-            "--seed" => {
-                let text = value(SEED)?;
-                let seed = text.parse().ok();
-                options.seed = seed.ok_or_else(|| unaccepted(name, &text, SEED))?;
-            }
+    let mut arguments = Arguments::new(arguments);
+    while let Some(name) = arguments.next_option() {
+        match &*name {
+            "--orders" => options.orders = arguments.number(1..=1_000_000)?,
+            "--seed" => options.seed = arguments.number(0..=u64::MAX)?,
             "--provider-class" => {
-                let text = value(CLASS)?;
-                let class = Class::ALL.into_iter().find(|class| class.name() == text);
-                if class.is_none() && text != "all" {
-                    return Err(unaccepted(name, &text, CLASS));
-                }
-                options.class = class;
+                options.class = arguments.value(CLASS, |text| match text {
+                    "all" => Some(None),
+                    _ => Class::ALL
+                        .into_iter()
+                        .find(|class| class.name() == text)
+                        .map(Some),
+                })?;
             }
             "--contender" => {
-                let text = value(CONTENDER)?;
-                let contender = Name::ALL.into_iter().find(|name| name.as_str() == text);
-                options.contenders = match contender {
-                    Some(contender) => vec![contender],
-                    None if text == "all" => Name::ALL.to_vec(),
-                    None => return Err(unaccepted(name, &text, CONTENDER)),
-                };
+                options.contenders = arguments.value(CONTENDER, |text| match text {
+                    "all" => Some(Name::ALL.to_vec()),
+                    _ => Name::ALL
+                        .into_iter()
+                        .find(|name| name.as_str() == text)
+                        .map(|name| vec![name]),
+                })?;
             }
-            "--json" if glued.is_none() => options.json = true,
-            "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
+            "--json" if arguments.is_flag() => options.json = true,
+            "-h" | "--help" if arguments.is_flag() => return Ok(Command::Help),
             _ => {
-                return Err(Misuse(format!(
-                    "unknown option {argument:?}: expected --orders, --seed, --provider-class, \
-                     --contender, --json or --help"
-                )));
+                let options = "--orders, --seed, --provider-class, --contender, --json or --help";
+                return Err(arguments.unknown(options));
             }
         }
     }
     Ok(Command::Run(options))
 }
 
-fn unaccepted(name: &str, text: &str, accepted: &str) -> Misuse {
-    Misuse(format!("{name} is {text:?}: expected {accepted}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    fn parsed(line: &str) -> Result<Command<Options>, String> {
         parse(line.split_whitespace().map(str::to_owned)).map_err(|misuse| misuse.to_string())
     }
 
@@ -157,7 +115,6 @@ mod tests {
         };
         assert_eq!((default.class, default.contenders.len()), (None, 4));
         assert_eq!(parsed("--json --help"), Ok(Command::Help));
-        assert_eq!(parsed(CHILD), Ok(Command::Child));
     }
 
     #[test]

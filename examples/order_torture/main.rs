@@ -26,52 +26,32 @@ mod wire;
 mod world;
 
 use std::error::Error;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use seawall_examples::command_line::{self, print};
 use tokio::time::Instant;
 
-use cli::{Command, Options};
+use cli::Options;
 use driver::Run;
 use plan::Plan;
 use progress::{Counts, Progress};
 use report::Report;
 
-/// Exit codes.
-const BROKEN: u8 = 1;
-const MISUSED: u8 = 2;
+/// What its messages begin with.
+const PROGRAM: &str = "order_torture";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    let result = match cli::parse(arguments) {
-        Ok(Command::Help) => {
-            print(cli::HELP);
-            Ok(true)
-        }
-        Ok(Command::Child) => child::run().await.map(|()| true),
-        Ok(Command::Run(options)) => run(&options).await,
-        Err(misuse) => return fail(&misuse, MISUSED),
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BROKEN),
-        Err(error) => fail(&error, BROKEN),
+    let mut arguments = command_line::arguments().peekable();
+    if arguments.next_if(|first| first == cli::CHILD).is_some() {
+        return command_line::ended(PROGRAM, child::run().await.map(|()| true));
     }
-}
-
-fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("order_torture: {error}");
-    ExitCode::from(code)
-}
-
-/// To stdout; a reader that has left early is no error of the run.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match command_line::options(PROGRAM, cli::HELP, cli::parse(arguments)) {
+        Ok(options) => command_line::ended(PROGRAM, run(&options).await),
+        Err(code) => code,
+    }
 }
 
 /// A directory of this run, removed at its end.

@@ -1,4 +1,4 @@
-//! Upstreams for the examples: servers in the same process, on loopback.
+//! Upstreams for the examples: servers in the same process, on loopback; and their command lines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Status};
 use tower::BoxError;
+
+pub mod command_line;
 
 /// An AI API that throttles half of the requests of its first second, with `Retry-After`, and
 /// responds to a fifth of all others with 529, overloaded.

@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::fmt;
-use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use seawall_examples::command_line::{Arguments, Command, Misuse};
 
 pub(crate) const HELP: &str = "\
 How close to a provider's limit a client can go without ever being over it.
@@ -31,63 +31,25 @@ pub(crate) struct Options {
     pub(crate) real: Option<Duration>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Command {
-    Help,
-    Run(Options),
-}
-
-/// One line: what is wrong, and what is accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misuse(String);
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Reads the arguments after the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Misuse> {
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<Command<Options>, Misuse> {
     let mut options = Options {
         hours: 1,
         days: 2,
         seed: 1,
         real: None,
     };
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        let (name, glued) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        let mut number = |accepted: RangeInclusive<u64>| {
-            let accepted_range = match (*accepted.start(), *accepted.end()) {
-                (first, u64::MAX) => format!("a whole number from {first}"),
-                (first, last) => format!("a whole number from {first} to {last}"),
-            };
-            let Some(text) = glued.clone().or_else(|| arguments.next()) else {
-                return Err(Misuse(format!(
-                    "{name} has no value: expected {accepted_range}"
-                )));
-            };
-            let number = text.parse().ok().filter(|number| accepted.contains(number));
-            number.ok_or_else(|| Misuse(format!("{name} is {text:?}: expected {accepted_range}")))
-        };
-        // The ranges fit.
-        let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        match name {
-            "--hours" => options.hours = short(number(1..=24)?),
-            "--days" => options.days = short(number(1..=30)?),
-            "--seed" => options.seed = number(0..=u64::MAX)?,
-            "--real" => options.real = Some(Duration::from_secs(number(1..=3_600)?)),
-            "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
-            _ => {
-                return Err(Misuse(format!(
-                    "unknown option {argument:?}: expected --hours, --days, --seed, --real or \
-                     --help"
-                )));
-            }
+    let mut arguments = Arguments::new(arguments);
+    while let Some(name) = arguments.next_option() {
+        match &*name {
+            "--hours" => options.hours = arguments.number(1..=24)?,
+            "--days" => options.days = arguments.number(1..=30)?,
+            "--seed" => options.seed = arguments.number(0..=u64::MAX)?,
+            "--real" => options.real = Some(Duration::from_secs(arguments.number(1..=3_600)?)),
+            "-h" | "--help" if arguments.is_flag() => return Ok(Command::Help),
+            _ => return Err(arguments.unknown("--hours, --days, --seed, --real or --help")),
         }
     }
     Ok(Command::Run(options))
@@ -97,7 +59,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    fn parsed(line: &str) -> Result<Command<Options>, String> {
         parse(line.split_whitespace().map(str::to_owned)).map_err(|misuse| misuse.to_string())
     }
 

@@ -15,50 +15,29 @@ mod real;
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use seawall_examples::command_line::{self, print};
 use seawall_sim::provider::Counting;
 
-use cli::{Command, Options};
+use cli::Options;
 use load::{DAY, Kind, Outcome, RULES, Run};
 
-/// Exit codes.
-const BROKEN: u8 = 1;
-const MISUSED: u8 = 2;
+/// What its messages begin with.
+const PROGRAM: &str = "strict_quota";
 
 fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    let options = match cli::parse(arguments) {
-        Ok(Command::Help) => {
-            print(cli::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Command::Run(options)) => options,
-        Err(misuse) => return fail(&misuse, MISUSED),
+    let parsed = cli::parse(command_line::arguments());
+    let options = match command_line::options(PROGRAM, cli::HELP, parsed) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
     let kept = match options.real {
         Some(seconds) => real::run(seconds),
         None => simulate(&options),
     };
-    match kept {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BROKEN),
-        Err(error) => fail(&error, BROKEN),
-    }
-}
-
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("strict_quota: {error}");
-    ExitCode::from(code)
-}
-
-/// To stdout; a reader that has left early is no error of the run.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    command_line::ended(PROGRAM, kept)
 }
 
 /// All rules and kinds in virtual time; whether every limit that should hold did.

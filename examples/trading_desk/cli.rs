@@ -1,9 +1,10 @@
 //! The command line.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use seawall_examples::command_line::{Arguments, Command, Misuse};
 
 pub(crate) const HELP: &str = "\
 A trading desk on simulated providers, on a bad day: first with a bare client, then with Seawall.
@@ -33,8 +34,6 @@ option or incident file.
 const COMPARED: Duration = Duration::from_secs(13);
 const SERVED: Duration = Duration::from_secs(120);
 
-const SECONDS: std::ops::RangeInclusive<u64> = 3..=600;
-
 /// The options of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -45,24 +44,10 @@ pub(crate) struct Options {
     pub(crate) serve: Option<SocketAddr>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Command {
-    Help,
-    Run(Options),
-}
-
-/// One line: what is wrong, and what is accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misuse(String);
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Reads the arguments after the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Misuse> {
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<Command<Options>, Misuse> {
     let mut options = Options {
         seed: None,
         length: Duration::ZERO,
@@ -71,42 +56,21 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
         serve: None,
     };
     let mut length = None;
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        let (name, glued) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        let mut value = |accepted: &str| {
-            let value = glued.clone().or_else(|| arguments.next());
-            value.ok_or_else(|| Misuse(format!("{name} has no value: expected {accepted}")))
-        };
-        match name {
-            "--seed" => {
-                let accepted = "a whole number from 0";
-                options.seed = Some(number(name, &value(accepted)?, accepted)?);
-            }
-            "--seconds" => {
-                let accepted = "a whole number from 3 to 600";
-                let text = value(accepted)?;
-                let seconds: u64 = number(name, &text, accepted)?;
-                if !SECONDS.contains(&seconds) {
-                    return Err(unaccepted(name, &text, accepted));
-                }
-                length = Some(Duration::from_secs(seconds));
-            }
-            "--incidents" => options.incidents = Some(value("a file")?.into()),
+    let mut arguments = Arguments::new(arguments);
+    while let Some(name) = arguments.next_option() {
+        match &*name {
+            "--seed" => options.seed = Some(arguments.number(0..=u64::MAX)?),
+            "--seconds" => length = Some(Duration::from_secs(arguments.number(3..=600)?)),
+            "--incidents" => options.incidents = Some(arguments.text("a file")?.into()),
             "--serve" => {
                 let accepted = "an address and a port: 127.0.0.1:9090";
-                options.serve = Some(number(name, &value(accepted)?, accepted)?);
+                options.serve = Some(arguments.value(accepted, |text| text.parse().ok())?);
             }
-            "--json" if glued.is_none() => options.json = true,
-            "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
+            "--json" if arguments.is_flag() => options.json = true,
+            "-h" | "--help" if arguments.is_flag() => return Ok(Command::Help),
             _ => {
-                return Err(Misuse(format!(
-                    "unknown option {argument:?}: expected --seed, --seconds, --incidents, --json, \
-                     --serve or --help"
-                )));
+                let options = "--seed, --seconds, --incidents, --json, --serve or --help";
+                return Err(arguments.unknown(options));
             }
         }
     }
@@ -119,21 +83,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
     Ok(Command::Run(options))
 }
 
-fn number<T: std::str::FromStr>(name: &str, text: &str, accepted: &str) -> Result<T, Misuse> {
-    text.parse()
-        .ok()
-        .ok_or_else(|| unaccepted(name, text, accepted))
-}
-
-fn unaccepted(name: &str, text: &str, accepted: &str) -> Misuse {
-    Misuse(format!("{name} is {text:?}: expected {accepted}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    fn parsed(line: &str) -> Result<Command<Options>, String> {
         parse(line.split_whitespace().map(str::to_owned)).map_err(|misuse| misuse.to_string())
     }
 

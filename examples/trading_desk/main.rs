@@ -24,60 +24,38 @@ mod serve;
 mod world;
 
 use std::error::Error;
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use seawall_examples::command_line::{self, print};
 use seawall_sim::incident::{IncidentError, Incidents};
 use tokio::time::Instant;
 
-use cli::{Command, Options};
+use cli::Options;
 use client::{Caller, Meter};
 use report::Report;
 use score::Score;
 
-/// Exit codes.
-const BROKEN: u8 = 1;
-const MISUSED: u8 = 2;
+/// What its messages begin with.
+const PROGRAM: &str = "trading_desk";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    let options = match cli::parse(arguments) {
-        Ok(Command::Help) => {
-            print(cli::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Command::Run(options)) => options,
-        Err(misuse) => return fail(&misuse, MISUSED),
+    let parsed = cli::parse(command_line::arguments());
+    let options = match command_line::options(PROGRAM, cli::HELP, parsed) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
     let incidents = match incidents(&options) {
         Ok(incidents) => incidents,
-        Err(error) => return fail(&error, MISUSED),
+        Err(error) => return command_line::misused(PROGRAM, &error),
     };
     if let Some(address) = options.serve {
-        return match serve::serve(address, incidents).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error, BROKEN),
-        };
+        let served = serve::serve(address, incidents).await;
+        return command_line::ended(PROGRAM, served.map(|()| true));
     }
-    match run(&options, &incidents).await {
-        Ok(report) if report.broken.is_empty() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(BROKEN),
-        Err(error) => fail(&error, BROKEN),
-    }
-}
-
-fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("trading_desk: {error}");
-    ExitCode::from(code)
-}
-
-/// To stdout; a reader that has left early is no error of the run.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let report = run(&options, &incidents).await;
+    command_line::ended(PROGRAM, report.map(|report| report.broken.is_empty()))
 }
 
 /// The script of the run: percentages in it refer to the run's length.
