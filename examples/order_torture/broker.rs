@@ -7,7 +7,7 @@ use seawall_orders::broker::{
     BrokerTable, ListRequest, Meaning, OrderFields, ReplyRule, RequestFields,
 };
 use seawall_orders::ids::{IdRules, OrderIds};
-use seawall_orders::protocol::{Duplicates, Operation, OrderState, Query, Rules};
+use seawall_orders::protocol::{Coverage, Duplicates, Operation, OrderState, Query, Rules};
 
 use crate::http_client::ATTEMPT_TIMEOUT;
 use crate::plan::Class;
@@ -16,14 +16,20 @@ use crate::world::{EXECUTED_WITHIN, REJECTED_FOR, VISIBLE_WITHIN};
 /// How long the machine may be busy with other things between two steps of a request.
 const BUSY: Duration = Duration::from_millis(600);
 
-fn rules(class: Class) -> Result<Rules, InvalidConfig> {
+fn rules(class: Class, operation: Operation) -> Result<Rules, InvalidConfig> {
     let duplicates = match class {
         Class::ReturnFirst => Duplicates::ReturnFirst,
         Class::RejectForATime => Duplicates::RejectForATime,
         Class::RejectWhileOpen => Duplicates::RejectWhileOpen,
-        Class::Accept => Duplicates::Accept,
+        Class::Accept | Class::ListsOnly => Duplicates::Accept,
+    };
+    let coverage = match class {
+        Class::ListsOnly => Coverage::OpenThenClosed,
+        _ => Coverage::ById,
     };
     Rules::builder(duplicates)
+        .operation(operation)
+        .coverage(coverage)
         .window(EXECUTED_WITHIN + VISIBLE_WITHIN + BUSY)
         .first_look_up(Duration::from_millis(70))
         .backoff(Duration::from_millis(70))
@@ -58,15 +64,21 @@ pub(crate) fn alpaca_like(class: Class) -> Result<BrokerTable, InvalidConfig> {
         .statuses([404])
         .at("code")
         .equals(["40410000"]);
-    let by_id = "GET /v2/orders:by_client_order_id?client_order_id={id}";
-    BrokerTable::builder(
+    let change = RequestFields::new()
+        .id("client_order_id")
+        .quantity("qty")
+        .price("limit_price");
+    let table = BrokerTable::builder(
         class.name(),
-        rules(class)?,
+        rules(class, Operation::Create)?,
         OrderIds::text(ids, "torture-")?,
     )
+    .rules(rules(class, Operation::Replace)?)
     .route(Operation::Create, "POST /v2/orders")
+    .route(Operation::Replace, "PATCH /v2/orders/{order}")
     .route(Operation::Cancel, "DELETE /v2/orders/{order}")
     .request(Operation::Create, order)
+    .request(Operation::Replace, change)
     .reply(found.clone())
     .order(found)
     .state("accepted", OrderState::Open)
@@ -75,9 +87,25 @@ pub(crate) fn alpaca_like(class: Class) -> Result<BrokerTable, InvalidConfig> {
     .state("partially_filled", OrderState::PartiallyFilled)
     .state("filled", OrderState::Filled)
     .state("canceled", OrderState::Cancelled)
+    .state("replaced", OrderState::Cancelled)
     .rule(duplicate)
     .rule(not_found)
-    .query(Query::ById, ListRequest::new(by_id))
-    .cancel("DELETE /v2/orders/{broker_id}")
+    .cancel("DELETE /v2/orders/{broker_id}");
+    let list = |request: &'static str| {
+        let list = ListRequest::new(request).most(500);
+        list.after_last("until", "submitted_at")
+    };
+    match class {
+        Class::ListsOnly => table
+            .query(Query::Open, list("GET /v2/orders?status=open&limit=500"))
+            .query(
+                Query::Closed,
+                list("GET /v2/orders?status=closed&limit=500&after={since}"),
+            ),
+        _ => {
+            let by_id = "GET /v2/orders:by_client_order_id?client_order_id={id}";
+            table.query(Query::ById, ListRequest::new(by_id))
+        }
+    }
     .build()
 }

@@ -15,8 +15,9 @@ Options:
   --orders N             how many orders are intended, 1 to 1000000 [default: 1000]
   --seed N               seed of orders, incidents and kills, a whole number from 0 [default: 1]
   --provider-class NAME  what the brokers do with a second order of one id: return-first,
-                         reject-for-a-time, reject-while-open, accept, or all, a quarter of the
-                         orders each [default: all]
+                         reject-for-a-time, reject-while-open, accept; lists-only accepts it as
+                         well, and has no query by that id; or all, a fifth of the orders each
+                         [default: all]
   --contender NAME       seawall, plain_retry, no_retry, tower_resilience, or all [default: all]
   --json                 ends with one line of JSON: an object for each contender
   -h, --help             shows this and ends
@@ -39,7 +40,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-const CLASS: &str = "return-first, reject-for-a-time, reject-while-open, accept or all";
+const CLASS: &str = "return-first, reject-for-a-time, reject-while-open, accept, lists-only or all";
 const CONTENDER: &str = "seawall, plain_retry, no_retry, tower_resilience or all";
 
 /// Reads the arguments after the program's name.
@@ -135,7 +136,7 @@ mod tests {
             (
                 "--provider-class some",
                 "--provider-class is \"some\": expected return-first, reject-for-a-time, \
-                 reject-while-open, accept or all",
+                 reject-while-open, accept, lists-only or all",
             ),
             (
                 "--contender tower",

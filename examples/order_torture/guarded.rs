@@ -20,7 +20,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::broker::alpaca_like;
 use crate::contender::{Contender, OrderResult};
-use crate::http_client::{ATTEMPT_TIMEOUT, Body, CallError, Client, create};
+use crate::http_client::{ATTEMPT_TIMEOUT, Body, CallError, Client, create, replace};
 use crate::plain::{Urls, url};
 use crate::plan::{Class, Order};
 
@@ -30,6 +30,8 @@ const DEADLINE: Duration = Duration::from_secs(4);
 const SHORT_DEADLINE: Duration = Duration::from_millis(400);
 /// Callers of every so many orders give up at once: their futures are dropped.
 const DROPPED: u32 = 23;
+/// How long an order that is to be replaced is waited for.
+const TARGET_WITHIN: Duration = Duration::from_secs(2);
 /// How long the last reconciliation may take.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -100,6 +102,29 @@ impl Account {
             Err(Error::Inner(CallError::NotSent(_))) => OrderResult::NotExecuted,
             Err(Error::Inner(_)) => OrderResult::InDoubt,
         }
+    }
+
+    /// The request that an order is sent with; `None` where the order that it replaces is not at the
+    /// broker.
+    async fn request(&self, url: &str, order: &Order) -> Option<Request<Body>> {
+        let Some(target) = &order.replaces else {
+            return Some(create(url, order));
+        };
+        let until = Instant::now() + TARGET_WITHIN;
+        while Instant::now() < until {
+            // It is not known yet where this is an error.
+            if let Ok(target) = self.orders.order(target).await {
+                match (target.settlement, target.found) {
+                    (Some(Settlement::Confirmed(..)), Some(found)) => {
+                        return Some(replace(url, &found.broker_id, order));
+                    }
+                    (Some(_), _) => return None,
+                    (None, _) => {}
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        None
     }
 
     /// What the journal has of an order; `None` for one that was never asked for.
@@ -174,7 +199,10 @@ impl Contender for Guarded {
         let Some(account) = self.account(order) else {
             return OrderResult::NotExecuted;
         };
-        let placed = account.place(create(&url(&self.urls, order), order));
+        let Some(request) = account.request(&url(&self.urls, order), order).await else {
+            return OrderResult::NotExecuted;
+        };
+        let placed = account.place(request);
         if !order.number.is_multiple_of(DROPPED) {
             return placed.await;
         }

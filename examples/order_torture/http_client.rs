@@ -122,6 +122,32 @@ pub(crate) fn create(base: &str, order: &Order) -> Request<Body> {
     request(Method::POST, format!("{base}/v2/orders"), body)
 }
 
+/// The request that replaces the order that the broker has by this id.
+pub(crate) fn replace(base: &str, broker_id: &str, order: &Order) -> Request<Body> {
+    let body = order.body.to_string().into();
+    let url = format!("{base}/v2/orders/{broker_id}");
+    request(Method::PATCH, url, body)
+}
+
+/// The request that an order is sent with; `None` where the order that it replaces is not found.
+pub(crate) async fn request_by_hand(
+    client: &Client,
+    base: &str,
+    order: &Order,
+) -> Option<Request<Body>> {
+    let Some(target) = &order.replaces else {
+        return Some(create(base, order));
+    };
+    // It may be on its way.
+    for _ in 0..10 {
+        if let Some(broker_id) = find_by_hand(client, base, target).await {
+            return Some(replace(base, &broker_id, order));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    None
+}
+
 /// What a team that looks at nothing but the last attempt makes of it.
 pub(crate) fn result_of<E: AsRef<CallError>>(result: &Result<Response<Body>, E>) -> OrderResult {
     match result {
@@ -155,22 +181,23 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
 /// Finds an order by its client order id and cancels it, in three attempts: without a layer that
 /// knows orders, more cannot be done.
 pub(crate) async fn cancel_by_hand(client: &Client, base: &str, order: &Order) {
-    let mut client = client.clone();
-    let id = &order.id;
-    let find = format!("{base}/v2/orders:by_client_order_id?client_order_id={id}");
     for _ in 0..3 {
-        let found = client.call(request(Method::GET, find.clone(), Bytes::new()));
-        if let Ok(response) = found.await
-            && let Some(broker_id) = broker_id(response).await
-        {
+        if let Some(broker_id) = find_by_hand(client, base, &order.id).await {
             let url = format!("{base}/v2/orders/{broker_id}");
-            let cancelled = client.call(request(Method::DELETE, url, Bytes::new()));
-            if cancelled.await.is_ok() {
+            let cancel = request(Method::DELETE, url, Bytes::new());
+            if client.clone().call(cancel).await.is_ok() {
                 return;
             }
         }
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
+}
+
+/// The broker's id of an order.
+async fn find_by_hand(client: &Client, base: &str, id: &str) -> Option<String> {
+    let find = format!("{base}/v2/orders:by_client_order_id?client_order_id={id}");
+    let find = request(Method::GET, find, Bytes::new());
+    broker_id(client.clone().call(find).await.ok()?).await
 }
 
 async fn broker_id(response: Response<Body>) -> Option<String> {

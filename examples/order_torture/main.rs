@@ -1,7 +1,8 @@
 //! Orders at brokers that fail in every dangerous way, sent by a process that is killed.
 //!
 //! This process runs simulated brokers on loopback, of every class of what a second order of one
-//! client order id comes to. A child process sends the orders, 64 at a time, and reports each; it
+//! client order id comes to, one of which has no query by that id. A child process sends the orders,
+//! some of which are cancelled or replaced, 64 at a time, and reports each; it
 //! is killed at random moments and started again. At the end what was reported is compared with
 //! what the brokers executed: with Seawall, and with what is used in its place.
 //!

@@ -10,7 +10,8 @@ use tower::{Service, ServiceExt};
 
 use crate::contender::{Contender, OrderResult};
 use crate::http_client::{
-    ATTEMPT_TIMEOUT, Body, CallError, Client, cancel_by_hand, create, is_transient, result_of,
+    ATTEMPT_TIMEOUT, Body, CallError, Client, cancel_by_hand, is_transient, request_by_hand,
+    result_of,
 };
 use crate::plan::{Class, Order};
 
@@ -40,8 +41,11 @@ impl NoRetry {
 
 impl Contender for NoRetry {
     async fn place(&self, order: &Order) -> OrderResult {
-        let request = create(&url(&self.urls, order), order);
-        result_of(&self.client.clone().call(request).await)
+        let url = url(&self.urls, order);
+        match request_by_hand(&self.client, &url, order).await {
+            Some(request) => result_of(&self.client.clone().call(request).await),
+            None => OrderResult::NotExecuted,
+        }
     }
 
     async fn recover(&self, _: &Order) -> OrderResult {
@@ -73,8 +77,11 @@ impl PlainRetry {
 
 impl Contender for PlainRetry {
     async fn place(&self, order: &Order) -> OrderResult {
-        let request = create(&url(&self.urls, order), order);
-        result_of(&self.retry.clone().oneshot(request).await)
+        let url = url(&self.urls, order);
+        match request_by_hand(self.retry.get_ref(), &url, order).await {
+            Some(request) => result_of(&self.retry.clone().oneshot(request).await),
+            None => OrderResult::NotExecuted,
+        }
     }
 
     async fn recover(&self, order: &Order) -> OrderResult {

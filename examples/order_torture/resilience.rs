@@ -15,7 +15,8 @@ use tower_resilience::retry::RetryLayer;
 
 use crate::contender::{Contender, OrderResult};
 use crate::http_client::{
-    ATTEMPT_TIMEOUT, Body, CallError, Client, cancel_by_hand, create, is_transient, result_of,
+    ATTEMPT_TIMEOUT, Body, CallError, Client, cancel_by_hand, is_transient, request_by_hand,
+    result_of,
 };
 use crate::plain::{ATTEMPTS, PAUSE, Urls, url};
 use crate::plan::{Class, Order};
@@ -110,7 +111,10 @@ impl Contender for TowerResilience {
         let Some(stack) = self.stacks.get(&order.class) else {
             return OrderResult::NotExecuted;
         };
-        let request = create(&url(&self.urls, order), order);
+        let url = url(&self.urls, order);
+        let Some(request) = request_by_hand(&self.client, &url, order).await else {
+            return OrderResult::NotExecuted;
+        };
         let result = timeout(CALL_TIMEOUT, stack.clone().oneshot(request)).await;
         result.map_or(OrderResult::InDoubt, |result| result_of(&result))
     }

@@ -19,7 +19,7 @@ pub(crate) const EXECUTED_WITHIN: Duration = Duration::from_millis(120);
 pub(crate) const REJECTED_FOR: Duration = Duration::from_secs(5);
 
 /// What may happen to a request: route, probability, and the lines of the fault.
-const FAULTS: [(&str, f64, &str); 24] = [
+const FAULTS: [(&str, f64, &str); 30] = [
     // Executed, and the caller does not learn it.
     ("orders.create", 0.04, "\"reset_after_execute\""),
     ("orders.create", 0.03, "\"stall\"\nexecute = true"),
@@ -58,6 +58,21 @@ const FAULTS: [(&str, f64, &str); 24] = [
         "orders.create",
         0.02,
         "\"execute_late\"\nresponse = \"status\"\nLATE",
+    ),
+    // The same of an order that replaces another one.
+    ("orders.replace", 0.06, "\"reset_after_execute\""),
+    ("orders.replace", 0.05, "\"stall\"\nexecute = true"),
+    (
+        "orders.replace",
+        0.04,
+        "\"status\"\ncode = 504\nexecute = true",
+    ),
+    ("orders.replace", 0.05, "\"reset_before_read\""),
+    ("orders.replace", 0.03, "\"status\"\ncode = 502"),
+    (
+        "orders.replace",
+        0.04,
+        "\"execute_late\"\nresponse = \"reset\"\nLATE",
     ),
     // Queries fail as well, which means nothing.
     ("orders.query", 0.04, "\"status\"\ncode = 500"),
@@ -125,11 +140,11 @@ impl World {
                 Class::ReturnFirst => Duplicates::ReturnFirst,
                 Class::RejectForATime => Duplicates::RejectFor(REJECTED_FOR),
                 Class::RejectWhileOpen => Duplicates::RejectWhileOpen,
-                Class::Accept => Duplicates::Accept,
+                Class::Accept | Class::ListsOnly => Duplicates::Accept,
             };
             let broker = Broker::alpaca()
                 .unlimited()
-                .incidents(incidents(plan.seed.wrapping_mul(4).wrapping_add(number))?)
+                .incidents(incidents(plan.seed.wrapping_mul(8).wrapping_add(number))?)
                 .duplicates(duplicates)
                 .fills(Fills::new(Duration::from_millis(40), 3)?.resting(0.4)?)
                 .visible_within(VISIBLE_WITHIN)
