@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use seawall_core::WrapError;
 use tower_layer::Layer;
 
-use super::{operations, seawall};
+use super::{admin, operations, seawall};
 use crate::leaf::Leaf;
 use crate::tail;
 
@@ -33,6 +33,20 @@ pub(crate) enum Extra {
     Scrape,
     /// A comprehensive health report of 100 checks, with score and JSON, in microseconds.
     HealthReport,
+    /// The same by the route of the admin interface, in nanoseconds.
+    HealthRoute,
+    /// A scrape of 1,000 components by the route, in nanoseconds.
+    ScrapeRoute,
+    /// A list of 1,000 components with figures and settings by the route, in nanoseconds.
+    ComponentsRoute,
+    /// The overview of 100 services with their sparklines by the route, in nanoseconds.
+    OverviewRoute,
+    /// The share of a core in percent that the first viewer of the dashboard costs.
+    FirstViewer,
+    /// The time that one call of a hundred is later than, without viewers, in nanoseconds.
+    CallsAlone,
+    /// The same beside 100 viewers, of which 10 take nothing.
+    CallsViewed,
 }
 
 impl Extra {
@@ -47,6 +61,13 @@ impl Extra {
         Self::Snapshot,
         Self::Scrape,
         Self::HealthReport,
+        Self::HealthRoute,
+        Self::ScrapeRoute,
+        Self::ComponentsRoute,
+        Self::OverviewRoute,
+        Self::FirstViewer,
+        Self::CallsAlone,
+        Self::CallsViewed,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -61,6 +82,13 @@ impl Extra {
             Self::Snapshot => "seawall/operations/snapshot-1k",
             Self::Scrape => "seawall/operations/scrape-1k",
             Self::HealthReport => "seawall/health/comprehensive",
+            Self::HealthRoute => "seawall/admin/comprehensive",
+            Self::ScrapeRoute => "seawall/admin/scrape-1k",
+            Self::ComponentsRoute => "seawall/admin/components-1k",
+            Self::OverviewRoute => "seawall/admin/overview-100",
+            Self::FirstViewer => "seawall/admin/first-viewer",
+            Self::CallsAlone => "seawall/admin/calls-p99",
+            Self::CallsViewed => "seawall/admin/calls-p99-viewers",
         }
     }
 
@@ -76,6 +104,13 @@ impl Extra {
             Self::Snapshot => operations::snapshot(),
             Self::Scrape => operations::scrape(),
             Self::HealthReport => super::health::comprehensive().map_err(|error| error.to_string()),
+            Self::HealthRoute => admin::comprehensive().map_err(|error| error.to_string()),
+            Self::ScrapeRoute => admin::scrape().map_err(|error| error.to_string()),
+            Self::ComponentsRoute => admin::components().map_err(|error| error.to_string()),
+            Self::OverviewRoute => admin::overview().map_err(|error| error.to_string()),
+            Self::FirstViewer => admin::first_viewer().map_err(|error| error.to_string()),
+            Self::CallsAlone => viewed(0),
+            Self::CallsViewed => viewed(1),
         }
     }
 }
@@ -86,6 +121,13 @@ fn event(index: impl FnOnce(&[f64]) -> usize) -> Result<f64, String> {
     let all = LATENCIES.get_or_init(operations::event_latency).as_ref();
     let all = all.map_err(Clone::clone)?;
     Ok(all[index(all)])
+}
+
+/// The p99 of calls without and with viewers, which are measured once.
+fn viewed(index: usize) -> Result<f64, String> {
+    static P99: OnceLock<Result<[f64; 2], String>> = OnceLock::new();
+    let measure = || admin::calls_beside_viewers().map_err(|error| error.to_string());
+    P99.get_or_init(measure).clone().map(|p99| p99[index])
 }
 
 fn key_bytes() -> f64 {

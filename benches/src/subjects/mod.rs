@@ -1,5 +1,6 @@
 //! What is measured: one file per crate, and here what a subject is.
 
+mod admin;
 mod ai;
 mod crowds;
 mod extra;

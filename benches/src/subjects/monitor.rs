@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use seawall_core::{ConstMeta, Policy, Registry, RequestMeta, WrapError};
-use seawall_monitor::Monitor;
+use seawall_monitor::{Monitor, MonitorConfig};
 use seawall_ratelimit::{Limit, RateLimitConfig};
 use tower_layer::Layer;
 
@@ -43,7 +43,12 @@ pub(super) fn subjects() -> Vec<Subject> {
 }
 
 /// A function that calls each service once, and the monitor of all.
-fn desk() -> (impl FnMut(u64) -> bool + Clone, Monitor) {
+pub(super) fn desk() -> (impl FnMut(u64) -> bool + Clone + Send, Monitor) {
+    desk_every(MonitorConfig::default().interval())
+}
+
+/// The same with samples at an interval.
+pub(super) fn desk_every(interval: Duration) -> (impl FnMut(u64) -> bool + Clone + Send, Monitor) {
     let registry = Registry::new("bench");
     let stack = |number: usize| {
         let name = format!("upstream{number}");
@@ -57,7 +62,9 @@ fn desk() -> (impl FnMut(u64) -> bool + Clone, Monitor) {
         stack.layer(WrapError::new(Leaf))
     };
     let mut services: Vec<_> = (0..SERVICES).map(stack).collect();
-    let monitor = Monitor::builder("bench").registry(registry).build();
+    let config = MonitorConfig::builder().interval(interval).build();
+    let monitor = Monitor::builder("bench").registry(registry);
+    let monitor = monitor.config(config.expect("a valid interval")).build();
     let call = move |request| {
         let calls = services.iter_mut();
         calls.filter_map(|it| call_once(it, request).ok()).count() == SERVICES

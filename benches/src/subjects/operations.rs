@@ -23,7 +23,7 @@ use crate::leaf::{Leaf, call_once};
 const NAMES: usize = 250;
 
 /// 1,000 components: breakers, bulkheads, rate limits and retries.
-fn registry() -> Result<Registry, String> {
+pub(super) fn registry() -> Result<Registry, String> {
     let registry = Registry::new("desk");
     for index in 0..NAMES {
         let name = format!("upstream-{index}");
