@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use seawall_core::InvalidConfig;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -26,6 +27,8 @@ use crate::write_timeout::WriteTimeout;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a head is read, in bytes.
 const MAX_HEAD_BYTES: usize = 32 << 10;
+/// How much of a response the system keeps for a client, in bytes: about a frame of a dashboard of 100 services.
+const SEND_BUFFER: usize = 128 << 10;
 /// How long connections have to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -166,8 +169,10 @@ fn connect(
         request.extensions_mut().insert(ConnectInfo(address));
         request.map(axum::body::Body::new)
     });
-    // A heartbeat is not held back until there is more.
+    // A heartbeat is not held back until there is more, and a viewer that takes little has no queue of frames in
+    // the system.
     let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
     let stream = TokioIo::new(WriteTimeout::new(stream));
     http.serve_connection(stream, TowerToHyperService::new(service))
 }

@@ -137,7 +137,19 @@ impl Stream {
 
     /// Opens the stream of a path, with further lines in the head of the request.
     pub(crate) async fn open_at(at: SocketAddr, path: &str, extra: &str) -> Self {
-        let mut stream = TcpStream::connect(at).await.expect("a connection");
+        let stream = TcpStream::connect(at).await.expect("a connection");
+        Self::over(stream, path, extra).await
+    }
+
+    /// The same over a connection that takes little at once.
+    pub(crate) async fn open_narrow(at: SocketAddr, path: &str) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4_096).expect("a size");
+        let stream = socket.connect(at).await.expect("a connection");
+        Self::over(stream, path, "").await
+    }
+
+    async fn over(mut stream: TcpStream, path: &str, extra: &str) -> Self {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
         );
@@ -154,6 +166,19 @@ impl Stream {
         let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_line(&mut line));
         let read = read.await.expect("in time").unwrap_or(0);
         (read > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The type and the data of the next event, as they are.
+    pub(crate) async fn unread(&mut self) -> Option<(String, String)> {
+        let mut kind = String::new();
+        loop {
+            let line = self.line().await?;
+            if let Some(text) = line.strip_prefix("event: ") {
+                kind = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("data: ") {
+                return Some((kind, text.to_owned()));
+            }
+        }
     }
 
     /// The type, the id and the data of the next event.
