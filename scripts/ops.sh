@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks `ops/` with the programs that read it: rules and their tests, the example configurations.
-# `scripts/tools.sh` installs them. That metrics and labels exist is a test: tests/tests/ops_files.rs; a
+# `scripts/packages.sh` installs them. That metrics and labels exist is a test: tests/tests/ops_files.rs; a
 # Prometheus that scrapes a program is another one: tests/tests/ops_scrape.rs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
