@@ -131,6 +131,12 @@ fn read_all(streams: Vec<TcpStream>) -> Result<thread::JoinHandle<()>> {
     }))
 }
 
+/// Lets time pass.
+fn pass(runtime: &Runtime, time: Duration) {
+    // In this runtime: there may be another one around it.
+    runtime.block_on(async { sleep(time).await });
+}
+
 /// The processor time of this process, in seconds.
 fn processor() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -161,7 +167,7 @@ pub(super) fn first_viewer() -> Result<f64> {
     })?;
     let phase = || {
         let before = (processor(), admin.stream_counts().frames_sent);
-        runtime.block_on(sleep(PHASE));
+        pass(&runtime, PHASE);
         let after = (processor(), admin.stream_counts().frames_sent);
         (after.0 - before.0, after.1 - before.1)
     };
@@ -172,7 +178,7 @@ pub(super) fn first_viewer() -> Result<f64> {
         let ended = stream.try_clone()?;
         let reading = read_all(vec![stream])?;
         // Everything, which comes first, is not what a second costs.
-        runtime.block_on(sleep(Duration::from_millis(500)));
+        pass(&runtime, Duration::from_millis(500));
         let (with, frames) = phase();
         ended.shutdown(std::net::Shutdown::Both)?;
         reading.join().map_err(|_panicked| "the reader panicked")?;
@@ -208,7 +214,7 @@ pub(super) fn calls_beside_viewers() -> Result<[f64; 2]> {
         .map(TcpStream::try_clone)
         .collect::<std::io::Result<_>>()?;
     let reading = read_all(viewers)?;
-    runtime.block_on(sleep(Duration::from_secs(1)));
+    pass(&runtime, Duration::from_secs(1));
     let with = calls(&runtime);
     for stream in ends.iter().chain(&stalled) {
         stream.shutdown(std::net::Shutdown::Both)?;
