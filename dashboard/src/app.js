@@ -102,7 +102,10 @@ const overviews = new Stream({
   event: take,
   state(state, error = null, again = null) {
     stream = { state, error, again };
-    if (state === 'denied') showSession(true);
+    if (state === 'denied') {
+      Object.assign(session, { who: null, role: null });
+      showSession(true);
+    }
     drawSoon();
   },
 });

@@ -14,7 +14,7 @@ const FIGURES = [
   ['Calls/s', (it) => [number(it.calls_per_second)]],
   ['Errors', (it) => [percent(it.error_ratio), it.error_threshold === null ? '' : `opens at ${percent(it.error_threshold)}`, it.error_ratio, it.error_threshold, levelOf(it.error_ratio, it.error_threshold)]],
   ['Slow', (it) => [percent(it.slow_ratio), it.slow_threshold === null ? '' : `opens at ${percent(it.slow_threshold)}`, it.slow_ratio, it.slow_threshold, levelOf(it.slow_ratio, it.slow_threshold)]],
-  ['Rejected', (it) => [percent(it.rejected_ratio), 'by our own layers', it.rejected_ratio, null, it.rejected_ratio >= 0.1 ? 'degraded' : 'ok']],
+  ['Rejected', (it) => [percent(it.rejected_ratio), 'by our layers', it.rejected_ratio, null, it.rejected_ratio >= 0.1 ? 'degraded' : 'ok']],
   ['Throttled/s', (it) => [number(it.throttled_per_second), 'by the upstream']],
   ['p50', (it) => [latency(it.p50_seconds), `average ${latency(it.average_seconds)}`]],
   ['p95', (it) => [latency(it.p95_seconds)]],

@@ -65,7 +65,7 @@ export const words = (name) => {
 };
 
 const PATTERNS = {
-  gate: 'circuit breaker, before the queue',
+  gate: 'circuit gate',
   breaker: 'circuit breaker',
   bulkhead: 'bulkhead',
   ratelimit: 'rate limit',

@@ -25,7 +25,7 @@ export async function open(browser, url, options = {}) {
   page.on('pageerror', (error) => page.errors.push(error.stack));
   page.on('request', (request) => request.url().startsWith(`${url}/`) || page.foreign.push(request.url()));
   page.setDefaultTimeout(15_000);
-  await page.goto(`${url}/dashboard`);
+  if (url !== 'about:blank') await page.goto(`${url}/dashboard`);
   return page;
 }
 

@@ -64,7 +64,7 @@ test('shows an outage of the broker as it happens, why, and that it is over', as
   assert.equal(await page.locator('.service').first().locator('.name').textContent(), 'broker', 'most trouble is first');
   await broker.locator('.open').click();
   await broker.locator('.rejects').waitFor();
-  assert.match(await broker.locator('.explain').textContent(), /circuit breaker.*nothing was sent.*what to do: /s);
+  assert.match(await broker.locator('.explain').textContent(), /circuit.*nothing was sent.*what to do: /s);
   await broker.locator('.state', { hasText: /^open: the circuit is open, next probe in / }).waitFor();
   assert.match(await broker.locator('.detail .head .dim').textContent(), /in this state for .*next probe in /);
   await broker.locator('.timeline', { hasText: 'closed → open' }).waitFor();

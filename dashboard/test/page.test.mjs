@@ -13,12 +13,13 @@ const live = (page) => page.locator('[data-stream="live"]').waitFor();
 
 test('names, words and reasons are text, whatever is in them', async () => {
   const evil = '<img src=x onerror="window.hacked=1"><b>bold';
-  const server = await fake({ names: [evil, 'plain', '__proto__', 'constructor'] });
+  const long = 'x'.repeat(300);
+  const server = await fake({ names: [evil, long, '__proto__', 'constructor'] });
   server.change = (view) => {
     view.program = evil;
-    view.verdict.words = `no: ${evil}`;
+    view.verdict.words = `no: ${evil} ${long}`;
     for (const service of view.services) {
-      service.verdict = evil;
+      service.verdict = `${evil} ${long}`;
       service.last_rejection = { at_unix_ms: 1, pattern: evil, name: evil, reason: evil, words: evil, advice: evil, passed: [evil] };
     }
     view.alerts = [{ id: 1, name: evil, severity: 'critical', state: 'firing', service: evil, words: evil, value: 1, threshold: 1, raised_at_unix_ms: 1, resolved_at_unix_ms: null, labels: {}, runbook: 'javascript:alert(1)', acknowledged: { by: evil, reason: evil, until_unix_ms: 1 }, silenced: null }];
@@ -35,6 +36,11 @@ test('names, words and reasons are text, whatever is in them', async () => {
   assert.equal(await page.locator('main img, main b').count(), 0);
   assert.equal(await page.evaluate(() => window.hacked), undefined);
   assert.deepEqual(page.errors, []);
+  for (const width of [1366, 1000, 390, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(wide <= 0, `${wide} px wider than a window of ${width}`);
+  }
   server.close();
   await page.context().close();
 });
@@ -134,6 +140,34 @@ test('a connection that breaks is tried again, with longer and longer waits', as
   assert.ok(tries >= 2 && tries <= 6, `${tries} tries in 6 s`);
   server = await fake({ names: ['alpaca'], port: Number(new URL(url).port) });
   await page.locator('#retry').click();
+  await live(page);
+  server.close();
+  await page.context().close();
+});
+
+test('a page that nobody sees lets its connections go, and is live when it is seen again', async () => {
+  const server = await fake({ names: ['alpaca'] });
+  const page = await open(browser, 'about:blank', {});
+  await page.clock.install();
+  await page.goto(`${server.url}/dashboard`);
+  await live(page);
+  const see = (isHidden) =>
+    page.evaluate((it) => {
+      Object.defineProperty(document, 'hidden', { value: it, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, isHidden);
+  const viewers = async (number) => {
+    for (let tries = 0; tries < 50 && server.viewers.size !== number; tries += 1) await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(server.viewers.size, number);
+  };
+  await see(true);
+  await page.clock.runFor(20_000);
+  await viewers(1);
+  await page.clock.runFor(11_000);
+  await viewers(0);
+  await see(false);
+  await viewers(1);
+  await page.clock.runFor(1000);
   await live(page);
   server.close();
   await page.context().close();
