@@ -43,7 +43,7 @@
 //! # Spans
 //!
 //! With [`spans(true)`](TelemetryConfigBuilder::spans) each call has a `tracing` span `call` and each attempt a span
-//! `attempt` within it, of target `seawall` and level `info`; `tracing-opentelemetry` exports them. What layers
+//! `attempt` within it, of target `seawall` and level `info`; `tracing-opentelemetry` exports them (example `opentelemetry`). What layers
 //! log within a call (retries, throttles) lies in its span. A span is entered while a part of the call runs, and
 //! closed when the call is over, where it ends with its body, with that. Without spans a call pays one branch.
 //!
