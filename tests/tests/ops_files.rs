@@ -333,8 +333,8 @@ fn runbooks_name_metrics_routes_and_pages_that_exist() {
     };
     let recorded = recorded();
     let (mut metrics, mut paths) = (0, 0);
-    for name in alerts().keys() {
-        let page = format!("docs/runbooks/{name}.md");
+    let names = alerts().into_keys().chain(["README".to_owned()]);
+    for page in names.map(|name| format!("docs/runbooks/{name}.md")) {
         let text = read(&page);
         // Queries stand in blocks of their own.
         let blocks = text.split("```promql\n").skip(1);
