@@ -18,7 +18,8 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # Of Okabe and Ito's palette, for colour-blind people, too.
 FINE, WARY, BAD, NEUTRAL = "#0072B2", "#E69F00", "#D55E00", "#999999"
 ALL = 'job=~"$job", instance=~"$instance"'
-ONE = ALL + ', service=~"$service", name=~"$name"'
+# With the parts of a service, which are instances of their own: `alpaca.reserved`, `alpaca/account`.
+ONE = ALL + ', service=~"$service", name=~"$name([/.].*)?"'
 
 YES = [("yes", FINE), ("not in full", WARY), ("no", BAD)]
 CIRCUIT = [("closed", FINE), ("half-open", WARY), ("open", BAD)]
@@ -225,7 +226,8 @@ OVERVIEW = dashboard("seawall-overview", "Seawall: overview", [JOB, INSTANCE], [
 SERVICE = dashboard("seawall-service", "Seawall: one service", [
     JOB, INSTANCE,
     variable("service", f"label_values(seawall_calls_total{{{ALL}}}, service)"),
-    variable("name", f'label_values(seawall_calls_total{{{ALL}, service=~"$service"}}, name)', include_all=False),
+    variable("name", f'label_values(seawall_calls_total{{{ALL}, service=~"$service", layer=~"telemetry|breaker"}}, name)',
+             include_all=False),
 ], [OPENED, CLOSED, RELOADED], [
     panel("stat", "Circuit", [(f"max(seawall_breaker_state{{{ONE}}})", "")], width=4, height=5, mapping=CIRCUIT,
           colors=steps(FINE, 1, WARY, 2, BAD)),
