@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use seawall_core::Priority;
+
 use super::{Inner, Limiter, TokenRequest};
 use crate::costs::{Call, Costs, Sums};
 use crate::denial::Denial;
@@ -62,45 +64,13 @@ impl Limiter {
         if start.at == UNTIL_RESUMED {
             return Denial::paused_by_operator(u64::MAX);
         }
-        let call = (&request.costs, request.priority);
-        let (wait, by_quota) = self.wait(inner, start, &sums, call);
+        let (wait, by_quota) = self.wait_leaving(inner, start, &sums, request.call());
         Denial::of_wait(start, wait.saturating_add(delay), by_quota)
     }
 
-    /// In how many nanoseconds from now all limits have granted the sums, of which the last call has these
-    /// costs and this priority; and whether the last limit to do so is a quota.
-    #[inline]
-    fn wait(&self, inner: &mut Inner, start: Start, sums: &Sums, last: Call<'_>) -> (u64, bool) {
-        if inner.leaves_reserved(last.1) {
-            let sums = self.with_reserved(inner, sums, last.0);
-            return self.wait_for_sums(inner, start, &sums, last.0);
-        }
-        self.wait_for_sums(inner, start, sums, last.0)
-    }
-
-    /// The sums with what the last call has to leave.
-    #[cold]
-    fn with_reserved(&self, inner: &Inner, sums: &Sums, last: &Costs) -> Sums {
-        let mut sums = *sums;
-        let reserved = inner.reserved.as_deref().copied().unwrap_or_default();
-        for (index, _) in self.units.iter().enumerate() {
-            let cost = u64::from(last.get(index));
-            if cost > 0 {
-                // One that costs more than the rest needs a full limit, and no more than that.
-                let rest = self.capacity(inner, index).saturating_sub(cost);
-                sums.add_to(index, rest.min(reserved.get(index)));
-            }
-        }
-        sums
-    }
-
-    fn wait_for_sums(
-        &self,
-        inner: &mut Inner,
-        start: Start,
-        sums: &Sums,
-        last: &Costs,
-    ) -> (u64, bool) {
+    /// In how many nanoseconds from now all limits have granted the sums, of which `last` are the
+    /// costs of the last call; and whether the last limit to do so is a quota.
+    fn wait(&self, inner: &mut Inner, start: Start, sums: &Sums, last: &Costs) -> (u64, bool) {
         let mut longest = (start.at - start.now, false);
         for index in 0..self.units.len() {
             let (sum, cost) = (sums.get(index), last.get(index).into());
@@ -199,6 +169,36 @@ impl Limiter {
         if start.at == UNTIL_RESUMED {
             return u64::MAX;
         }
-        self.wait(inner, start, sums, last).0
+        if inner.reserved.is_some() {
+            return self.wait_leaving(inner, start, sums, last).0;
+        }
+        self.wait(inner, start, sums, last.0).0
+    }
+
+    /// [`wait`](Self::wait), until the last call leaves what is reserved, if it has to.
+    #[inline(never)]
+    fn wait_leaving(
+        &self,
+        inner: &mut Inner,
+        start: Start,
+        sums: &Sums,
+        (costs, priority): Call<'_>,
+    ) -> (u64, bool) {
+        let mut sums = *sums;
+        if let Some(all) = inner
+            .reserved
+            .as_deref()
+            .filter(|_| priority < Priority::RESERVED)
+        {
+            for index in 0..self.units.len() {
+                let cost = u64::from(costs.get(index));
+                if cost > 0 {
+                    // One that costs more than the rest needs a full limit, and no more than that.
+                    let rest = self.capacity(inner, index).saturating_sub(cost);
+                    sums.add_to(index, rest.min(all.get(index)));
+                }
+            }
+        }
+        self.wait(inner, start, &sums, costs)
     }
 }

@@ -164,12 +164,6 @@ impl Inner {
         self.reserved.is_some() && priority >= Priority::RESERVED
     }
 
-    /// Whether a call of this priority has to leave reserved tokens.
-    #[inline]
-    fn leaves_reserved(&self, priority: Priority) -> bool {
-        self.reserved.is_some() && priority < Priority::RESERVED
-    }
-
     /// How many queued calls of reserved priority wait for their turn or have a claim.
     fn reserved_ahead(&self) -> usize {
         let ahead = self.ahead.iter();
