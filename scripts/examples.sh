@@ -96,7 +96,8 @@ for side in ("bare", "seawall"):
     assert score[side]["orders"]["intended"] > 0, f"{side} intended no orders"
 assert score["seawall"]["orders"]["duplicates"] == 0
 assert score["seawall"]["providers"]["limit_violations"] == 0
-assert score["seawall"]["orders"]["lost"] == 0' || complain 'trading_desk failed'
+assert score["seawall"]["orders"]["lost"] == 0
+assert score["seawall"]["orders"]["in_doubt"] == 0' || complain 'trading_desk failed'
 
 # No order is duplicated, lost or left in doubt, and the run notices where one is.
 checked+=' order_torture'

@@ -15,7 +15,7 @@ use seawall::orders::OrderConfig;
 use seawall::orders::journal::MemoryJournal;
 use seawall::ratelimit::{Limit, RateLimitConfig};
 use seawall::trading::OrderStackBuilder;
-use seawall::{PartitionKey, Ratio, StackBuilder};
+use seawall::{PartitionKey, Ratio, Rejectable, Sent, StackBuilder};
 use seawall_sim::provider::{Broker, Fills, Limit as Allowed};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -121,6 +121,45 @@ async fn every_cancel_departs_at_once_while_orders_wait_and_none_above_the_limit
         let within = log[nth..].iter().filter(|(_, at)| *at - *first < PERIOD);
         assert!(within.count() <= ALLOWED as usize);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_needs_neither_the_permits_nor_the_circuit_of_orders() {
+    // Orders are never answered.
+    let client = service_fn(|request: Request<Full<Bytes>>| async move {
+        if request.method() == Method::POST {
+            std::future::pending::<()>().await;
+        }
+        let gone = Response::builder().status(204);
+        Ok::<_, Infallible>(gone.body(Full::<Bytes>::default()).unwrap())
+    });
+    let stack = orders().build().unwrap();
+    let handles = stack.handles();
+    let service = stack.layer(client);
+    handles.orders.started().await;
+    let send = |method: Method, path: &str, body: String| {
+        let request = Request::builder().method(method);
+        let request = request.uri(format!("http://broker/v2/orders{path}"));
+        service
+            .clone()
+            .oneshot(request.body(Full::from(body)).unwrap())
+    };
+    let hung: Vec<_> = (0..20)
+        .map(|n| tokio::spawn(send(Method::POST, "", order(&format!("o-{n}")).to_string())))
+        .collect();
+    while handles.stack.bulkhead.snapshot().queue_depth < 4 {
+        tokio::task::yield_now().await;
+    }
+    let asked = Instant::now();
+    let cancelled = send(Method::DELETE, "/b-1", String::new()).await.unwrap();
+    assert_eq!(cancelled.status(), 204);
+    handles.stack.breaker.force_open();
+    let cancelled = send(Method::DELETE, "/b-2", String::new()).await.unwrap();
+    assert_eq!(cancelled.status(), 204);
+    let rejected = send(Method::POST, "", order("late").to_string()).await;
+    assert_eq!(rejected.unwrap_err().rejection().unwrap().sent(), Sent::No);
+    assert_eq!(Instant::now(), asked);
+    hung.into_iter().for_each(|order| order.abort());
 }
 
 /// How long each cancel took while orders came without end, and each order; over real sockets.

@@ -22,7 +22,7 @@ use seawall_orders::protocol::{
     Decimal, DoubtCause, Duplicates, Operation, OrderFigures, OrderState, Query, Reply, Report,
     Rules, Side,
 };
-use seawall_orders::{OrderBody, OrderConfig, OrderHandle, OrderLayer, OrderService};
+use seawall_orders::{OrderBody, OrderConfig, OrderHandle, OrderLayer, OrderService, Resend};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) orders: Vec<Placed>,
     pub(crate) faults: VecDeque<Fault>,
     pub(crate) creates: usize,
+    /// The numbers of the copies that were marked as such.
+    pub(crate) resends: Vec<u32>,
     pub(crate) queries: usize,
     pub(crate) failing_queries: usize,
     pub(crate) cancels: usize,
@@ -241,6 +243,9 @@ impl Service<Request<Body>> for Client {
         let client = self.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
+            if let Some(Resend(copy)) = head.extensions.get() {
+                client.world().resends.push(*copy);
+            }
             let body = body
                 .collect()
                 .await

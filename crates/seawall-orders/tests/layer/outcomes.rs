@@ -8,7 +8,7 @@ use http::Request;
 use seawall_core::{
     Error, Event, EventFilter, EventKind, Events, InstanceHandle, Reason, Received, Sent,
 };
-use seawall_orders::journal::{Journal, State};
+use seawall_orders::journal::{Journal, State, Step};
 use seawall_orders::protocol::{Duplicates, OrderState, Via};
 use seawall_orders::{Reconciled, ReconciledHow};
 use seawall_testkit::alloc;
@@ -108,6 +108,30 @@ async fn an_order_that_is_absent_is_sent_again_or_reported() {
             assert_eq!(desk.handle.counts().resent, 1);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_is_marked_as_one_in_the_request_the_journal_and_the_events() {
+    let desk = Desk::new(Duplicates::RejectWhileOpen);
+    let events = Events::default();
+    desk.handle.attach(&events);
+    desk.client.fault(Fault::Dropped);
+    assert_eq!(desk.place("a").await.unwrap().status(), 200);
+    assert_eq!(desk.place("b").await.unwrap().status(), 200);
+    assert_eq!(desk.client.world().resends, [2]);
+    let attempts = async |id: &str| desk.journal.entry(id).await.unwrap().unwrap().attempts();
+    assert_eq!((attempts("a").await, attempts("b").await), (2, 1));
+    let entry = desk.journal.entry("a").await.unwrap().unwrap();
+    let sent = entry
+        .steps()
+        .iter()
+        .filter(|step| step.state() == State::Sent);
+    assert_eq!(sent.map(Step::attempt).collect::<Vec<_>>(), [1, 2]);
+    assert!(
+        of_orders(&events).contains(&"resent"),
+        "{:?}",
+        of_orders(&events)
+    );
 }
 
 #[tokio::test(start_paused = true)]
