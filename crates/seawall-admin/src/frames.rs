@@ -8,6 +8,7 @@ use seawall_monitor::{Monitor, Overview};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::reading::reading;
 use crate::streams::{OpenStream, Streams};
 
 /// After so long without a frame a viewer is sent that the stream is alive.
@@ -69,10 +70,14 @@ impl Frames {
             last.number < newest && made.saturating_duration_since(last.made) >= self.pace
         });
         if is_due {
+            let monitor = self.monitor.clone();
+            let Ok(overview) = reading(move || monitor.overview()).await else {
+                return Next::Nothing;
+            };
             *last = Some(Last {
                 number: newest,
                 made,
-                overview: self.monitor.overview(),
+                overview,
                 full: None,
                 frame: None,
             });
@@ -96,11 +101,15 @@ impl Frames {
             (&mut last.full, "overview")
         };
         if form.is_none() {
-            *form = if has_all {
-                event_of(event, &last.overview.with_last_sparks(1))
-            } else {
-                event_of(event, &last.overview)
-            };
+            let overview = Arc::clone(&last.overview);
+            let written = reading(move || {
+                if has_all {
+                    event_of(event, &overview.with_last_sparks(1))
+                } else {
+                    event_of(event, &overview)
+                }
+            });
+            *form = written.await.ok().flatten();
             streams.count_serialized();
         }
         let now = Seen {
