@@ -9,7 +9,7 @@ use seawall::config::Config;
 use seawall::orders::journal::MemoryJournal;
 use seawall::orders::switch::KillSwitch;
 use seawall::trading::OrderStack;
-use seawall::{CheckConfig, HealthMonitor, Registry};
+use seawall::{CheckConfig, Command, HealthMonitor, Registry};
 use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, Role, Tokens};
 use seawall_monitor::Monitor;
@@ -33,6 +33,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let monitor = Monitor::builder("desk").registry(registry.clone());
     let monitor = monitor.health(health.clone()).build()?;
     let _guard = monitor.start();
+    // So that there is an alert.
+    if let Some(breaker) = registry.get("breaker", "alpaca") {
+        breaker.control(Command::Block)?;
+    }
+    monitor.sample();
     let tokens = Tokens::new().with(Role::Admin, "fuzz", "fuzz-token-of-the-admin")?;
     let admin = Admin::builder("desk").registry(registry).health(health);
     let admin = admin

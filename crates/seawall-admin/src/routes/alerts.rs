@@ -107,7 +107,7 @@ pub(crate) async fn alerts(
 /// Notes that somebody knows of an alert that is firing, for a time.
 #[utoipa::path(
     post, path = "/api/v1/resilience/alerts/{id}/acknowledge", tag = "alerts",
-    params(("id" = u64, Path, description = "The number of the alert")),
+    params(("id" = u64, Path, description = "The number of the alert", example = 1)),
     request_body = AcknowledgeRequest,
     responses((status = OK, body = AlertView), Commanded),
 )]
@@ -134,7 +134,7 @@ pub(crate) async fn acknowledge(
 /// Ends that: nobody takes care of the alert any more.
 #[utoipa::path(
     post, path = "/api/v1/resilience/alerts/{id}/unacknowledge", tag = "alerts",
-    params(("id" = u64, Path, description = "The number of the alert")),
+    params(("id" = u64, Path, description = "The number of the alert", example = 1)),
     request_body = Why,
     responses((status = OK, body = AlertView), Commanded),
 )]
@@ -218,7 +218,7 @@ fn matcher(
 /// Ends a silence. What is firing then is sent.
 #[utoipa::path(
     post, path = "/api/v1/resilience/silences/{id}/end", tag = "alerts",
-    params(("id" = u64, Path, description = "The number of the silence")),
+    params(("id" = u64, Path, description = "The number of the silence", example = 3)),
     request_body = Why,
     responses((status = NO_CONTENT), Commanded),
 )]
