@@ -207,12 +207,13 @@ pub(crate) fn here<T>(id: Id, count: impl FnOnce(&Stripe) -> T) -> Option<T> {
 #[cold]
 #[inline(never)]
 fn find(own: &RefCell<Vec<Entry>>, id: Id) -> Option<Arc<Stripe>> {
-    let instance = {
+    let found = {
         let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
         let entry = table.entries.get(id.index());
-        let instance = entry.and_then(|(_, instance)| instance.upgrade());
-        instance.filter(|instance| instance.id == id && instance.index == id.index())
+        entry.and_then(|(_, instance)| instance.upgrade())
     };
+    // Not under the lock: this may be the last reference by now, and an instance that ends takes it.
+    let instance = found.filter(|instance| instance.id == id && instance.index == id.index());
     let stripe = instance.map(|instance| instance.stripe());
     let mut own = own.try_borrow_mut().ok()?;
     if own.len() <= id.index() {
@@ -289,5 +290,26 @@ mod tests {
         });
         assert!(count(next.id()).is_some());
         assert_eq!(counted(&next), 1);
+    }
+
+    #[test]
+    fn one_that_ends_while_another_one_is_looked_for_ends() {
+        // What lay before where those lie that come and go below.
+        let gone = [(); 2].map(|()| instance().id());
+        let (done, is_done) = std::sync::mpsc::channel();
+        let looks = done.clone();
+        std::thread::spawn(move || {
+            // Neither is remembered for long, so each is looked for in the table.
+            (0..1_000_000).for_each(|round| assert!(count(gone[round % 2]).is_none()));
+            looks.send(())
+        });
+        std::thread::spawn(move || {
+            (0..1_000_000).for_each(|_| drop(instance()));
+            done.send(())
+        });
+        for _ in 0..2 {
+            let ended = is_done.recv_timeout(std::time::Duration::from_secs(60));
+            assert!(ended.is_ok(), "they wait for each other");
+        }
     }
 }
