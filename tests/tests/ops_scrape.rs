@@ -1,5 +1,5 @@
 //! A real Prometheus scrapes a program whose upstream goes down, and raises the alerts of `ops/`; a real
-//! Alertmanager gets them, and those that the program raises itself. `scripts/tools.sh` installs both.
+//! Alertmanager gets them, and those that the program raises itself. `scripts/packages.sh` installs both.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/ops.rs"]
@@ -46,7 +46,7 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn();
         let mut child = started.unwrap_or_else(|error| {
-            panic!("`{program}` does not start: {error}; scripts/tools.sh installs it")
+            panic!("`{program}` does not start: {error}; scripts/packages.sh installs it")
         });
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut lines = String::new();
