@@ -22,5 +22,5 @@ cargo build --quiet --profile "$profile" -p seawall-examples --example trading_d
 [ "$profile" = dev ] && profile=debug
 export TRADING_DESK=${CARGO_TARGET_DIR:-$PWD/target}/$profile/examples/trading_desk
 mkdir -p "$DASHBOARD_OUT"
-node --test --test-concurrency=1 --test-reporter=spec dashboard/test/*.test.mjs
+timeout 900 node --test --test-concurrency=1 --test-reporter=spec dashboard/test/*.test.mjs
 echo 'dashboard: ok'

@@ -110,9 +110,11 @@ export async function fake({ names, every = 1000, port = 0 }) {
       json({ detail: 'there is no such path' }, 404);
     }
   });
+  // A test that fails does not close it.
+  server.unref();
   const timer = setInterval(() => {
     if (!control.isStalled) for (const viewer of control.viewers) frame(viewer, 1);
-  }, every);
+  }, every).unref();
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   control.url = `http://127.0.0.1:${server.address().port}`;
   control.close = () => {
