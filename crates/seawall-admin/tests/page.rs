@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use seawall_admin::AdminBuilder;
 use support::{Answer, OPERATOR, ask, raw, serve};
+use tower::ServiceExt;
 
 const FILES: [(&str, &str); 5] = [
     ("/dashboard", "text/html; charset=utf-8"),
@@ -107,6 +108,15 @@ async fn the_page_is_only_shown_and_only_by_its_own_host() {
 /// An application may have the routes under a path of its own: the page names nothing from the root.
 #[tokio::test]
 async fn the_page_can_be_nested() {
+    let nested = axum::Router::new().nest("/ops", admin().build().expect("settings").router());
+    for (path, _) in FILES {
+        let request = http::Request::get(format!("/ops{path}"))
+            .header("host", "localhost")
+            .header("accept", "text/html")
+            .body(axum::body::Body::empty());
+        let answer = nested.clone().oneshot(request.expect("a request")).await;
+        assert_eq!(answer.map(|it| it.status().as_u16()), Ok(200), "{path}");
+    }
     let page = include_str!("../assets/dashboard.html");
     let script = include_str!("../assets/app.js");
     for absolute in ["\"/", "'/api", "`/api"] {
