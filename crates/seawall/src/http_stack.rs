@@ -157,6 +157,7 @@ impl<X, I: Clone, O> HttpStack<X, I, O> {
     }
 }
 
+#[cfg(feature = "orders")]
 impl<C, P, K, I, O> HttpStack<HttpPolicy<C, P, K>, I, O> {
     /// The same for calls of [reserved](Routes::reserved) priority.
     pub(crate) fn reserved(self) -> Self {
