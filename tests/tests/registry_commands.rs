@@ -96,3 +96,30 @@ fn commands_have_a_word_each() {
     words.dedup();
     assert_eq!(words.len(), Command::ALL.len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn commands_of_an_operator_are_counted_and_those_of_a_recovery_are_not() {
+    let mut blocked = 0;
+    for component in registry().all() {
+        let pattern = component.pattern();
+        let commands = component.commands();
+        if !commands.contains(&Command::Block) || !commands.contains(&Command::Resume) {
+            continue;
+        }
+        blocked += 1;
+        let untouched = component.operated().expect("its commands are counted");
+        for command in [Command::Block, Command::Resume] {
+            let done = seawall_core::as_recovery("recovery", || component.control(command));
+            assert_eq!(done, Ok(()), "{pattern} {command:?}");
+        }
+        if commands.contains(&Command::ShadowOn) {
+            component.control(Command::ShadowOn).expect("it is named");
+        }
+        assert_eq!(component.operated(), Some(untouched), "{pattern}");
+        component.control(Command::Block).expect("it is named");
+        assert_ne!(component.operated(), Some(untouched), "{pattern}");
+        let instance = component.operated().expect("as before").instance();
+        assert_eq!(instance, untouched.instance(), "{pattern}");
+    }
+    assert!(blocked > 4, "{blocked}");
+}

@@ -36,6 +36,9 @@ pub(crate) trait CircuitRef: Access + Clone {
     /// What a permit holds of the circuit.
     type Held: Access;
 
+    /// Whether it is one of many of its instance.
+    const IS_OF_KEY: bool;
+
     /// The circuit, for the running thread.
     fn held(&self) -> Self::Held;
 }
@@ -65,6 +68,7 @@ impl fmt::Debug for Single {
 
 impl CircuitRef for Single {
     type Held = LocalState;
+    const IS_OF_KEY: bool = false;
 
     #[inline]
     fn held(&self) -> LocalState {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{EventSource, InstanceHandle, InstanceName, InvalidConfig, Samples, ns};
+use seawall_core::{
+    EventKind, EventSource, InstanceHandle, InstanceName, InvalidConfig, Samples, ns,
+};
 
 use crate::access::{Access, CircuitRef, Single};
 use crate::config::{BreakerConfig, settings};
@@ -50,6 +52,14 @@ impl<D: CircuitRef> CircuitHandle<D> {
 
     fn events(&self) -> &EventSource {
         &self.circuit.common().setup.breaker_events
+    }
+
+    fn commanded(&self, command: &'static str) {
+        // A command to one key does not decide what passes the instance.
+        match D::IS_OF_KEY {
+            true => self.events().emit(|| EventKind::Commanded { command }),
+            false => self.events().commanded(command),
+        }
     }
 
     /// The name of the layer instance; the circuits of all keys have that of their registry.
@@ -100,7 +110,7 @@ impl<D: CircuitRef> CircuitHandle<D> {
     /// rejected.
     pub fn force_open(&self) {
         self.circuit.force_open();
-        self.events().commanded("force_open");
+        self.commanded("force_open");
     }
 
     /// Rejects every call for `time`, and then probes; or until it is taken back before. The open
@@ -109,21 +119,21 @@ impl<D: CircuitRef> CircuitHandle<D> {
         self.circuit.command(false, |circuit, now| {
             circuit.force_open_until(now.saturating_add(ns(time)), now)
         });
-        self.events().commanded("force_open_for");
+        self.commanded("force_open_for");
     }
 
     /// Lets every call pass until [`automatic`](Self::automatic), [`reset`](Self::reset) or
     /// [`force_open`](Self::force_open); outcomes are still counted.
     pub fn force_closed(&self) {
         self.circuit.force_closed();
-        self.events().commanded("force_closed");
+        self.commanded("force_closed");
     }
 
     /// Returns a forced circuit to its rules: one that was forced open probes, one that was forced
     /// closed is closed and keeps what it has counted. Has no effect on others.
     pub fn automatic(&self) {
         self.circuit.automatic();
-        self.events().commanded("automatic");
+        self.commanded("automatic");
     }
 
     /// Closes the circuit, forgets its windows and the growth of its open time, and returns it to
@@ -133,7 +143,7 @@ impl<D: CircuitRef> CircuitHandle<D> {
         let to_settings = |config: &BreakerConfig| config.commanded(None).map(Arc::new);
         self.circuit.configure_with(to_settings);
         self.circuit.reset();
-        self.events().commanded("reset");
+        self.commanded("reset");
     }
 
     /// Waits for the next change of the state, counted from this call. If more than one happens

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
 use seawall_core::{
-    Clock, EventSource, Events, InstanceName, Misconfiguration, ReadFor, Reason, Rejection,
+    Clock, EventSource, Events, InstanceName, Misconfiguration, Operated, ReadFor, Reason,
+    Rejection,
 };
 
 use crate::buckets::epoch_by;
@@ -47,6 +48,10 @@ impl Setup {
     pub(crate) fn attach(&self, events: &Events) {
         self.breaker_events.attach(events);
         self.gate_events.attach(events);
+    }
+
+    pub(crate) fn operated(&self) -> Operated {
+        self.breaker_events.operated()
     }
 
     pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, CircuitState, HalfOpenPolicy};
 use seawall_core::{
-    CircuitCause, Complete, Error, EventKind, InstanceHandle, Outcome, Reason, Received, Registry,
-    Rejectable, Value,
+    CircuitCause, Command, Complete, Error, EventKind, InstanceHandle, Outcome, Reason, Received,
+    Registry, Rejectable, Value, as_recovery,
 };
 use support::{Do, MS, SECOND, settings, subject};
 use tokio::time::{Instant, advance, sleep};
@@ -71,6 +71,22 @@ async fn a_forced_opening_with_an_end_probes_after_it() {
         .map(|t| t.cause.as_str())
         .collect();
     assert_eq!(causes, ["operator", "forced_time_over", "probes_succeeded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_is_a_cause_of_its_own_and_an_operator_takes_over() {
+    let s = subject(quick());
+    let untouched = s.handle.operated();
+    as_recovery("recovery_hold", || s.handle.control(Command::Block)).expect("it can be blocked");
+    assert_eq!(s.rejection().await.cause(), Some(CircuitCause::Recovery));
+    assert_eq!(s.handle.operated(), untouched, "no operator");
+    s.handle.force_open();
+    assert_eq!(s.rejection().await.cause(), Some(CircuitCause::Operator));
+    assert_ne!(s.handle.operated(), untouched);
+    s.handle.force_open();
+    let transitions = s.handle.snapshot().transitions;
+    let causes: Vec<_> = transitions.iter().map(|t| t.cause.as_str()).collect();
+    assert_eq!(causes, ["recovery", "operator"]);
 }
 
 #[tokio::test(start_paused = true)]

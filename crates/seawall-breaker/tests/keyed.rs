@@ -15,8 +15,8 @@ use seawall_breaker::{
     KeyedBreaker, KeyedBreakerLayer, Permit, Policy,
 };
 use seawall_core::{
-    Classify, Command, Complete, Error, ErrorIsFailure, Outcome, Reason, Registry, Rejectable,
-    Rejection, Value,
+    Classify, Command, Complete, Error, ErrorIsFailure, InstanceHandle, Outcome, Reason, Registry,
+    Rejectable, Rejection, Value,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
@@ -961,4 +961,14 @@ mod contract {
     seawall_testkit::contract_tests! { subject, trip => rejects_in_call, clones_share_state }
 
     seawall_testkit::contract_tests! { two, trip => services_of_one_layer_share_state }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_to_one_key_is_none_to_the_registry() {
+    let registry = BreakerRegistry::<str>::new("one of keys", BreakerConfig::default());
+    let untouched = registry.operated();
+    registry.circuit("a").force_open();
+    assert_eq!(registry.operated(), untouched);
+    registry.force_open();
+    assert_ne!(registry.operated(), untouched);
 }

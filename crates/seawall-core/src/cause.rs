@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::InstanceName;
+use crate::{InstanceName, commander};
 
 /// Why a circuit is in its state or rejects: the rule that decided, or what the circuit is doing
 /// now, with the figure.
@@ -56,6 +56,8 @@ pub enum CircuitCause {
     Rule(InstanceName),
     /// An operator changed the circuit.
     Operator,
+    /// The recovery of a health check blocks the circuit, or lets it go.
+    Recovery,
     /// A probe failed, or more probes than may.
     ProbeFailed,
     /// Probes are in flight, and every slot for one is taken. Of rejections only.
@@ -84,6 +86,16 @@ impl CircuitCause {
     /// The bits that a [`Rejection`](crate::Rejection) has left for a cause.
     pub(crate) const BITS: u32 = KIND_BITS + FIGURE_BITS;
 
+    /// Why a command changes a circuit: because of an operator, or of a recovery within
+    /// [`as_recovery`](crate::as_recovery).
+    #[must_use]
+    pub fn of_command() -> Self {
+        match commander::recovery() {
+            Some(_) => Self::Recovery,
+            None => Self::Operator,
+        }
+    }
+
     /// As a number from 1 and below 2^23, to be kept in an atomic word. It means something to the
     /// same version of this crate only.
     #[must_use]
@@ -108,6 +120,7 @@ impl CircuitCause {
             Self::ProbesSucceeded => (15, 0),
             Self::ProbesLost => (16, 0),
             Self::RampCompleted => (17, 0),
+            Self::Recovery => (18, 0),
         };
         (figure << KIND_BITS) | kind
     }
@@ -135,6 +148,7 @@ impl CircuitCause {
             15 => Self::ProbesSucceeded,
             16 => Self::ProbesLost,
             17 => Self::RampCompleted,
+            18 => Self::Recovery,
             _ => return None,
         })
     }
@@ -153,6 +167,7 @@ impl CircuitCause {
             Self::Throttled => "throttled",
             Self::Rule(name) => name.as_str(),
             Self::Operator => "operator",
+            Self::Recovery => "recovery",
             Self::ProbeFailed => "probe_failed",
             Self::Probing => "probing",
             Self::Recovering { .. } => "recovering",
@@ -183,6 +198,7 @@ impl fmt::Display for CircuitCause {
             Self::Throttled => f.write_str("the upstream asked for a pause"),
             Self::Rule(rule) => write!(f, "rule `{rule}`"),
             Self::Operator => f.write_str("by an operator"),
+            Self::Recovery => f.write_str("by the recovery of a health check"),
             Self::ProbeFailed => f.write_str("a probe failed"),
             Self::Probing => f.write_str("probes are in flight"),
             Self::Recovering { percent } => write!(f, "{percent}% of the calls pass for now"),
@@ -214,6 +230,7 @@ mod tests {
             CircuitCause::Probing,
             CircuitCause::Recovering { percent: 25 },
             CircuitCause::Operator,
+            CircuitCause::Recovery,
             CircuitCause::OpenTimeOver,
             CircuitCause::ForcedTimeOver,
             CircuitCause::ProbesSucceeded,

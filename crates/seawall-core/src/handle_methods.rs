@@ -76,6 +76,11 @@ macro_rules! handle_methods {
             $inner.attach(events);
         }
 
+        fn operated(&self) -> Option<$crate::Operated> {
+            let $this = self;
+            $inner.operated()
+        }
+
         fn commands(&self) -> &'static [$crate::Command] {
             let $this = self;
             $inner.commands()
@@ -117,6 +122,11 @@ macro_rules! handle_methods {
             fn misconfigured(&self) -> Vec<$crate::Misconfiguration> {
                 let $this = self;
                 $source.misconfigured()
+            }
+
+            fn operated(&self) -> Option<$crate::Operated> {
+                let $this = self;
+                Some($source.operated())
             }
         )?
 

@@ -42,6 +42,7 @@ mod call;
 mod cause;
 mod classify;
 mod clock;
+mod commander;
 mod completion;
 mod copy;
 mod departure;
@@ -84,6 +85,7 @@ pub use classify::{Classify, ErrorIsFailure, classify_error, classify_result};
 #[cfg(feature = "test-util")]
 pub use clock::readings;
 pub use clock::{Clock, ClockReading, ReadFor, SharedReadings, deadline, ns};
+pub use commander::{Operated, as_recovery};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};

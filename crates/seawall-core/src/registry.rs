@@ -6,7 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 #[cfg(feature = "metrics")]
 use crate::published::Published;
-use crate::{Events, InstanceName, LastRejection, Misconfiguration, OwnedSample, Samples};
+use crate::{
+    Events, InstanceName, LastRejection, Misconfiguration, Operated, OwnedSample, Samples,
+};
 
 /// A handle of one layer instance, as the registry knows it.
 ///
@@ -45,6 +47,12 @@ pub trait InstanceHandle: Send + Sync {
     /// The commands that it carries out; none unless implemented.
     fn commands(&self) -> &'static [Command] {
         &[]
+    }
+
+    /// Which instance it is, and how often an operator has commanded what may pass it; `None` unless
+    /// implemented.
+    fn operated(&self) -> Option<Operated> {
+        None
     }
 
     /// Carries out a command.

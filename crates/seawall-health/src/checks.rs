@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
-use seawall_core::{EventKind, EventSource, Events, InstanceName, InvalidConfig, Misconfiguration};
+use seawall_core::{
+    EventKind, EventSource, Events, InstanceName, InvalidConfig, Misconfiguration, Operated,
+};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -217,6 +219,10 @@ impl Shared {
         entry.ask();
         self.changed.notify_waiters();
         true
+    }
+
+    pub(crate) fn operated(&self) -> Operated {
+        self.source.operated()
     }
 
     pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{EventSource, Events, InstanceName, Misconfiguration};
+use seawall_core::{EventSource, Events, InstanceName, Misconfiguration, Operated};
 
 use crate::instance::{Instance, InstanceId, Pattern};
 use crate::limit::BYPASSED;
@@ -91,6 +91,10 @@ impl<C, T> State<C, T> {
 
     pub(crate) fn source(&self) -> &EventSource {
         self.instance.source()
+    }
+
+    pub(crate) fn operated(&self) -> Operated {
+        self.source().operated()
     }
 
     pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {

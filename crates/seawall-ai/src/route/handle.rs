@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use seawall_core::{
     Budget, Command, EventSource, Events, InstanceHandle, InstanceName, InvalidConfig,
-    Misconfiguration, Samples, Unsupported,
+    Misconfiguration, Operated, Samples, Unsupported,
 };
 
 use super::config::RouterConfig;
@@ -162,6 +162,10 @@ impl InstanceHandle for RouterHandle {
 
     fn misconfigured(&self) -> Vec<Misconfiguration> {
         self.state.events.misconfigured()
+    }
+
+    fn operated(&self) -> Option<Operated> {
+        Some(self.state.events.operated())
     }
 
     fn commands(&self) -> &'static [Command] {

@@ -1,4 +1,4 @@
-//! Commands of an operator. They hold until they are taken back, whatever the rules decide.
+//! Commands of an operator or a recovery. They hold until they are taken back, whatever the rules decide.
 
 use seawall_core::CircuitCause;
 
@@ -15,15 +15,12 @@ impl Circuit {
 
     /// Rejects every call until then, and probes.
     pub(crate) fn force_open_until(&mut self, until: u64, now: u64) -> Option<Change> {
+        let cause = CircuitCause::of_command();
         let already = self.word.state() == CircuitState::ForcedOpen && self.open_until == until;
-        (!already).then(|| {
+        // An operator takes over what a recovery holds.
+        (!already || self.why_open() != cause).then(|| {
             self.open_until = until;
-            self.enter(
-                CircuitState::ForcedOpen,
-                CircuitCause::Operator,
-                Figures::NONE,
-                now,
-            )
+            self.enter(CircuitState::ForcedOpen, cause, Figures::NONE, now)
         })
     }
 
@@ -33,7 +30,7 @@ impl Circuit {
         (self.word.state() != CircuitState::ForcedClosed).then(|| {
             self.enter(
                 CircuitState::ForcedClosed,
-                CircuitCause::Operator,
+                CircuitCause::of_command(),
                 Figures::NONE,
                 now,
             )
@@ -48,7 +45,7 @@ impl Circuit {
             CircuitState::ForcedClosed => CircuitState::Closed,
             _ => return None,
         };
-        Some(self.enter(to, CircuitCause::Operator, Figures::NONE, now))
+        Some(self.enter(to, CircuitCause::of_command(), Figures::NONE, now))
     }
 
     /// Closes the circuit and forgets its windows and the growth of its open time.
@@ -56,7 +53,7 @@ impl Circuit {
         self.streak = 0;
         let change = self.enter(
             CircuitState::Closed,
-            CircuitCause::Operator,
+            CircuitCause::of_command(),
             Figures::NONE,
             now,
         );

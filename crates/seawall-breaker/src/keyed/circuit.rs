@@ -55,6 +55,7 @@ impl<K: ToOwned + ?Sized> fmt::Debug for Keyed<K> {
 
 impl<K: ToOwned + ?Sized> CircuitRef for Keyed<K> {
     type Held = Self;
+    const IS_OF_KEY: bool = true;
 
     fn held(&self) -> Self {
         self.clone()

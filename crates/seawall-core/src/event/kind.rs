@@ -97,7 +97,7 @@ pub enum EventKind {
     BudgetExhausted,
     /// A call was dropped before it was answered.
     Abandoned,
-    /// An operator has given a command.
+    /// An operator has given a command, or a recovery.
     Commanded {
         /// The command, by the name of the handle's method, also where a
         /// [registry](crate::Registry) gives it (`"pause"` for the
@@ -120,7 +120,9 @@ pub enum EventKind {
         /// * of order safety: `"cancel"`, `"resolve"`, `"look_up_again"`, `"set_mode"`;
         /// * of spend budgets: `"already_spent"`, `"set_wall_clock"`;
         /// * of routers: `"pause_all"` and `"resume_all"`, and of a deployment, with its name and the
-        ///   pattern `"deployment"`, `"block"` and `"resume"`.
+        ///   pattern `"deployment"`, `"block"` and `"resume"`;
+        /// * of a recovery, to what it holds: `"recovery_hold"` and `"recovery_release"`, in place of the
+        ///   method's name.
         ///
         /// A command that is rejected is not emitted; one that changes nothing is, but for a pause
         /// of no time.

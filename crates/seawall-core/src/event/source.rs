@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use super::{EventKind, Events, Misconfiguration};
 use crate::rejection::pattern_bits;
-use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection, SharedReadings, trace};
+use crate::{
+    ErrorIsFailure, InstanceName, Operated, Policy, Reason, Rejection, SharedReadings, commander,
+    trace,
+};
 
 /// Where the events of a layer instance come from: its pattern, its name, and the [`Events`] it is
 /// attached to, if any.
@@ -20,6 +23,8 @@ pub struct EventSource {
     misconfigured: AtomicU8,
     /// Whether it has made a service without a classifier.
     default_classifier: AtomicBool,
+    /// How often an operator has commanded what may pass.
+    operated: AtomicU32,
     events: OnceLock<Events>,
 }
 
@@ -51,6 +56,7 @@ impl EventSource {
             name,
             misconfigured: AtomicU8::new(0),
             default_classifier: AtomicBool::new(false),
+            operated: AtomicU32::new(0),
             events: OnceLock::new(),
         }
     }
@@ -100,10 +106,25 @@ impl EventSource {
 
     /// Emits that an operator has given a command, by the words of
     /// [`EventKind::Commanded`]. Every method of a handle that changes something calls it when that
-    /// is done, outside of every lock.
+    /// is done, outside of every lock. Within [`as_recovery`](crate::as_recovery), the word is that of the
+    /// recovery.
     #[cold]
     pub fn commanded(&self, command: &'static str) {
-        self.emit(|| EventKind::Commanded { command });
+        let by_recovery = commander::recovery();
+        if by_recovery.is_none() && commander::decides(command) {
+            self.operated.fetch_add(1, Ordering::Relaxed);
+        }
+        let command = by_recovery.unwrap_or(command);
+        commander::as_operator(|| self.emit(|| EventKind::Commanded { command }));
+    }
+
+    /// Which instance this is, and how often an operator has commanded what may pass it. Of a source that
+    /// stays where it is, as the state of a layer does.
+    pub fn operated(&self) -> Operated {
+        Operated {
+            instance: std::ptr::from_ref(self).addr(),
+            commands: self.operated.load(Ordering::Relaxed),
+        }
     }
 
     /// Emits that an operator has turned shadow mode on or off.
@@ -127,7 +148,8 @@ impl EventSource {
     ) {
         SharedReadings::apart(|| {
             trace::transition(self.pattern, self.name, [from, to, reason], detail);
-            self.publish(EventKind::Transition { from, to, reason });
+            let kind = EventKind::Transition { from, to, reason };
+            commander::as_operator(|| self.publish(kind));
         });
     }
 
