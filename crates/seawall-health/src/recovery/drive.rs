@@ -9,7 +9,8 @@ use std::time::Duration;
 use seawall_core::deadline;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::entry::{Entry, Held};
+use super::entry::Entry;
+use super::hold::Held;
 use super::{Hook, RecoveryState};
 use crate::checks::Shared;
 use crate::run::{Begin, Run, panicked};
@@ -51,32 +52,61 @@ impl Drop for Stop<'_> {
 
 async fn recover(shared: &Shared, entry: &Entry) {
     let _stop = Stop(entry);
-    let mut held = Held::new(entry);
-    entry.enter(RecoveryState::Down, "detected");
-    let is_up = || entry.check.node().own != Status::Unhealthy;
+    let mut held = Held::new(&entry.plan.held, std::ptr::from_ref(shared).addr());
     loop {
-        let mut delays = entry.config.backoff().start();
-        for attempt in 1..=entry.config.max_attempts() {
-            let Some(pause) = delays.next(entry.config.backoff(), fastrand::f64()) else {
-                break;
-            };
-            let next = deadline(Instant::now(), pause);
-            let heals = entry.plan.heal.is_some();
-            entry.await_attempt(attempt, heals.then_some(next));
-            wait(shared, entry, next, heals).await;
-            let tried = try_once(shared, entry, attempt, &mut held, is_up()).await;
-            match tried {
-                Ok(()) => return,
-                Err(message) => {
-                    held.hold();
-                    entry.failed(message);
-                }
-            }
+        entry.enter(RecoveryState::Down, "detected");
+        if !is_up(entry) {
+            held.hold();
+        }
+        if attempts(shared, entry, &mut held).await {
+            return;
         }
         entry.enter(RecoveryState::GaveUp, "gave_up");
-        let asked = entry.asked();
-        until(shared, || is_up() || entry.asked() != asked).await;
-        entry.enter(RecoveryState::Down, "detected");
+        rest(shared, entry, &mut held).await;
+    }
+}
+
+fn is_up(entry: &Entry) -> bool {
+    entry.check.node().own != Status::Unhealthy
+}
+
+/// Makes attempts until one succeeds; `false` when all have failed.
+async fn attempts(shared: &Shared, entry: &Entry, held: &mut Held<'_>) -> bool {
+    let mut delays = entry.config.backoff().start();
+    for attempt in 1..=entry.config.max_attempts() {
+        let Some(pause) = delays.next(entry.config.backoff(), fastrand::f64()) else {
+            break;
+        };
+        let next = deadline(Instant::now(), pause);
+        let heals = entry.plan.heal.is_some();
+        entry.await_attempt(attempt, heals.then_some(next));
+        wait(shared, entry, next, heals).await;
+        let was_holding = held.is_holding();
+        match try_once(shared, entry, attempt, held).await {
+            Ok(()) => return true,
+            Err(message) => {
+                // What is up is not held beyond the last attempt.
+                let is_last = attempt == entry.config.max_attempts();
+                if was_holding && !(is_last && is_up(entry)) {
+                    held.hold();
+                }
+                entry.failed(message);
+            }
+        }
+    }
+    false
+}
+
+/// Rests after the last attempt: until a check that is down is better, or one that is up is down again. An
+/// operator ends it.
+async fn rest(shared: &Shared, entry: &Entry, held: &mut Held<'_>) {
+    let asked = entry.asked();
+    let is_asked = || entry.asked() != asked;
+    if is_up(entry) {
+        held.release();
+        until(shared, || is_down(shared, entry) || is_asked()).await;
+    } else {
+        until(shared, || is_up(entry) || is_asked()).await;
     }
 }
 
@@ -84,12 +114,11 @@ async fn recover(shared: &Shared, entry: &Entry) {
 /// none is made while something below is unhealthy. An operator ends the wait.
 async fn wait(shared: &Shared, entry: &Entry, next: Instant, heals: bool) {
     let asked = entry.asked();
-    let is_up = || entry.check.node().own != Status::Unhealthy;
     let is_clear = || shared.because_of(&entry.check).is_none();
     let ready = async {
         // Not sooner than the pause, also where the check is better at once: it may be flapping.
         sleep_until(next).await;
-        until(shared, || is_clear() && (heals || is_up())).await;
+        until(shared, || is_clear() && (heals || is_up(entry))).await;
     };
     race(ready, until(shared, || entry.asked() != asked)).await;
 }
@@ -99,10 +128,9 @@ async fn try_once(
     entry: &Entry,
     attempt: u32,
     held: &mut Held<'_>,
-    is_up: bool,
 ) -> Result<(), Option<String>> {
     let limit = entry.config.hook_timeout();
-    if let Some(heal) = entry.plan.heal.as_ref().filter(|_| !is_up) {
+    if let Some(heal) = entry.plan.heal.as_ref().filter(|_| !is_up(entry)) {
         entry.enter(RecoveryState::Healing, "healing");
         success(run_hook(heal, attempt, limit).await)?;
     }
@@ -113,7 +141,7 @@ async fn try_once(
     for hook in &entry.plan.restore {
         success(run_hook(hook, attempt, limit).await)?;
     }
-    if entry.check.node().own == Status::Unhealthy {
+    if !is_up(entry) {
         // What it knows is from before the recovery.
         entry.check.reset();
         shared.run(&entry.check).await;

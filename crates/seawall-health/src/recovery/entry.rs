@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{Command, EventKind, EventSource, Events, InstanceHandle, InstanceName};
+use seawall_core::{EventKind, EventSource, Events, InstanceName};
 use tokio::time::Instant;
 
 use super::{Recovery, RecoveryConfig, RecoveryReport, RecoveryState};
@@ -164,57 +164,5 @@ impl Progress {
         self.since = Instant::now();
         self.next_attempt = None;
         self.clean = 0;
-    }
-}
-
-/// Holds what a plan holds; lets it go when it is dropped, wherever the recovery is stopped.
-pub(super) struct Held<'a> {
-    entry: &'a Entry,
-    handles: Vec<Arc<dyn InstanceHandle>>,
-}
-
-/// States of a layer under an operator's command, which a recovery leaves alone.
-const COMMANDED: [&str; 6] = [
-    "forced_open",
-    "forced_closed",
-    "paused",
-    "draining",
-    "blocked",
-    "bypassed",
-];
-
-impl<'a> Held<'a> {
-    pub(super) fn new(entry: &'a Entry) -> Self {
-        let mut held = Self {
-            entry,
-            handles: Vec::new(),
-        };
-        held.hold();
-        held
-    }
-
-    /// Holds what it does not hold yet.
-    pub(super) fn hold(&mut self) {
-        if !self.handles.is_empty() {
-            return;
-        }
-        for handle in &self.entry.plan.held {
-            // That both commands are known was checked when the plan was set.
-            if !COMMANDED.contains(&handle.state()) && handle.control(Command::Block).is_ok() {
-                self.handles.push(Arc::clone(handle));
-            }
-        }
-    }
-
-    pub(super) fn release(&mut self) {
-        for handle in self.handles.drain(..) {
-            let _ = handle.control(Command::Resume);
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.release();
     }
 }

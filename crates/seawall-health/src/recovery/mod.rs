@@ -3,6 +3,7 @@
 mod config;
 mod drive;
 mod entry;
+mod hold;
 mod report;
 
 use std::fmt;
@@ -90,8 +91,10 @@ impl Recovery {
 
     /// Keeps a layer blocked ([`Command::Block`]) while the upstream is down, and lets it go by its own
     /// rules again ([`Command::Resume`]) before the hooks that restore: a circuit then probes, and lets
-    /// more and more calls pass where it has a ramp. It is let go as well where the recovery is stopped.
-    /// A layer that is under an operator's command when the upstream goes down is left to the operator.
+    /// more and more calls pass where it has a ramp. It is let go as well where the recovery is stopped, and
+    /// where the last attempt has failed and the check is healthy. Of several recoveries that hold one layer,
+    /// the last one lets it go. A layer that is under an operator's command when the upstream goes down, or
+    /// comes under one while it is held, is left to the operator.
     ///
     /// The check and the validations must not go through what is held, since it rejects them.
     pub fn hold(mut self, handle: impl InstanceHandle + 'static) -> Self {

@@ -19,8 +19,8 @@ seawall_core::state_words! {
         Validating = "validating",
         /// The hooks that restore are called.
         Restoring = "restoring",
-        /// All attempts have failed. The next one comes when the check has recovered by itself, or when
-        /// an operator asks for it.
+        /// All attempts have failed. The next one comes when a check that is unhealthy has recovered by
+        /// itself, when one that is healthy is unhealthy again, or when an operator asks for it.
         GaveUp = "gave_up",
     }
 }
