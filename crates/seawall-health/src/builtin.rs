@@ -22,7 +22,7 @@
 use std::fmt;
 use std::future::{Future, Ready, ready};
 
-use seawall_core::{Ratio, Registry, Samples, Value};
+use seawall_core::{Ratio, Registry, Samples, Value, metric};
 
 use crate::CheckResult;
 
@@ -77,7 +77,7 @@ pub fn registry(registry: &Registry) -> impl Fn() -> Ready<CheckResult> + Send +
 }
 
 /// The metrics of a registry, as far as they come from here: every instance hands its samples out, and
-/// all values are numbers. With the feature `metrics` they are published as well.
+/// all values are finite numbers, but for those whose [metric](seawall_core::METRICS) may be infinite or NaN. With the feature `metrics` they are published as well.
 pub fn metrics(registry: &Registry) -> impl Fn() -> Ready<CheckResult> + Send + Sync + 'static {
     let registry = registry.clone();
     move || {
@@ -110,7 +110,7 @@ fn sampled(registry: &Registry, has: impl Fn(&str) -> bool) -> CheckResult {
         instance.samples(&mut Samples::new(&mut |sample| {
             count += 1;
             let is_number = match sample.value {
-                Value::Gauge(value) => value.is_finite(),
+                Value::Gauge(value) => value.is_finite() || may_be(sample.metric, value),
                 _ => true,
             };
             if !is_number {
@@ -131,6 +131,13 @@ fn sampled(registry: &Registry, has: impl Fn(&str) -> bool) -> CheckResult {
     } else {
         CheckResult::healthy()
     }
+}
+
+/// Whether a metric may have a value that is not finite. What it means says so, where it may: infinite for a
+/// pause without an end, NaN for what is out of date.
+fn may_be(name: &str, value: f64) -> bool {
+    let word = if value.is_nan() { "NaN" } else { "infinite" };
+    metric(name).is_some_and(|metric| metric.help.contains(word))
 }
 
 /// What is known of a configuration that is read again when it changes.

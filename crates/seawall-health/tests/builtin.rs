@@ -15,6 +15,7 @@ struct Layer {
     pattern: &'static str,
     name: InstanceName,
     state: &'static str,
+    metric: &'static str,
     gauge: f64,
     wrong: Vec<Misconfiguration>,
 }
@@ -31,7 +32,7 @@ impl InstanceHandle for Layer {
     }
     fn samples(&self, sink: &mut Samples<'_>) {
         sink.counter("seawall_layer_calls_total", &[], 7);
-        sink.gauge("seawall_layer_tokens", &[], self.gauge);
+        sink.gauge(self.metric, &[], self.gauge);
     }
     fn settings(&self) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -47,6 +48,7 @@ fn layer(pattern: &'static str, name: &str, state: &'static str) -> Layer {
         pattern,
         name: InstanceName::new(name),
         state,
+        metric: "seawall_layer_tokens",
         gauge: 0.5,
         wrong: Vec::new(),
     }
@@ -131,6 +133,26 @@ async fn metrics_are_handed_out_are_numbers_and_are_rendered() {
     assert_eq!(message(&half), "not rendered: seawall_layer_calls_total");
     let broken = builtin::rendered_metrics(&fine, || Err("poisoned"))().await;
     assert_eq!(message(&broken), "not rendered: poisoned");
+}
+
+#[tokio::test]
+async fn values_that_the_docs_allow_are_no_fault() {
+    let check = async |metric, gauge| {
+        let layer = Layer {
+            metric,
+            gauge,
+            ..layer("rate_limit", "a", "paused")
+        };
+        builtin::metrics(&registry([layer]))().await
+    };
+    let pause = "seawall_ratelimit_pause_seconds";
+    let used = "seawall_ratelimit_reported_used_ratio";
+    assert_eq!(check(pause, f64::INFINITY).await, CheckResult::healthy());
+    assert_eq!(check(used, f64::NAN).await, CheckResult::healthy());
+    for (metric, gauge) in [(pause, f64::NAN), (used, f64::INFINITY), ("own", f64::NAN)] {
+        let message = format!("not a number: {metric} of rate_limit `a`");
+        assert_eq!(check(metric, gauge).await, CheckResult::failed(message));
+    }
 }
 
 #[tokio::test]
