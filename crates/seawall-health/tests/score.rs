@@ -282,6 +282,90 @@ async fn sources_are_asked_at_each_report() {
     assert_eq!((report.score, report.is_low), (Some(50.0), true));
 }
 
+#[test]
+fn what_does_not_work_caps_the_score_below_the_threshold() {
+    let registry = registry(&[("breaker", "broker", "closed")]);
+    let of = |figures: ServiceFigures, opens, closes, config: ScoreConfig| {
+        HealthScore::new(config)
+            .registry(&registry)
+            .services(move || vec![figures])
+            .trading(move || TradingFigures::new(opens, closes))
+            .report()
+    };
+    let fine = || ServiceFigures::new("feed", 0.0, Duration::ZERO);
+    let dead = || ServiceFigures::new("feed", 1.0, Duration::ZERO);
+    let default = ScoreConfig::default();
+    let is_full = |report: ScoreReport| report.score.unwrap() > 100.0 - 1e-9;
+    assert!(is_full(of(fine(), true, true, default)));
+
+    let no_order = "find out why no order passes, not even one that closes a position";
+    let no_new = "find out why no new order passes";
+    let no_call = "look at `feed`: 100.0 % of the calls fail";
+    for (report, words) in [
+        (of(fine(), false, false, default), no_order),
+        (of(fine(), false, true, default), no_new),
+        (of(dead(), true, true, default), no_call),
+    ] {
+        assert_eq!((report.score, report.is_low), (Some(40.0), true), "{words}");
+        let [only] = &report.recommendations[..] else {
+            panic!("{:?}", report.recommendations);
+        };
+        assert_eq!(
+            only.words,
+            format!("{words}; until then the score is at most 40")
+        );
+        assert!((only.points - 60.0).abs() < 1e-9, "{only:?}");
+    }
+    // Both are named, and what the score lacks is what they cost.
+    let both = of(dead(), false, true, default);
+    assert_eq!((both.score, both.recommendations.len()), (Some(40.0), 2));
+    let points: f64 = both.recommendations.iter().map(|r| r.points).sum();
+    assert!((points - 60.0).abs() < 1e-9, "{points}");
+
+    // What does not count does not cap, and neither does what is not critical.
+    let config = ScoreConfig::builder().weight(Part::Trading, 0.0).build();
+    assert!(is_full(of(fine(), false, false, config.unwrap())));
+    let other = of(dead().not_critical(), true, true, default);
+    assert!(other.score.unwrap() > 70.0, "{other:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_critical_check_that_is_unhealthy_caps_the_score() {
+    for (critical, low) in [(true, true), (false, false)] {
+        let monitor = HealthMonitor::new("caps");
+        let config = CheckConfig::builder().failures_to_unhealthy(1);
+        let config = config.critical(critical).build().unwrap();
+        monitor
+            .register("feed", config, || async { false })
+            .unwrap();
+        for at in 0..9 {
+            let fine = || async { true };
+            monitor
+                .register(format!("fine {at}"), config, fine)
+                .unwrap();
+        }
+        monitor.set_score(HealthScore::default());
+        monitor.run_all().await;
+        let score = monitor.score().unwrap();
+        assert_eq!(
+            (score.is_low, score.score),
+            (low, Some(if low { 40.0 } else { 90.0 }))
+        );
+    }
+}
+
+#[test]
+fn a_share_that_is_not_a_number_has_no_marks() {
+    let figures = ServiceFigures::new("feed", f64::NAN, Duration::ZERO);
+    assert_eq!(figures.score(), 0.0);
+    let report = HealthScore::default()
+        .services(move || vec![figures])
+        .report();
+    assert_eq!(report.score, Some(0.0));
+    let words = "look at `feed`: its share of failed calls is not a number";
+    assert_eq!(report.recommendations[0].words, words);
+}
+
 proptest! {
     /// Whatever the weights and figures are: the score is between the worst and the best part, and
     /// weights come to 100 %.
@@ -310,7 +394,9 @@ proptest! {
         let scores = counted.iter().filter_map(|p| p.score);
         let (low, high) = scores.fold((100.0_f64, 0.0_f64), |(l, h), s| (l.min(s), h.max(s)));
         if let Some(score) = report.score {
-            prop_assert!(score >= low - 1e-6 && score <= high + 1e-6);
+            // Where every call fails, it is capped.
+            prop_assert!(rate >= 1.0 || score >= low - 1e-6);
+            prop_assert!(score <= high + 1e-6);
             let sum: f64 = report.parts.iter().map(|p| p.weight).sum();
             prop_assert!((sum - 100.0).abs() < 1e-6);
         }

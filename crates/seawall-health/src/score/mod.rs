@@ -32,6 +32,10 @@ type TradingSource = Box<dyn Fn() -> TradingFigures + Send + Sync>;
 /// A part without a source is left out: the others keep their weights beside each other, and the report
 /// says so.
 ///
+/// Where no new order passes, or every call of a service or of a critical check fails, the score is at most
+/// half of the threshold, whatever else is well, and the recommendation says so: such a program is not nearly
+/// healthy.
+///
 /// | part | what it is made of |
 /// |---|---|
 /// | resilience | the circuits of the registries count for 70 %, a half-open one half; the other layers for 30 %: one that is full, that waits or that an operator has bypassed counts half, one that lets nothing pass not at all |
@@ -164,7 +168,7 @@ impl HealthScore {
         let each = 100.0 / all.len() as f64;
         let finding = |service: &ServiceFigures| {
             let lost = each * (1.0 - service.score() / 100.0);
-            Finding::new(lost, service.words())
+            Finding::new(lost, service.words()).capping(service.is_missing())
         };
         let sum: f64 = scores.iter().map(|service| service.score).sum();
         let findings = all.iter().map(finding).collect();

@@ -54,7 +54,8 @@ pub struct Recommendation {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScoreReport {
-    /// From 0 to 100; `None` where no part that counts has a source.
+    /// From 0 to 100; `None` where no part that counts has a source. At most half of the threshold where
+    /// something is found without which the program does not do its work.
     pub score: Option<f64>,
     /// Below which score it is low.
     pub threshold: f64,
@@ -82,7 +83,11 @@ pub(super) struct Judged {
 pub(super) struct Finding {
     points: f64,
     words: String,
+    caps: bool,
 }
+
+/// The highest score with a finding that caps it, of the threshold: clearly low, whatever else is well.
+const CAP: f64 = 0.5;
 
 /// What costs less is not worth a word.
 const LEAST_POINTS: f64 = 0.5;
@@ -92,7 +97,13 @@ impl Finding {
         Self {
             points,
             words: words.into(),
+            caps: false,
         }
+    }
+
+    /// Caps the score, where `caps`: without this, the program does not do its work.
+    pub(super) fn capping(self, caps: bool) -> Self {
+        Self { caps, ..self }
     }
 }
 
@@ -106,6 +117,19 @@ impl Judged {
     }
 }
 
+/// Caps a score, and adds the points that this costs to what costs most of those that cap it.
+fn cap(score: &mut Option<f64>, cap: f64, found: &mut [(Recommendation, bool)]) {
+    let capping = found.iter_mut().filter(|(_, caps)| *caps);
+    let first = capping.max_by(|(a, _), (b, _)| a.points.total_cmp(&b.points));
+    if let (Some(score), Some((first, _))) = (score, first)
+        && *score > cap
+    {
+        first.points += *score - cap;
+        first.words += &format!("; until then the score is at most {cap:.0}");
+        *score = cap;
+    }
+}
+
 impl ScoreReport {
     pub(super) fn new(
         config: ScoreConfig,
@@ -113,7 +137,7 @@ impl ScoreReport {
     ) -> Self {
         let counted = parts.iter().filter(|(_, judged)| judged.is_some());
         let all: f64 = counted.map(|(part, _)| config.weight(*part)).sum();
-        let mut recommendations = Vec::new();
+        let mut found = Vec::new();
         let mut sum = 0.0;
         let parts = parts.into_iter().map(|(part, judged)| {
             let Some(judged) = judged else {
@@ -131,12 +155,14 @@ impl ScoreReport {
                 0.0
             };
             sum += judged.score * share;
-            let costly = judged.findings.into_iter().map(|finding| Recommendation {
-                part,
-                points: finding.points * share,
-                words: finding.words,
-            });
-            recommendations.extend(costly.filter(|one| one.points >= LEAST_POINTS));
+            found.extend(judged.findings.into_iter().map(|finding| {
+                let recommendation = Recommendation {
+                    part,
+                    points: finding.points * share,
+                    words: finding.words,
+                };
+                (recommendation, finding.caps && share > 0.0)
+            }));
             PartScore {
                 part,
                 weight: share * 100.0,
@@ -145,8 +171,13 @@ impl ScoreReport {
             }
         });
         let parts: Vec<_> = parts.collect();
+        let mut score = (all > 0.0).then_some(sum.clamp(0.0, 100.0));
+        cap(&mut score, config.threshold() * CAP, &mut found);
+        let costly = found
+            .into_iter()
+            .filter(|(one, caps)| *caps || one.points >= LEAST_POINTS);
+        let mut recommendations: Vec<_> = costly.map(|(one, _)| one).collect();
         recommendations.sort_by(|a, b| b.points.total_cmp(&a.points));
-        let score = (all > 0.0).then_some(sum.clamp(0.0, 100.0));
         Self {
             score,
             threshold: config.threshold(),

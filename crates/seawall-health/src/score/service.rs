@@ -26,6 +26,8 @@ pub struct ServiceFigures {
     max_error_rate: f64,
     /// What it depends on and is down.
     because_of: Option<InstanceName>,
+    /// Whether the program can do its work without it.
+    critical: bool,
 }
 
 /// How slow it is, and how slow it may be.
@@ -37,7 +39,7 @@ enum Slowness {
 
 impl ServiceFigures {
     /// A service of this share of failed calls, from 0 to 1, and this usual response time. Its limits are
-    /// 10 % and 5 s.
+    /// 10 % and 5 s. A share that is not a number has no marks: leave a service without calls out.
     pub fn new(name: impl Into<InstanceName>, error_rate: f64, response_time: Duration) -> Self {
         Self {
             name: name.into(),
@@ -45,6 +47,7 @@ impl ServiceFigures {
             slowness: Slowness::Time(response_time, Duration::from_secs(5)),
             max_error_rate: 0.1,
             because_of: None,
+            critical: true,
         }
     }
 
@@ -69,6 +72,7 @@ impl ServiceFigures {
             slowness,
             max_error_rate: config.max_error_rate().get(),
             because_of: None,
+            critical: true,
         })
     }
 
@@ -81,7 +85,22 @@ impl ServiceFigures {
         };
         let mut figures = Self::new(check.name, error_rate, check.trend.average);
         figures.because_of = check.because_of;
+        figures.critical = check.critical;
         (check.trend.runs > 0 || check.status == Status::Unhealthy).then_some(figures)
+    }
+
+    /// Takes it for one that the program can do its work without: where every call of it fails, it costs
+    /// its points, and does not [cap the score](crate::HealthScore). Checks are as critical as they are set
+    /// to be.
+    #[must_use]
+    pub const fn not_critical(mut self) -> Self {
+        self.critical = false;
+        self
+    }
+
+    /// Whether every call of something that is critical fails.
+    pub(super) fn is_missing(&self) -> bool {
+        self.critical && self.error_rate >= 1.0
     }
 
     /// The service.
@@ -95,7 +114,10 @@ impl ServiceFigures {
     /// none; between these it is linear. The score is the marks for errors times 60 %, plus up to 40 % of
     /// them for the response time: a service that fails fast is worth nothing.
     pub fn score(&self) -> f64 {
-        let errors = marks(self.error_rate, self.max_error_rate);
+        let errors = match self.error_rate.is_nan() {
+            true => 0.0,
+            false => marks(self.error_rate, self.max_error_rate),
+        };
         let speed = match self.slowness {
             Slowness::Time(took, limit) => marks(took.as_secs_f64(), limit.as_secs_f64()),
             Slowness::Share(share, limit) => marks(share, limit),
@@ -113,6 +135,9 @@ impl ServiceFigures {
     }
 
     fn trouble(&self) -> String {
+        if self.error_rate.is_nan() {
+            return "its share of failed calls is not a number".to_owned();
+        }
         let errors = format!("{:.1} % of the calls fail", self.error_rate * 100.0);
         match self.slowness {
             // What is faster than a clock shows is not what is wrong.
@@ -125,7 +150,7 @@ impl ServiceFigures {
 
 /// How good a figure is, from 1 to 0, of which less is better.
 fn marks(figure: f64, limit: f64) -> f64 {
-    // Where nothing is acceptable, anything is too much.
+    // Where nothing is acceptable, anything is too much, and nothing is fine.
     let of_limit = match figure / limit {
         share if share.is_nan() => 0.0,
         share => share.max(0.0),

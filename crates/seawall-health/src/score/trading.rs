@@ -75,14 +75,13 @@ impl TradingFigures {
         let words = match (self.can_open, self.can_close) {
             (true, true) => "orders pass",
             (false, true) => {
-                findings.push(Finding::new(NOT_OPEN, "find out why no new order passes"));
+                let words = "find out why no new order passes";
+                findings.push(Finding::new(NOT_OPEN, words).capping(true));
                 "orders that close positions pass"
             }
             (_, false) => {
-                findings.push(Finding::new(
-                    100.0,
-                    "find out why no order passes, not even one that closes a position",
-                ));
+                let words = "find out why no order passes, not even one that closes a position";
+                findings.push(Finding::new(100.0, words).capping(true));
                 "no order passes"
             }
         };
