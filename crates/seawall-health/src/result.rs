@@ -4,7 +4,27 @@ use std::fmt;
 
 use crate::threshold::CheckOutcome;
 
+/// The most bytes of a message that are kept: it stands in reports, alerts and logs.
+const MESSAGE: usize = 1_000;
+
+/// A message, cut where it is too long.
+pub(crate) fn bounded(message: impl Into<String>) -> String {
+    let mut message = message.into();
+    if message.len() > MESSAGE {
+        let mut end = MESSAGE;
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.shrink_to_fit();
+        message.push_str(" ...");
+    }
+    message
+}
+
 /// The result of one run of a check: healthy, degraded, failed or inconclusive, with a message.
+///
+/// A message of more than 1,000 bytes is cut.
 ///
 /// A check may return anything that becomes one: a `bool`, a `Result<(), E>`, a
 /// `Result<CheckResult, E>`, `()`.
@@ -37,7 +57,7 @@ impl CheckResult {
     pub fn degraded(message: impl Into<String>) -> Self {
         Self {
             outcome: Some(CheckOutcome::Degraded),
-            message: Some(message.into()),
+            message: Some(bounded(message)),
         }
     }
 
@@ -45,7 +65,7 @@ impl CheckResult {
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
             outcome: Some(CheckOutcome::Failed),
-            message: Some(message.into()),
+            message: Some(bounded(message)),
         }
     }
 
@@ -66,14 +86,14 @@ impl CheckResult {
     pub fn inconclusive(message: impl Into<String>) -> Self {
         Self {
             outcome: None,
-            message: Some(message.into()),
+            message: Some(bounded(message)),
         }
     }
 
     /// Adds a message.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
-        self.message = Some(message.into());
+        self.message = Some(bounded(message));
         self
     }
 

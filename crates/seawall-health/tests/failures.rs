@@ -85,6 +85,30 @@ async fn a_panic_that_panics_has_failed_like_any_other() {
 /// During an outage callers give up, or a breaker is open, and the window runs empty. Had that
 /// been a success, the monitor would have reported an upstream as healthy that no call reached.
 #[tokio::test(start_paused = true)]
+async fn a_long_message_is_cut() {
+    let monitor = HealthMonitor::new("long");
+    let long = || async { Err::<(), _>("no r\u{f6}ute ".repeat(1_000_000)) };
+    monitor
+        .register("long", once().build().unwrap(), long)
+        .unwrap();
+    let report = monitor.run_all().await;
+    let message = report.check("long").unwrap().message.clone().unwrap();
+    assert!(message.starts_with("no r\u{f6}ute no r") && message.ends_with(" ..."));
+    assert!((990..=1_004).contains(&message.len()), "{}", message.len());
+    // What fits is left as it is, and no character is cut in two.
+    for length in [998, 999, 1_000] {
+        let message = "x".repeat(length) + "\u{20ac}";
+        let result = CheckResult::degraded(&*message);
+        let expected = "x".repeat(length) + " ...";
+        assert_eq!(result.message(), Some(&*expected), "{length}");
+        let added = CheckResult::healthy().with_message(message);
+        assert_eq!(added.message(), result.message());
+    }
+    let fits = "x".repeat(1_000);
+    assert_eq!(CheckResult::failed(fits.clone()).message(), Some(&*fits));
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_after_an_outage_is_no_recovery() {
     let config = HealthConfig::builder().min_calls(2).build().unwrap();
     let layer = HealthLayer::new("orders", config);
