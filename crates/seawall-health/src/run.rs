@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::CheckResult;
+use crate::result::bounded;
 
 pub(crate) type Panic = Box<dyn Any + Send>;
 
@@ -67,6 +68,15 @@ impl Future for Run<'_> {
             Err(panic) => Poll::Ready(Err(panic)),
         }
     }
+}
+
+/// What `ask` returns, or the message of its panic.
+pub(crate) fn caught<T>(ask: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| {
+        let message = bounded(message(&*panic));
+        discard(panic);
+        message
+    })
 }
 
 /// The result of a run that panicked.

@@ -329,6 +329,37 @@ fn what_does_not_work_caps_the_score_below_the_threshold() {
     assert!(other.score.unwrap() > 70.0, "{other:?}");
 }
 
+#[test]
+fn a_source_that_panics_costs_its_part_and_nothing_else() {
+    let registry = registry(&[("breaker", "broker", "closed")]);
+    let monitor = HealthMonitor::new("panics");
+    let fine = || vec![ServiceFigures::new("feed", 0.0, Duration::ZERO)];
+    let score = HealthScore::default()
+        .registry(&registry)
+        .services(fine)
+        .services(|| panic!("no table"))
+        .trading(|| panic!("the book is poisoned"));
+    monitor.set_score(score);
+    let score = monitor.comprehensive().score.unwrap();
+    assert_eq!(score_of(&score, Part::Services), 50.0);
+    assert_eq!(score_of(&score, Part::Trading), 0.0);
+    assert!(score.is_low, "nobody knows whether orders pass");
+    let words: Vec<_> = score
+        .recommendations
+        .iter()
+        .map(|r| r.words.as_str())
+        .collect();
+    assert!(
+        words[0].contains("trading panics: the book is poisoned"),
+        "{words:?}"
+    );
+    assert_eq!(
+        words[1],
+        "find out why a source of services panics: no table"
+    );
+    monitor.samples(&mut Samples::new(&mut |_| {}));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_critical_check_that_is_unhealthy_caps_the_score() {
     for (critical, low) in [(true, true), (false, false)] {

@@ -13,6 +13,7 @@ use std::fmt;
 
 use seawall_core::Registry;
 
+use crate::run::caught;
 use crate::{HealthHandle, HealthReport};
 
 pub use config::{ScoreConfig, ScoreConfigBuilder};
@@ -88,7 +89,8 @@ impl HealthScore {
         self
     }
 
-    /// Takes further services, asked at each report.
+    /// Takes further services, asked at each report. Where asking panics, that counts as a service without
+    /// marks.
     pub fn services(
         mut self,
         services: impl Fn() -> Vec<ServiceFigures> + Send + Sync + 'static,
@@ -104,7 +106,7 @@ impl HealthScore {
         self
     }
 
-    /// Takes whether one can trade, asked at each report.
+    /// Takes whether one can trade, asked at each report. Where asking panics, one cannot.
     pub fn trading(mut self, trading: impl Fn() -> TradingFigures + Send + Sync + 'static) -> Self {
         self.trading = Some(Box::new(trading));
         self
@@ -134,7 +136,12 @@ impl HealthScore {
             (Part::Services, judged),
             (
                 Part::Trading,
-                self.trading.as_ref().map(|trading| trading().judge()),
+                self.trading
+                    .as_ref()
+                    .map(|trading| match caught(|| trading()) {
+                        Ok(figures) => figures.judge(),
+                        Err(panic) => TradingFigures::unknown(&panic),
+                    }),
             ),
         ];
         let mut report = ScoreReport::new(self.config, parts);
@@ -147,7 +154,9 @@ impl HealthScore {
     }
 
     fn judge_services(&self, checks: Option<&HealthReport>) -> (Vec<ServiceScore>, Option<Judged>) {
-        let own = self.services.iter().flat_map(|services| services());
+        let own = self.services.iter().map(|services| caught(|| services()));
+        let (own, panics): (Vec<_>, Vec<_>) = own.partition(Result::is_ok);
+        let own = own.into_iter().flatten().flatten();
         let layers = self.layers.iter().filter_map(ServiceFigures::of_layer);
         let checks = checks.into_iter().flat_map(|report| &report.checks);
         // A passive check is that of a layer, whose own figures say more.
@@ -162,18 +171,24 @@ impl HealthScore {
         };
         let mut scores: Vec<_> = all.iter().map(score).collect();
         scores.sort_by(|a, b| a.score.total_cmp(&b.score));
-        if all.is_empty() {
+        // A source of which nothing is known counts as one service that does not work.
+        let count = all.len() + panics.len();
+        if count == 0 {
             return (scores, None);
         }
-        let each = 100.0 / all.len() as f64;
+        let each = 100.0 / count as f64;
         let finding = |service: &ServiceFigures| {
             let lost = each * (1.0 - service.score() / 100.0);
             Finding::new(lost, service.words()).capping(service.is_missing())
         };
         let sum: f64 = scores.iter().map(|service| service.score).sum();
-        let findings = all.iter().map(finding).collect();
-        let words = format!("the mean of {} services", all.len());
-        let judged = Judged::new(sum / all.len() as f64, words, findings);
+        let panics = panics.into_iter().filter_map(Result::err).map(|panic| {
+            let words = format!("find out why a source of services panics: {panic}");
+            Finding::new(each, words)
+        });
+        let findings = all.iter().map(finding).chain(panics).collect();
+        let words = format!("the mean of {count} services");
+        let judged = Judged::new(sum / count as f64, words, findings);
         (scores, Some(judged))
     }
 }

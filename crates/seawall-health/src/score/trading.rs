@@ -70,6 +70,13 @@ impl TradingFigures {
         (f64::from(self.exhausted) * PER_EXHAUSTED).min(MOST_EXHAUSTED)
     }
 
+    /// What it comes to where nothing is known, since asking has panicked.
+    pub(super) fn unknown(panic: &str) -> Judged {
+        let words = "nobody knows whether orders pass: the source of trading panicked";
+        let advice = format!("find out why the source of trading panics: {panic}");
+        Judged::new(0.0, words, vec![Finding::new(100.0, advice).capping(true)])
+    }
+
     pub(super) fn judge(&self) -> Judged {
         let mut findings = Vec::new();
         let words = match (self.can_open, self.can_close) {
