@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
+use seawall_core::{InvalidConfig, NonZeroDuration, Ratio};
 
 /// How deep a check looks, and so what it costs.
 #[non_exhaustive]
@@ -81,8 +81,11 @@ pub struct CheckConfig {
     critical: bool,
 }
 
-/// The longest history of a check, in runs.
-const MAX_HISTORY: u32 = 1_000;
+/// The longest history of a check, and the longest row that decides, in runs.
+const MAX_RUNS: u32 = 1_000;
+
+/// What timers keep. Shorter is without a pause.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
 impl CheckConfig {
     /// The defaults, to be changed.
@@ -188,17 +191,16 @@ impl CheckConfigBuilder {
         /// Sets how deep it looks.
         pub const fn depth(Depth);
 
-        /// Sets the longest pause from the end of one run to the start of the next; longer than
-        /// zero.
+        /// Sets the longest pause from the end of one run to the start of the next; at least 1 ms.
         pub const fn interval(Duration);
 
         /// Sets how long one run may take; longer than zero.
         pub const fn timeout(Duration);
 
-        /// Sets how many failures in a row make it unhealthy; at least 1.
+        /// Sets how many failures in a row make it unhealthy; from 1 to 1,000.
         pub const fn failures_to_unhealthy(u32);
 
-        /// Sets how many successes in a row bring it back; at least 1.
+        /// Sets how many successes in a row bring it back; from 1 to 1,000.
         pub const fn successes_to_recover(u32);
 
         /// Sets how many of the last runs are kept; from 1 to 1,000.
@@ -236,8 +238,8 @@ impl CheckConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when a duration or a count is zero, the history is longer than 1,000
-    /// runs, a share is not a number from 0 to 1, and when `slow_after` is set to more than the
+    /// [`InvalidConfig`] when a duration is zero or the interval below 1 ms, a count or the history is not
+    /// from 1 to 1,000, a share is not a number from 0 to 1, and when `slow_after` is set to more than the
     /// timeout, where no run would ever be slow.
     pub fn build(self) -> Result<CheckConfig, InvalidConfig> {
         let share = |field, share| Ratio::new(share).map_err(|invalid| invalid.in_field(field));
@@ -246,14 +248,21 @@ impl CheckConfigBuilder {
             max_error_rate: share("max_error_rate", self.max_error_rate)?,
             ..self.config
         };
-        NonZeroDuration::check("interval", config.interval)?;
+        if config.interval < MIN_INTERVAL {
+            let value = format!("{:?}", config.interval);
+            return Err(InvalidConfig::new("interval", value, "1ms or longer"));
+        }
         NonZeroDuration::check("timeout", config.timeout)?;
         NonZeroDuration::check("slow_after", config.slow_after)?;
-        NonZeroCount::check("failures_to_unhealthy", config.failures_to_unhealthy)?;
-        NonZeroCount::check("successes_to_recover", config.successes_to_recover)?;
-        if !(1..=MAX_HISTORY).contains(&config.history) {
-            let accepted = "a whole number from 1 to 1000";
-            return Err(InvalidConfig::new("history", config.history, accepted));
+        for (field, count) in [
+            ("failures_to_unhealthy", config.failures_to_unhealthy),
+            ("successes_to_recover", config.successes_to_recover),
+            ("history", config.history),
+        ] {
+            if !(1..=MAX_RUNS).contains(&count) {
+                let accepted = "a whole number from 1 to 1000";
+                return Err(InvalidConfig::new(field, count, accepted));
+            }
         }
         if self.slow_after_set && config.slow_after > config.timeout {
             let accepted = format!("the timeout, {:?}, or shorter", config.timeout);

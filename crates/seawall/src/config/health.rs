@@ -79,17 +79,21 @@ pub(super) fn resolve(defaults: &Scope, mistakes: &mut Vec<Mistake>) -> HealthSe
             Ok(settings) => return settings,
             Err(error) => error,
         };
-        let named = entries
-            .keys()
-            .copied()
-            .find(|(_, key)| *key == error.field());
-        let Some(entry) = named.and_then(|id| entries.remove(&id)) else {
+        // Weights that are 0 together are left out together.
+        let is_meant = |key: &str| match error.field() {
+            "weights" => WEIGHTS.iter().any(|(_, weight)| *weight == key),
+            field => field == key,
+        };
+        let mut meant: Vec<_> = entries.keys().copied().collect();
+        meant.retain(|(_, key)| is_meant(key));
+        let removed = meant.into_iter().map(|id| (id.1, entries.remove(&id)));
+        let Some((key, Some(entry))) = removed.last() else {
             // An error about what is not set there: nothing of it can be kept.
             return HealthSettings::default();
         };
         mistakes.push(Mistake {
             place: entry.place,
-            key: format!("{}.{}", Table::Health.name(), error.field()),
+            key: format!("{}.{key}", Table::Health.name()),
             problem: format!("is {}, accepted is {}", error.value(), error.accepted()),
         });
     }
@@ -143,22 +147,19 @@ fn score(set: &Set<'_>) -> Result<ScoreConfig, InvalidConfig> {
     if let Some(threshold) = set.number("score_threshold") {
         builder = builder.threshold(threshold);
     }
-    let mut last = "resilience_weight";
     for (part, key) in WEIGHTS {
         if let Some(weight) = set.number(key) {
             builder = builder.weight(part, weight);
-            last = key;
         }
     }
     builder.build().map_err(|error| {
         let weight = WEIGHTS
             .iter()
-            .find(|(part, _)| error.field().ends_with(part.as_str()));
+            .find(|(part, _)| error.field().strip_prefix("weights.") == Some(part.as_str()));
         match (error.field(), weight) {
             ("threshold", _) => error.in_field("score_threshold"),
             (_, Some((_, key))) => error.in_field(*key),
-            // All of them are 0, so the last one is set.
-            _ => error.in_field(last),
+            _ => error,
         }
     })
 }

@@ -85,7 +85,7 @@ health.interval = "1s"
         (
             ":3:",
             "health.interval",
-            "is 0s, accepted is longer than zero",
+            "is 0ns, accepted is 1ms or longer",
         ),
         (":4:", "health.intervall", "did you mean `interval`"),
         (":5:", "health.jitter", "accepted is a share from 0 to 1"),
@@ -112,6 +112,38 @@ health.interval = "1s"
         assert!(wrong.iter().any(|line| is(&line)), "{key}: {wrong:#?}");
     }
     assert_eq!(wrong.len(), expected.len(), "{wrong:#?}");
+}
+
+#[test]
+fn weights_that_are_zero_together_are_left_out_together() {
+    let weights = ["resilience", "system", "services", "trading"];
+    let weights = weights.map(|part| format!("{part}_weight = 0\n")).concat();
+    let text = format!("[resilience]\nfail_safe_defaults = true\n[resilience.health]\n{weights}");
+    let config = ok(&text);
+    assert_eq!(config.mistakes().len(), 1);
+    let score = config.health().score();
+    assert_eq!(
+        Part::ALL.map(|part| score.weight(part)),
+        [40.0, 30.0, 20.0, 10.0]
+    );
+}
+
+#[test]
+fn values_beyond_sense_are_mistakes() {
+    for (text, problem) in [
+        ("interval = \"1ns\"", "is 1ns, accepted is 1ms or longer"),
+        (
+            "failures_to_unhealthy = 4294967295",
+            "is 4294967295, accepted is a whole number from 1 to 1000",
+        ),
+        (
+            "successes_to_recover = 1001",
+            "is 1001, accepted is a whole number from 1 to 1000",
+        ),
+    ] {
+        let wrong = wrong(&format!("[resilience.health]\n{text}\n"));
+        assert!(wrong.len() == 1 && wrong[0].contains(problem), "{wrong:?}");
+    }
 }
 
 #[test]
