@@ -174,6 +174,10 @@ async fn http_is_a_request_whose_status_counts() {
             Answer::Says("HTTP/1.1 503 Service Unavailable\r\n\r\n"),
             false,
         ),
+        (
+            Answer::Dribbles("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 x\r\n\r\n"),
+            false,
+        ),
         (Answer::Says("SSH-2.0-OpenSSH_9.9\r\n"), false),
         (Answer::Says(""), false),
     ] {

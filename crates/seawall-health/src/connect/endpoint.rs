@@ -35,7 +35,10 @@ const ACCEPTED: &str =
 
 impl Endpoint {
     pub(super) fn parse(url: &str) -> Result<Self, InvalidConfig> {
-        Self::parts(url).ok_or_else(|| InvalidConfig::new("url", format!("{url:?}"), ACCEPTED))
+        Self::parts(url).ok_or_else(|| {
+            let value = format!("{:?}", without_secrets(url));
+            InvalidConfig::new("url", value, ACCEPTED)
+        })
     }
 
     fn parts(url: &str) -> Option<Self> {
@@ -96,6 +99,23 @@ impl Endpoint {
             (false, port) => format!("{}:{port}", self.host),
             (true, port) => format!("[{}]:{port}", self.host),
         }
+    }
+}
+
+/// A URL as an error may show it: without a user and a password, and without a query.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = match url.find("://") {
+        Some(at) => url.split_at(at + 3),
+        None => ("", url),
+    };
+    // The user first: a password may have a question mark.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((rest, _)) => format!("{scheme}{user}{rest}?***"),
+        None => format!("{scheme}{user}{rest}"),
     }
 }
 
@@ -174,6 +194,21 @@ mod tests {
         ] {
             let rejected = Endpoint::parse(url).unwrap_err();
             assert_eq!(rejected.field(), "url", "{url}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_no_password_and_no_query() {
+        for (url, shown) in [
+            ("http://desk:s3cret@a/x", "http://***@a/x"),
+            ("desk:s3cret@a", "***@a"),
+            ("http://desk:s3/cr@et@a", "http://***@a"),
+            ("http://a/x?token=s3cret", "http://a/x?***"),
+            ("http://desk:s3?cret@a", "http://***@a"),
+            ("ftp://a", "ftp://a"),
+        ] {
+            let rejected = Endpoint::parse(url).unwrap_err();
+            assert_eq!(rejected.value(), format!("{shown:?}"), "{url}");
         }
     }
 

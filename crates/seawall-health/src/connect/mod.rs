@@ -19,6 +19,9 @@ use endpoint::{Endpoint, Probe};
 /// The longest status line that is read, in bytes.
 const STATUS_LINE: usize = 256;
 
+/// The most bytes that are read, interim responses included.
+const RESPONSE: usize = 8_192;
+
 /// A check that connects to a host, as far as its URL says:
 ///
 /// | URL | what is done | default port |
@@ -29,7 +32,7 @@ const STATUS_LINE: usize = 256;
 /// | `http://api.test/health` | a connection, and a `HEAD` request without credentials | 80 |
 /// | `https://api.test/health` | all three (feature `tls`) | 443 |
 ///
-/// Every answer below 500 is one: a host that wants a key answers 401 or 404 and can be reached. Each run
+/// Every final answer below 500 is one: a host that wants a key answers 401 or 404 and can be reached. Each run
 /// makes a connection of its own and closes it; it is the timeout of the check that bounds it. Providers
 /// count such requests per address at most, since they have no key; an interval of 30 s is far below
 /// what they allow.
@@ -173,15 +176,42 @@ impl Target {
         );
         stream.write_all(request.as_bytes()).await?;
         stream.flush().await?;
-        let mut line = Vec::with_capacity(STATUS_LINE);
+        let mut response = Vec::with_capacity(STATUS_LINE);
         let mut buffer = [0; STATUS_LINE];
-        while !line.contains(&b'\n') && line.len() < STATUS_LINE {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                read => line.extend_from_slice(&buffer[..read]),
+        let (mut left, mut is_open) = (RESPONSE, true);
+        loop {
+            if let Some(read) = read_status(&mut response, !is_open || left == 0) {
+                let error = || io::Error::new(io::ErrorKind::InvalidData, "no status line");
+                return read.ok_or_else(error);
             }
+            let most = left.min(STATUS_LINE);
+            let read = stream.read(&mut buffer[..most]).await?;
+            response.extend_from_slice(&buffer[..read]);
+            left -= read;
+            is_open = read > 0;
         }
-        status(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no status line"))
+    }
+}
+
+/// The status of the final response, or that there is none; `None` while more has to be read, unless that
+/// was all. Interim responses (RFC 9110, section 15.2) are left out.
+#[allow(clippy::option_option, reason = "not yet, and never")]
+fn read_status(response: &mut Vec<u8>, was_all: bool) -> Option<Option<u16>> {
+    loop {
+        let is_line = response.contains(&b'\n') || response.len() >= STATUS_LINE;
+        if !is_line && !was_all {
+            return None;
+        }
+        let status = status(response);
+        // 101 is final: nothing was to be upgraded, so nothing follows.
+        if !status.is_some_and(|status| status < 200 && status != 101) {
+            return Some(status);
+        }
+        let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+        let Some(end) = end else {
+            return was_all.then_some(None);
+        };
+        response.drain(..end + 4);
     }
 }
 
@@ -200,7 +230,7 @@ fn status(line: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::status;
+    use super::{read_status, status};
     use proptest::prelude::*;
 
     #[test]
@@ -224,7 +254,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn interim_responses_are_left_out() {
+        let read = |text: &str, was_all| read_status(&mut text.as_bytes().to_vec(), was_all);
+        let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
+        let then = |text: &str| format!("{interim}{text}");
+        assert_eq!(read(&then("HTTP/1.1 503 x\r\n"), false), Some(Some(503)));
+        assert_eq!(read(&then("HTTP/1.1 503"), false), None, "it goes on");
+        assert_eq!(read(&then(""), false), None);
+        assert_eq!(read(&then(""), true), Some(None), "nothing final came");
+        assert_eq!(read("HTTP/1.1 100 Continue\r\n", false), None);
+        assert_eq!(read("HTTP/1.1 100 Continue\r\n", true), Some(None));
+        assert_eq!(read("HTTP/1.1 101 x\r\n", false), Some(Some(101)));
+        assert_eq!(read("SSH-2.0-x\r\n", false), Some(None));
+        assert_eq!(read(&"x".repeat(256), false), Some(None));
+    }
+
     proptest! {
+        /// However it is cut into pieces, the status is the same.
+        #[test]
+        fn pieces_make_no_difference(cut in 1_usize..20, interim in 0_usize..4) {
+            let text = "HTTP/1.1 102 wait\r\na: b\r\n\r\n".repeat(interim) + "HTTP/1.1 204 fine\r\n";
+            let (mut response, mut status) = (Vec::new(), None);
+            for piece in text.as_bytes().chunks(cut) {
+                prop_assert_eq!(status, None);
+                response.extend_from_slice(piece);
+                status = read_status(&mut response, false);
+            }
+            prop_assert_eq!(status, Some(Some(204)));
+        }
+
         #[test]
         fn no_bytes_make_it_panic(line in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = status(&line);
