@@ -191,6 +191,12 @@ impl Check {
         *state = State::new(state.config, depends_on, state.generation.wrapping_add(1));
     }
 
+    /// Its status by its own results, and what it depends on.
+    pub(crate) fn own(&self) -> (Status, Arc<[InstanceName]>) {
+        let state = self.lock();
+        (state.threshold.status(), Arc::clone(&state.depends_on))
+    }
+
     /// What the others need to know. A passive check that has seen no calls yet is not critical: it
     /// must not keep a service from being called for the first time.
     pub(crate) fn node(&self) -> Node {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 use seawall_core::{
     EventKind, EventSource, Events, InstanceName, InvalidConfig, Misconfiguration, Operated,
@@ -11,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::check::Check;
-use crate::graph::{Node, circle, find_causes};
+use crate::graph::{Node, circle, find_cause, find_causes};
 use crate::recovery::Entry;
 use crate::{CheckResult, HealthScore, Recovery, RecoveryConfig, Status, aggregate};
 
@@ -19,7 +21,7 @@ use crate::{CheckResult, HealthScore, Recovery, RecoveryConfig, Status, aggregat
 pub(crate) struct Shared {
     pub(crate) source: EventSource,
     events: OnceLock<Events>,
-    checks: RwLock<Vec<Arc<Check>>>,
+    checks: RwLock<Checks>,
     recoveries: Mutex<Vec<Arc<Entry>>>,
     /// Whether recoveries may be carried out.
     recovers: AtomicBool,
@@ -29,6 +31,13 @@ pub(crate) struct Shared {
     round: AtomicU64,
     /// Wakes the sleeping tasks to look whether anything has changed for them.
     changed: Notify,
+}
+
+/// The checks in the order in which they were registered, and by name.
+#[derive(Default)]
+struct Checks {
+    all: Vec<Arc<Check>>,
+    by_name: HashMap<InstanceName, Arc<Check>>,
 }
 
 /// What was emitted last.
@@ -54,10 +63,7 @@ impl Shared {
     }
 
     pub(crate) fn checks(&self) -> Vec<Arc<Check>> {
-        self.checks
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.read().all.clone()
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Check>> {
@@ -73,10 +79,11 @@ impl Shared {
         }
         {
             let mut checks = self.write();
-            if checks.iter().any(|other| other.name() == check.name()) {
+            if checks.by_name.contains_key(&check.name()) {
                 return false;
             }
-            checks.push(Arc::clone(&check));
+            checks.by_name.insert(check.name(), Arc::clone(&check));
+            checks.all.push(Arc::clone(&check));
         }
         self.emit_changes();
         true
@@ -85,10 +92,11 @@ impl Shared {
     pub(crate) fn remove(&self, name: &str) -> bool {
         let removed = {
             let mut checks = self.write();
-            let at = checks.iter().position(|c| c.name().as_str() == name);
-            let removed = at.map(|at| checks.remove(at));
+            let at = checks.all.iter().position(|c| c.name().as_str() == name);
+            let removed = at.map(|at| checks.all.remove(at));
             if let Some(removed) = &removed {
-                for check in checks.iter() {
+                checks.by_name.remove(&removed.name());
+                for check in &checks.all {
                     check.forget_dependency(removed.name());
                 }
             }
@@ -107,14 +115,15 @@ impl Shared {
         // For writing, so that of two that would close a circle together the second one finds it.
         let checks = self.write();
         let find = |name: &str| {
-            let found = checks.iter().find(|check| check.name().as_str() == name);
+            let mut all = checks.all.iter();
+            let found = all.find(|check| check.name().as_str() == name);
             let accepted = "the name of a registered check";
             found.ok_or_else(|| InvalidConfig::new("check", name, accepted))
         };
         let check = find(name)?;
         let on = on.iter().map(|on| Ok(find(on)?.name()));
         let on: Vec<_> = on.collect::<Result<_, InvalidConfig>>()?;
-        let nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
+        let nodes: Vec<_> = checks.all.iter().map(|check| check.node()).collect();
         if let Some(way) = circle(&nodes, check.name(), &on) {
             let way: Vec<_> = way.into_iter().map(InstanceName::as_str).collect();
             let accepted = "checks that do not depend on this one in their turn";
@@ -231,8 +240,12 @@ impl Shared {
 
     /// Runs a check, and emits what has changed by it.
     pub(crate) async fn run(&self, check: &Check) -> CheckResult {
+        let (before, _) = check.own();
         let result = check.run().await;
-        self.emit_changes();
+        // Most runs change no status, and what else changes one emits that itself.
+        if check.own().0 != before {
+            self.emit_changes();
+        }
         result
     }
 
@@ -262,8 +275,8 @@ impl Shared {
     pub(crate) fn nodes(&self) -> Vec<Node> {
         // Not a copy of the list: the last reference to a removed check would be dropped here, and
         // with it what its user put into it, under the lock of the caller.
-        let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
-        let mut nodes: Vec<_> = checks.iter().map(|check| check.node()).collect();
+        let checks = self.read();
+        let mut nodes: Vec<_> = checks.all.iter().map(|check| check.node()).collect();
         drop(checks);
         find_causes(&mut nodes);
         nodes
@@ -275,9 +288,13 @@ impl Shared {
 
     /// Why a check is not run now, if it is not.
     pub(crate) fn because_of(&self, check: &Check) -> Option<InstanceName> {
-        let nodes = self.nodes();
-        let node = nodes.iter().find(|node| node.name == check.name());
-        node.and_then(|node| node.because_of)
+        // It is asked around every run: only what it depends on is looked at.
+        let (_, on) = check.own();
+        if on.is_empty() {
+            return None;
+        }
+        let checks = self.read();
+        find_cause(on, |name| Some(checks.by_name.get(&name)?.own()))
     }
 
     /// Emits what has changed: of checks, then of the aggregate status. Read under the lock, so that
@@ -311,7 +328,11 @@ impl Shared {
         }
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Vec<Arc<Check>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Checks> {
+        self.checks.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Checks> {
         self.checks.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

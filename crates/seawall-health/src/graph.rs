@@ -1,6 +1,6 @@
 //! Which checks depend on which. No clock, no locks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use seawall_core::InstanceName;
@@ -49,28 +49,58 @@ pub(crate) fn find_causes(nodes: &mut [Node]) {
     }
 }
 
+/// The reason for which a check that depends on `on` cannot work, as [`find_causes`] finds it for all.
+/// `look` has the status and the dependencies of a check.
+pub(crate) fn find_cause(
+    on: Arc<[InstanceName]>,
+    look: impl Fn(InstanceName) -> Option<(Status, Arc<[InstanceName]>)>,
+) -> Option<InstanceName> {
+    let mut seen = HashSet::new();
+    // Each with whether it is the reason where nothing below it is, and with those below it that are left.
+    let mut path = vec![(None, on, 0)];
+    while let Some((reason, on, next)) = path.last_mut() {
+        let Some(below) = on.get(*next).copied() else {
+            if reason.is_some() {
+                return *reason;
+            }
+            path.pop();
+            continue;
+        };
+        *next += 1;
+        if seen.insert(below)
+            && let Some((own, on)) = look(below)
+        {
+            path.push(((own == Status::Unhealthy).then_some(below), on, 0));
+        }
+    }
+    None
+}
+
 /// The nodes in waves: each after all that it depends on.
 pub(crate) fn waves(nodes: &[Node]) -> Vec<Vec<usize>> {
     let index: HashMap<_, _> = (0..).zip(nodes).map(|(at, node)| (node.name, at)).collect();
-    let mut level = vec![0_usize; nodes.len()];
-    // The longest way has fewer steps than there are nodes.
-    for _ in 0..nodes.len() {
-        let mut changed = false;
-        for (at, node) in nodes.iter().enumerate() {
-            let below = node.depends_on.iter().filter_map(|on| index.get(on));
-            let own = below.map(|on| level[*on] + 1).max().unwrap_or(0);
-            changed |= own != level[at];
-            level[at] = own;
-        }
-        if !changed {
-            break;
+    let mut above = vec![Vec::new(); nodes.len()];
+    let mut left = vec![0_usize; nodes.len()];
+    for (at, node) in nodes.iter().enumerate() {
+        for on in node.depends_on.iter().filter_map(|on| index.get(on)) {
+            above[*on].push(at);
+            left[at] += 1;
         }
     }
-    let mut waves = vec![Vec::new(); level.iter().max().map_or(0, |most| most + 1)];
-    for (at, level) in level.into_iter().enumerate() {
-        waves[level].push(at);
+    let first = (0..nodes.len()).filter(|at| left[*at] == 0);
+    let mut waves = vec![first.collect::<Vec<_>>()];
+    while let Some(wave) = waves.last().filter(|wave| !wave.is_empty()) {
+        let mut next = Vec::new();
+        for above in wave.iter().flat_map(|at| &above[*at]) {
+            left[*above] -= 1;
+            if left[*above] == 0 {
+                next.push(*above);
+            }
+        }
+        next.sort_unstable();
+        waves.push(next);
     }
-    waves.retain(|wave| !wave.is_empty());
+    waves.pop();
     waves
 }
 
@@ -192,7 +222,13 @@ mod tests {
                 node(&name(at), own, &names)
             }).collect();
             find_causes(&mut nodes);
+            let look = |name: InstanceName| {
+                let node = nodes.iter().find(|node| node.name == name);
+                node.map(|node| (node.own, Arc::clone(&node.depends_on)))
+            };
             for at in 0..12 {
+                let alone = find_cause(Arc::clone(&nodes[at].depends_on), look);
+                prop_assert_eq!(nodes[at].because_of, alone);
                 let mut below = on[at].clone();
                 let mut any = false;
                 while let Some(next) = below.pop() {
