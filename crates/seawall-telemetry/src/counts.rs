@@ -1,7 +1,7 @@
 //! What calls and attempts are counted by.
 
 use seawall_core::counters::OutcomeCounts;
-use seawall_core::{FailureKind, Outcome, Reason, Rejection};
+use seawall_core::{FailureKind, Outcome, Reason, Rejection, Sent};
 
 /// How many ways a call can end.
 pub(crate) const ENDS: usize = 9;
@@ -57,6 +57,16 @@ impl End {
             Outcome::Unknown => Self::Unknown,
             Outcome::Ignored if rejected => Self::Rejected,
             _ => Self::Ignored,
+        }
+    }
+
+    /// How a call with an error ended.
+    pub(crate) fn of_error(outcome: Outcome, rejection: Option<&Rejection>) -> Self {
+        let was_sent = rejection.is_some_and(|rejection| rejection.sent() == Sent::Maybe);
+        match Self::of(outcome, rejection.is_some()) {
+            // What was rejected is another attempt, or the wait for an answer: the call has failed.
+            Self::Rejected if was_sent => Self::Unknown,
+            end => end,
         }
     }
 

@@ -34,6 +34,13 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # What counts as rejected
+//!
+//! A call that a layer rejected, of which it is certain that nothing was sent. Where the rejection says that the
+//! request may have been sent (an attempt got no answer, and the next one found the circuit open; or the deadline
+//! passed), the call has failed: its outcome is `unknown`, as that of an attempt that timed out, and the type of its
+//! error is still the reason of the rejection.
+//!
 //! # When time runs
 //!
 //! Where the layers above share a reading of the clock (the HTTP stacks of `seawall`), from the arrival of the call.

@@ -218,7 +218,7 @@ impl OpenCall {
     #[cold]
     pub(crate) fn fail(&mut self, outcome: Outcome, rejection: Option<&Rejection>) {
         let now = self.id().clock().now();
-        let end = End::of(outcome, rejection.is_some());
+        let end = End::of_error(outcome, rejection);
         self.end_at(end, error_type(outcome, rejection), now);
         self.count_error(outcome, rejection, now);
     }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_core::{InstanceHandle, Samples, metric};
+use seawall_core::{InstanceHandle, Samples, Sent, metric};
 use seawall_telemetry::{Error, Reason, Rejection, TelemetryConfig, TelemetryState};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -59,6 +59,25 @@ async fn calls_count_by_outcome_operation_and_type_of_error() {
         described += 1;
     }));
     assert!(described > 10, "{described}");
+}
+
+/// An attempt got no answer, and the next one found the circuit open: the upstream has failed the caller.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_and_then_rejected_has_failed() {
+    let layer = layer();
+    let handle = layer.handle();
+    let service = layer.layer(service_fn(serve));
+    let rejected = Rejection::new(Reason::CircuitOpen, "desk").with_pattern("breaker");
+    for sent in [Sent::Maybe, Sent::No] {
+        let error = Error::Rejected(rejected.with_sent(sent));
+        let call = service.clone().oneshot(request(Err(error)));
+        assert_eq!(call.await, Err(error));
+    }
+    let calls = handle.counts().calls;
+    assert_eq!((calls.unknown, calls.rejected, calls.total()), (1, 1, 2));
+    assert_eq!(latency(&handle, "other", "unknown").count(), 1);
+    let errors = handle.snapshot().operations[0].errors.clone();
+    assert_eq!(errors, [("circuit_open", 2)]);
 }
 
 #[tokio::test(start_paused = true)]
