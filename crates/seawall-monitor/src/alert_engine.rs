@@ -59,7 +59,9 @@ struct Active {
 #[derive(Debug)]
 struct Firing {
     view: AlertView,
-    /// Whether sinks have it.
+    /// Whether sinks are to be sent it.
+    is_due: bool,
+    /// Whether they were ever sent it.
     is_sent: bool,
     acknowledged_until: Option<Instant>,
 }
@@ -234,6 +236,7 @@ impl Engine {
                 let view = view(self.next, at.unix_ms, rule, key, value, runbook);
                 active.firing = Some(Firing {
                     view,
+                    is_due: true,
                     is_sent: false,
                     acknowledged_until: None,
                 });
@@ -282,7 +285,7 @@ impl Engine {
         self.over.push_back(view);
     }
 
-    /// Sends what is firing and was not sent, since it is new, or since a silence has ended.
+    /// Sends what is firing and is due, since it is new, or since a silence or an acknowledgement has ended.
     fn send_unsent(&mut self, at: Moment, out: &mut Vec<AlertView>) {
         for (key, active) in &mut self.active {
             let Some(firing) = &mut active.firing else {
@@ -295,11 +298,12 @@ impl Engine {
                 firing.acknowledged_until = None;
                 firing.view.acknowledged = None;
                 // It may have been forgotten meanwhile.
-                firing.is_sent = false;
+                firing.is_due = true;
             }
             let silence = self.silences.iter().find(|it| it.matcher.matches(*key));
             firing.view.silenced = silence.map(|silence| silence.shown.clone());
-            if silence.is_none() && !firing.is_sent {
+            if silence.is_none() && firing.is_due {
+                firing.is_due = false;
                 firing.is_sent = true;
                 out.push(firing.view.clone());
             }
@@ -310,13 +314,7 @@ impl Engine {
         self.active.values().filter_map(|it| it.firing.as_ref())
     }
 
-    /// What is firing and not silenced, for sinks that are sent it again.
-    pub(crate) fn to_resend(&self) -> Vec<AlertView> {
-        let firing = self.firing().filter(|it| it.view.silenced.is_none());
-        firing.map(|it| it.view.clone()).collect()
-    }
-
-    /// How many are firing of each severity.
+    /// What is firing.
     pub(crate) fn active(&self) -> impl Iterator<Item = &AlertView> {
         self.firing().map(|it| &it.view)
     }

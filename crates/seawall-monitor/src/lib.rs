@@ -104,6 +104,7 @@ mod http_sinks;
 mod monitor;
 mod outbox;
 mod overview;
+mod pending;
 mod read;
 mod reader;
 mod rolling;

@@ -1,22 +1,26 @@
 //! Hands alerts to sinks, each by a task of its own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::alert_view::AlertView;
+use crate::pending::{Pending, Queued};
 use crate::sink::AlertSink;
 
-/// How many alerts a sink may have before it.
-pub(crate) const QUEUE: usize = 256;
 /// How many are delivered together.
 const BATCH: usize = 64;
 /// How long a delivery may take, its retries included.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+/// How long a sink is left alone after its first failure; twice as long after each further one.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long it is left alone at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What a sink did so far.
 #[non_exhaustive]
@@ -27,15 +31,15 @@ pub struct SinkStats {
     pub name: &'static str,
     /// Alerts that were delivered, those that were sent again included.
     pub delivered: u64,
-    /// Alerts whose delivery failed.
+    /// Alerts whose delivery failed, each time that it did. They are queued again.
     pub failed: u64,
-    /// Alerts that its queue had no place for.
+    /// Alerts that were over before the sink could be given them, and that its queue had no place for.
     pub dropped: u64,
     /// Deliveries that have panicked.
     pub panics: u64,
     /// Deliveries that took longer than a minute, and were given up.
     pub timeouts: u64,
-    /// Alerts that wait.
+    /// Alerts that the sink is to be given, those that are being delivered included.
     pub queued: u64,
     /// Why the last delivery failed; `null` after one that did not.
     pub last_error: Option<String>,
@@ -48,33 +52,52 @@ struct Counts {
     dropped: AtomicU64,
     panics: AtomicU64,
     timeouts: AtomicU64,
-    last_error: std::sync::Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
 }
 
 /// A sink and its queue.
 pub(crate) struct Slot {
     sink: Arc<dyn AlertSink>,
-    sender: mpsc::Sender<AlertView>,
-    /// Held by the task that delivers.
-    receiver: Mutex<mpsc::Receiver<AlertView>>,
+    pending: Mutex<Pending>,
+    /// There is something to be delivered.
+    changed: Notify,
+    /// Held by the task that delivers, and by its delivery.
+    turn: Arc<tokio::sync::Mutex<()>>,
     counts: Counts,
 }
 
+/// Shows what is firing, under a lock that [`Slot::push`] may be called under.
+pub(crate) trait Firing: Fn(&mut dyn FnMut(&AlertView)) + Send + Sync {}
+
+impl<F: Fn(&mut dyn FnMut(&AlertView)) + Send + Sync> Firing for F {}
+
 impl Slot {
     pub(crate) fn new(sink: Arc<dyn AlertSink>) -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
         Self {
             sink,
-            sender,
-            receiver: Mutex::new(receiver),
+            pending: Mutex::default(),
+            changed: Notify::new(),
+            turn: Arc::default(),
             counts: Counts::default(),
         }
     }
 
-    /// Queues an alert; drops and counts it where there is no place.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues the newest state of an alert.
     pub(crate) fn push(&self, alert: &AlertView) {
-        if self.sender.try_send(alert.clone()).is_err() {
+        if self.pending().put(alert) {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Looks again at what is queued: a silence may have ended.
+    pub(crate) fn wake(&self) {
+        if self.pending().len() > 0 {
+            self.changed.notify_one();
         }
     }
 
@@ -89,56 +112,82 @@ impl Slot {
             dropped: get(&counts.dropped),
             panics: get(&counts.panics),
             timeouts: get(&counts.timeouts),
-            queued: (QUEUE - self.sender.capacity()) as u64,
-            last_error: last_error
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .clone(),
+            queued: self.pending().len() as u64,
+            last_error: last_error.unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
-    /// Delivers what is queued, and again what is `firing`, until it is dropped.
-    pub(crate) async fn run(&self, firing: impl Fn() -> Vec<AlertView>) {
-        // One that is started again waits until its predecessor has ended.
-        let mut queue = self.receiver.lock().await;
+    /// Delivers what is queued, and again what is firing, until it is dropped. What fails is tried again.
+    pub(crate) async fn run(self: Arc<Self>, firing: impl Firing) {
+        // One that is started again waits for the delivery of its predecessor.
+        let mut turn = Arc::clone(&self.turn).lock_owned().await;
         let every = self.sink.resend_every();
-        let mut last = Instant::now();
+        let after = |every: Duration| Instant::now().checked_add(every);
+        let mut resend = every.and_then(after);
+        let (mut most, mut pause) = (BATCH, None);
         loop {
-            let mut batch = Vec::new();
-            let next = async {
-                match every {
-                    Some(every) => {
-                        let next = last.checked_add(every.max(Duration::from_secs(1)));
-                        match next {
-                            Some(next) => tokio::time::sleep_until(next).await,
-                            None => std::future::pending().await,
+            let mut ready = self.ready(&firing);
+            while !ready.is_empty() {
+                let rest = ready.split_off(ready.len().min(most));
+                let batch = std::mem::replace(&mut ready, rest);
+                let slot = Arc::clone(&self);
+                // A task of its own: what was begun is counted, also where this one is stopped.
+                let delivery = tokio::spawn(async move { (slot.deliver(batch).await, turn) });
+                let Ok((is_delivered, back)) = delivery.await else {
+                    return;
+                };
+                turn = back;
+                if is_delivered {
+                    pause = None;
+                    most = (most * 2).min(BATCH);
+                } else {
+                    // One that the sink never takes is found by itself.
+                    most = (most / 2).max(1);
+                    let longer = pause.map_or(PAUSE, |pause: Duration| pause * 2);
+                    pause = Some(longer.min(LONGEST_PAUSE));
+                    break;
+                }
+            }
+            let retry = pause.and_then(after);
+            loop {
+                tokio::select! {
+                    () = self.changed.notified(), if retry.is_none() => break,
+                    () = at(retry) => break,
+                    () = at(resend) => {
+                        resend = every.and_then(after);
+                        firing(&mut |alert| {
+                            if alert.silenced.is_none() {
+                                self.pending().put_again(alert);
+                            }
+                        });
+                        if retry.is_none() {
+                            break;
                         }
-                    }
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                received = queue.recv_many(&mut batch, BATCH) => {
-                    if received == 0 {
-                        return;
-                    }
-                    self.deliver(batch).await;
-                }
-                () = next => {
-                    last = Instant::now();
-                    let mut firing = firing();
-                    while !firing.is_empty() {
-                        let rest = firing.split_off(firing.len().min(BATCH));
-                        self.deliver(firing).await;
-                        firing = rest;
                     }
                 }
             }
         }
     }
 
-    async fn deliver(&self, alerts: Vec<AlertView>) {
-        let number = alerts.len() as u64;
+    /// What can be delivered now.
+    fn ready(&self, firing: &impl Firing) -> Vec<Queued> {
+        // Not under our lock: it is taken while alerts are evaluated.
+        let asked = self.pending().firing();
+        let mut now = HashMap::new();
+        if !asked.is_empty() {
+            firing(&mut |alert| {
+                if asked.contains(&alert.id) {
+                    now.insert(alert.id, alert.clone());
+                }
+            });
+        }
+        self.pending().ready(&asked, &now)
+    }
+
+    async fn deliver(&self, batch: Vec<Queued>) -> bool {
+        let number = batch.len() as u64;
         let sink = Arc::clone(&self.sink);
+        let alerts = batch.iter().map(|(_, alert)| alert.clone()).collect();
         let mut delivery = tokio::spawn(async move { sink.deliver(alerts).await });
         let counts = &self.counts;
         let add = |counter: &AtomicU64, n| {
@@ -163,12 +212,22 @@ impl Slot {
         if let Some(error) = &error {
             add(&counts.failed, number);
             tracing::warn!(target: "seawall", sink = self.sink.name(), error, "alerts not delivered");
+            self.pending().failed(&batch);
+        } else {
+            self.pending().delivered(&batch);
         }
-        let mut last = counts
-            .last_error
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *last = error;
+        let is_delivered = error.is_none();
+        let last = counts.last_error.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = error;
+        is_delivered
+    }
+}
+
+/// Waits until then; forever where there is no such moment.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::alert_view::AlertView;
 use crate::history_file::Line;
 use crate::shared::Shared;
 
@@ -55,7 +56,11 @@ pub(crate) fn start(shared: &Arc<Shared>) -> MonitorGuard {
     for slot in &shared.sinks {
         let (slot, weak) = (Arc::clone(slot), Arc::downgrade(shared));
         tasks.push(runtime.spawn(async move {
-            let firing = || weak.upgrade().map_or_else(Vec::new, |it| it.to_resend());
+            let firing = |show: &mut dyn FnMut(&AlertView)| {
+                if let Some(shared) = weak.upgrade() {
+                    shared.show_firing(show);
+                }
+            };
             slot.run(firing).await;
         }));
     }

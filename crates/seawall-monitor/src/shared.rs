@@ -202,6 +202,7 @@ impl Shared {
         // In the order in which they were raised, so under the lock: it does not wait.
         for slot in &self.sinks {
             alerts.iter().for_each(|alert| slot.push(alert));
+            slot.wake();
         }
         self.changed(state);
         if self.file.is_none() {
@@ -360,9 +361,9 @@ impl Shared {
         self.state().engine.views()
     }
 
-    /// What is firing, for sinks that are sent it again.
-    pub(crate) fn to_resend(&self) -> Vec<AlertView> {
-        self.state().engine.to_resend()
+    /// Shows what is firing, under the lock.
+    pub(crate) fn show_firing(&self, show: &mut dyn FnMut(&AlertView)) {
+        self.state().engine.active().for_each(show);
     }
 
     pub(crate) fn acknowledge(

@@ -31,9 +31,12 @@ pub type Delivery = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
 
 /// Where alerts go: a log, a pager, a chat.
 ///
-/// Each sink has a queue of 256 alerts and a task of its own. One that is slow, hangs or panics delays
-/// neither the monitor nor another sink: it loses the alerts that its queue has no place for, and what it
-/// did is counted. A delivery may take a minute, then it is given up. It must not block its thread.
+/// Each sink has a queue and a task of its own. One that is slow, hangs or panics delays neither the monitor nor
+/// another sink. What it could not deliver stays queued and is tried again, after a pause of 1 to 15 s, so an alert
+/// may be delivered twice where a delivery failed after it had arrived. Queued is the newest state of each alert: what
+/// is firing is delivered as it is by then, and what was delivered as firing always gets its end. Of alerts that
+/// were over before the sink could be given them the last 256 are kept. A delivery may take a minute, then it is
+/// given up. It must not block its thread.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -60,7 +63,7 @@ pub trait AlertSink: Send + Sync + 'static {
     /// The name in figures: `webhook`.
     fn name(&self) -> &'static str;
 
-    /// Delivers alerts that were raised or are over, in that order; at most 64.
+    /// Delivers alerts that were raised or are over, in that order; at most 64. An error is one for all of them.
     fn deliver(&self, alerts: Vec<AlertView>) -> Delivery;
 
     /// How often it is sent again what is firing; never unless implemented.

@@ -1,5 +1,6 @@
 //! Sinks: queues, panics, and what goes over the wire.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,8 +12,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use seawall_core::{EventFilter, EventKind, EventType, Received, Registry};
 use seawall_monitor::{
-    AlertState, AlertmanagerSink, Endpoint, EventSink, LogSink, Monitor, SIGNATURE_HEADER,
-    TIMESTAMP_HEADER, WebhookSink, verify_signature,
+    AlertKind, AlertRule, AlertRules, AlertState, AlertmanagerSink, Endpoint, EventSink, LogSink,
+    Monitor, SIGNATURE_HEADER, SilenceMatcher, TIMESTAMP_HEADER, WebhookSink, verify_signature,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -30,6 +31,7 @@ async fn a_sink_that_hangs_or_panics_delays_neither_the_monitor_nor_another_sink
         .collect();
     let good = Noted::new("good", Behavior::Notes);
     let monitor = builder(&registry)
+        .rules(over_at_once())
         .sink(Noted::new("hangs", Behavior::Hangs))
         .sink(Noted::new("panics", Behavior::Panics))
         .sink(Noted::new("fails", Behavior::Fails))
@@ -45,33 +47,151 @@ async fn a_sink_that_hangs_or_panics_delays_neither_the_monitor_nor_another_sink
     // 100 opened and one of all, three times.
     assert_eq!(good.names().len(), 303);
     assert_eq!(monitor.overview().monitor.samples, 4);
-    let stats = monitor.sinks();
-    let of = |name| stats.iter().find(|it| it.name == name).unwrap();
-    let hangs = of("hangs");
-    assert_eq!((hangs.delivered, hangs.queued), (0, 239));
-    assert_eq!(hangs.dropped, 0);
+    let of = |name| {
+        let stats = monitor.sinks();
+        stats.into_iter().find(|it| it.name == name).unwrap()
+    };
+    // Of each alert the newest state is queued.
+    assert_eq!((of("hangs").delivered, of("hangs").queued), (0, 202));
+    assert_eq!((of("panics").queued, of("fails").queued), (202, 202));
     let panics = of("panics");
-    assert!(panics.panics >= 3, "{panics:?}");
-    assert_eq!(panics.failed, 303);
+    assert!(panics.panics >= 2 && panics.failed > 64, "{panics:?}");
     assert_eq!(of("fails").last_error.as_deref(), Some("down"));
     assert_eq!(
         (of("good").delivered, of("good").last_error.clone()),
         (303, None)
     );
 
-    // A minute later it is given up, and what has no place is dropped and counted.
-    for state in ["closed", "open"] {
+    // Of what was over before the sink could be given it, the last 256 are kept.
+    for state in ["closed", "open", "closed", "open"] {
         breakers.iter().for_each(|breaker| breaker.state(state));
         sleep(SECOND).await;
     }
-    let stats = monitor.sinks();
-    let hangs = stats.iter().find(|it| it.name == "hangs").unwrap();
-    assert_eq!((hangs.queued, hangs.dropped), (256, 505 - 64 - 256));
+    let hangs = of("hangs");
+    assert_eq!((hangs.queued, hangs.dropped), (256 + 101, 303 - 256));
     sleep(60 * SECOND).await;
-    let stats = monitor.sinks();
-    let hangs = stats.iter().find(|it| it.name == "hangs").unwrap();
+    let hangs = of("hangs");
     assert_eq!(hangs.timeouts, 1);
     assert_eq!(hangs.last_error.as_deref(), Some("it took longer than 60s"));
+}
+
+/// Rules by which circuits that are closed again are no alert any more.
+fn over_at_once() -> AlertRules {
+    let at_once = |kind| {
+        let rule = AlertRule::builder(kind).resolve_after(Duration::ZERO);
+        rule.build().unwrap()
+    };
+    let rules = AlertRules::default().with(at_once(AlertKind::BreakerOpened));
+    rules.with(at_once(AlertKind::ManyBreakersOpen))
+}
+
+/// What a sink has of the alerts `BreakerOpened`.
+fn opened(sink: &Noted) -> Vec<AlertState> {
+    let names = sink.names().into_iter();
+    let opened = names.filter(|(name, _)| *name == "BreakerOpened");
+    opened.map(|(_, state)| state).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_works_again_is_given_what_it_missed() {
+    use AlertState::{Firing, Resolved};
+    let registry = Registry::new("desk");
+    let breaker = Fake::new(&registry, "breaker", "alpaca");
+    let sink = Noted::new("down", Behavior::Notes);
+    let monitor = builder(&registry).rules(over_at_once());
+    let monitor = monitor.sink(sink.clone()).build().unwrap();
+    let _guard = monitor.start();
+    sleep(SECOND).await;
+    // Raised while it is down.
+    sink.is_down(true);
+    breaker.transition("open");
+    sleep(600 * SECOND).await;
+    assert_eq!(opened(&sink), []);
+    assert!(monitor.sinks()[0].failed > 10 && monitor.sinks()[0].queued > 0);
+    sink.is_down(false);
+    sleep(16 * SECOND).await;
+    assert_eq!(opened(&sink), [Firing]);
+    assert_eq!(monitor.sinks()[0].queued, 0);
+    // As it is by then, and not as it was.
+    let given = sink.alerts.lock().unwrap().clone();
+    let long = given.iter().find(|it| it.name == "BreakerOpenLong");
+    assert!(long.unwrap().value > 500.0, "{long:?}");
+    // Over while it is down.
+    sink.is_down(true);
+    breaker.transition("closed");
+    sleep(600 * SECOND).await;
+    sink.is_down(false);
+    sleep(16 * SECOND).await;
+    assert_eq!(opened(&sink), [Firing, Resolved]);
+    sleep(600 * SECOND).await;
+    assert_eq!(opened(&sink), [Firing, Resolved], "once");
+    // Both while it is down.
+    sink.is_down(true);
+    breaker.transition("open");
+    sleep(10 * SECOND).await;
+    breaker.transition("closed");
+    sleep(10 * SECOND).await;
+    sink.is_down(false);
+    sleep(16 * SECOND).await;
+    assert_eq!(opened(&sink), [Firing, Resolved, Resolved]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_silenced_while_its_sink_is_down_is_given_when_that_ends() {
+    let registry = Registry::new("desk");
+    let breaker = Fake::new(&registry, "breaker", "alpaca");
+    let sink = Noted::new("down", Behavior::Notes);
+    let monitor = builder(&registry).sink(sink.clone()).build().unwrap();
+    let _guard = monitor.start();
+    sink.is_down(true);
+    breaker.transition("open");
+    sleep(30 * SECOND).await;
+    let all = SilenceMatcher::all();
+    monitor.silence(all, "ann", "known", 600 * SECOND).unwrap();
+    sink.is_down(false);
+    sleep(590 * SECOND).await;
+    assert_eq!(opened(&sink), []);
+    sleep(30 * SECOND).await;
+    assert_eq!(opened(&sink), [AlertState::Firing]);
+}
+
+/// One alert that a sink never takes is in the way of no other.
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_no_delivery_can_have_delays_the_others_and_no_more() {
+    let registry = Registry::new("desk");
+    let breakers: Vec<_> = (0..100)
+        .map(|number| Fake::new(&registry, "breaker", &format!("upstream{number}")))
+        .collect();
+    let mut sink = Noted::new("choosy", Behavior::Notes);
+    sink.never = Some("upstream7");
+    let monitor = builder(&registry).sink(sink.clone()).build().unwrap();
+    let _guard = monitor.start();
+    breakers.iter().for_each(|breaker| breaker.state("open"));
+    sleep(300 * SECOND).await;
+    let alerts = sink.alerts.lock().unwrap().clone();
+    let services: BTreeSet<_> = alerts.iter().filter_map(|alert| alert.service).collect();
+    assert_eq!(services.len(), 99);
+}
+
+/// Its task ends in the middle of a delivery, and the delivery goes on.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_outlives_its_monitor_is_counted_and_not_repeated() {
+    let registry = Registry::new("desk");
+    let breaker = Fake::new(&registry, "breaker", "alpaca");
+    let sink = Noted::new("slow", Behavior::Takes(SECOND));
+    let monitor = builder(&registry).sink(sink.clone()).build().unwrap();
+    let guard = monitor.start();
+    sleep(SECOND).await;
+    breaker.transition("open");
+    sleep(SECOND / 2).await;
+    drop(guard);
+    sleep(5 * SECOND).await;
+    assert_eq!(opened(&sink), [AlertState::Firing]);
+    let stats = &monitor.sinks()[0];
+    assert_eq!((stats.delivered > 0, stats.queued), (true, 0));
+    let _guard = monitor.start();
+    sleep(5 * SECOND).await;
+    assert_eq!(opened(&sink), [AlertState::Firing]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -190,6 +190,7 @@ pub(crate) fn firing(monitor: &Monitor) -> Vec<&'static str> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behavior {
     Notes,
+    Takes(Duration),
     Fails,
     Hangs,
     Panics,
@@ -203,6 +204,9 @@ pub(crate) struct Noted {
     resend_every: Option<Duration>,
     pub(crate) alerts: Arc<Mutex<Vec<AlertView>>>,
     pub(crate) is_called: Arc<AtomicBool>,
+    /// Alerts of this service are never taken, nor what comes with them.
+    pub(crate) never: Option<&'static str>,
+    is_down: Arc<AtomicBool>,
 }
 
 impl Noted {
@@ -213,12 +217,18 @@ impl Noted {
             resend_every: None,
             alerts: Arc::default(),
             is_called: Arc::default(),
+            never: None,
+            is_down: Arc::default(),
         }
     }
 
     pub(crate) fn resend(mut self, every: Duration) -> Self {
         self.resend_every = Some(every);
         self
+    }
+
+    pub(crate) fn is_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::Relaxed);
     }
 
     pub(crate) fn names(&self) -> Vec<(&'static str, AlertState)> {
@@ -234,7 +244,19 @@ impl AlertSink for Noted {
 
     fn deliver(&self, alerts: Vec<AlertView>) -> Delivery {
         self.is_called.store(true, Ordering::Relaxed);
+        let never = |alert: &AlertView| alert.service.is_some() && alert.service == self.never;
+        if self.is_down.load(Ordering::Relaxed) || alerts.iter().any(never) {
+            return Box::pin(std::future::ready(Err(SinkError::new("down"))));
+        }
         match self.behavior {
+            Behavior::Takes(time) => {
+                let noted = Arc::clone(&self.alerts);
+                Box::pin(async move {
+                    tokio::time::sleep(time).await;
+                    noted.lock().unwrap().extend(alerts);
+                    Ok(())
+                })
+            }
             Behavior::Notes => {
                 self.alerts.lock().unwrap().extend(alerts);
                 Box::pin(std::future::ready(Ok(())))
