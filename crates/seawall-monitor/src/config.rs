@@ -100,7 +100,7 @@ impl MonitorConfigBuilder {
         /// Sets how many snapshots the rolling summary has, from 2 to 1,000.
         pub const fn snapshots(u32);
 
-        /// Sets how many services are kept, from 1 to 10,000. Others are counted and left out.
+        /// Sets how many services are kept, from 1 to 10,000. Others are counted and left out, but for critical ones.
         pub const fn max_services(u32);
 
         /// Sets how many alerts that are over are kept, from 1 to 10,000.

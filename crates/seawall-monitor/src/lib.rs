@@ -63,8 +63,9 @@
 //!
 //! The trouble of a service is that of the worst of these, plus the share of its calls that fail. Services are
 //! sorted by it; of equal ones the busier is first, then they go by name and registry. The words of a verdict
-//! are those of its three worst. One cannot trade where trading is halted, or where a
-//! [critical](MonitorBuilder::critical) service is down; with care where any service is not ok.
+//! are those of its three worst. One cannot trade where trading is halted, where a
+//! [critical](MonitorBuilder::critical) service is down or is not there, or where a critical health check fails;
+//! with care where any service or any other check is not ok.
 //!
 //! # Read on
 //!
@@ -92,6 +93,7 @@ mod alert_rule;
 mod alert_view;
 mod alertmanager;
 mod build_overview;
+mod can_trade;
 mod config;
 mod counts;
 #[cfg(feature = "webhook")]

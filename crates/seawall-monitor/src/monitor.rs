@@ -295,8 +295,9 @@ impl MonitorBuilder {
         self
     }
 
-    /// Adds a service that trading depends on: where it is down, one cannot trade. Unless one is named,
-    /// those with orders are; where there are none, one cannot trade where all services are down.
+    /// Adds a service that trading depends on: where it is down, one cannot trade, nor where there is no service of
+    /// that name. It is kept, however many others there are. Unless one is named, those with orders are critical;
+    /// where there are none, one cannot trade where all services are down.
     pub fn critical(mut self, service: impl Into<InstanceName>) -> Self {
         self.critical.push(service.into());
         self

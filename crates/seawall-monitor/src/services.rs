@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use seawall_core::InstanceName;
 use tokio::time::Instant;
 
 use crate::config::MonitorConfig;
@@ -74,6 +75,8 @@ impl Service {
 #[derive(Debug)]
 pub(crate) struct Services {
     config: MonitorConfig,
+    /// Those that trading depends on, by name; where none is named, those with orders.
+    critical: Vec<InstanceName>,
     all: BTreeMap<ServiceKey, Service>,
     /// How many had no place.
     pub(crate) left_out: u64,
@@ -81,9 +84,10 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(config: MonitorConfig) -> Self {
+    pub(crate) fn new(config: MonitorConfig, critical: Vec<InstanceName>) -> Self {
         Self {
             config,
+            critical,
             all: BTreeMap::new(),
             left_out: 0,
             last: None,
@@ -108,11 +112,42 @@ impl Services {
         for service in self.all.values_mut() {
             service.is_present = false;
         }
-        for (key, reading) in readings {
+        // Critical ones first: they have a place, whatever else there is.
+        let (critical, others): (Vec<_>, Vec<_>) = readings
+            .into_iter()
+            .partition(|(key, reading)| self.is_critical(*key, &reading.standing));
+        for (key, reading) in critical {
+            self.make_place(key);
+            let service = self.all.entry(key);
+            let service = service.or_insert_with(|| Service::new(&self.config));
+            service.take_standing(now, reading.standing);
+        }
+        for (key, reading) in others {
             match self.place(key) {
                 Some(service) => service.take_standing(now, reading.standing),
                 None => self.left_out += 1,
             }
+        }
+    }
+
+    fn is_critical(&self, (_, name): ServiceKey, standing: &Standing) -> bool {
+        if self.critical.is_empty() {
+            standing.orders.is_some()
+        } else {
+            self.critical.iter().any(|it| it.as_str() == name)
+        }
+    }
+
+    /// Forgets one that is not critical where there is no place for this one.
+    fn make_place(&mut self, key: ServiceKey) {
+        let is_full = self.all.len() >= self.config.max_services() as usize;
+        if !is_full || self.all.contains_key(&key) {
+            return;
+        }
+        let mut others = self.all.iter().rev();
+        let other = others.find(|(key, other)| !self.is_critical(**key, &other.standing));
+        if let Some(other) = other.map(|(key, _)| *key) {
+            self.all.remove(&other);
         }
     }
 

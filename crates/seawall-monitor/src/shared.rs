@@ -16,6 +16,7 @@ use crate::alert_kind::AlertKind;
 use crate::alert_rule::AlertRules;
 use crate::alert_view::{AlertView, SilenceView};
 use crate::build_overview::{Frame, all_orders, totals};
+use crate::can_trade::Known;
 use crate::config::MonitorConfig;
 use crate::history_file::{HistoryFile, Line};
 use crate::history_point::ServiceHistory;
@@ -94,7 +95,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts) -> Result<Self, InvalidConfig> {
         let at = moment();
         let names: Vec<_> = parts.registries.iter().map(Registry::service).collect();
-        let mut services = Services::new(parts.config);
+        let mut services = Services::new(parts.config, parts.critical.clone());
         let mut corrupt = 0;
         let mut file = parts.file;
         if let Some(file) = &mut file {
@@ -265,13 +266,14 @@ impl Shared {
         }
         services.sort_by(verdict::by_trouble);
         let orders = all_orders(&services);
-        let verdict = verdict::can_trade(&services, orders.as_ref(), |service| {
-            if self.critical.is_empty() {
-                service.orders.is_some()
-            } else {
-                self.critical.iter().any(|it| it.as_str() == service.name)
-            }
-        });
+        let known = Known {
+            services: &services,
+            orders: orders.as_ref(),
+            health: state.health.as_ref(),
+            critical: &self.critical,
+            is_sampled: state.last.is_some(),
+        };
+        let verdict = known.verdict();
         let active = state.engine.active().count() as u64;
         Overview {
             at_unix_ms: at.unix_ms,

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::overview::{Level, OrdersView, ServiceOverview, Verdict};
+use crate::overview::{Level, ServiceOverview, Verdict};
 use crate::rolling::Tick;
 use crate::standing::{LimitReading, Standing, mode_rank};
 use crate::words::{count, percent, tokens, wait};
@@ -205,44 +205,4 @@ pub(crate) fn by_trouble(a: &ServiceOverview, b: &ServiceOverview) -> Ordering {
     let busier = b.calls_per_second.total_cmp(&a.calls_per_second);
     let name = || (a.name, a.registry).cmp(&(b.name, b.registry));
     b.trouble.total_cmp(&a.trouble).then(busier).then_with(name)
-}
-
-/// Whether one can trade, by all services. `is_critical` says which ones trading depends on; where
-/// none is, trading depends on one of all.
-pub(crate) fn can_trade(
-    services: &[ServiceOverview],
-    orders: Option<&OrdersView>,
-    is_critical: impl Fn(&ServiceOverview) -> bool,
-) -> Verdict {
-    let down = |it: &&ServiceOverview| it.level == Level::Down;
-    let verdict = |level, words| Verdict { level, words };
-    if let Some(orders) = orders {
-        if orders.kill_switch {
-            return verdict(Level::Down, "no: the kill switch is engaged".to_owned());
-        }
-        if orders.mode == "halted" {
-            return verdict(Level::Down, "no: trading is halted".to_owned());
-        }
-    }
-    if let Some(first) = services.iter().find(|it| is_critical(it) && down(it)) {
-        let words = format!("no: {}: {}", first.name, first.verdict);
-        return verdict(Level::Down, words);
-    }
-    let has_critical = services.iter().any(&is_critical);
-    if !has_critical && !services.is_empty() && services.iter().all(|it| down(&it)) {
-        let words = format!("no: {}: {}", services[0].name, services[0].verdict);
-        return verdict(Level::Down, words);
-    }
-    if let Some(first) = services.iter().find(|it| it.level != Level::Ok) {
-        let others = services.iter().filter(|it| it.level != Level::Ok).count() as u64 - 1;
-        let mut words = format!("with care: {}: {}", first.name, first.verdict);
-        if others > 0 {
-            words.push_str(&format!("; and {}", count(others, "other service")));
-        }
-        return verdict(Level::Degraded, words);
-    }
-    if services.is_empty() {
-        return verdict(Level::Ok, "nothing is monitored".to_owned());
-    }
-    verdict(Level::Ok, "yes".to_owned())
 }

@@ -2,7 +2,7 @@
 
 use seawall_core::{Reason, Registry, Rejection};
 use seawall_health::{CheckConfig, Depth, HealthMonitor};
-use seawall_monitor::{Level, Monitor, ScoreView};
+use seawall_monitor::{Level, Monitor, MonitorConfig, ScoreView};
 
 use crate::support::{Fake, builder, monitor, service, tick};
 
@@ -208,6 +208,91 @@ async fn where_nothing_is_critical_all_must_be_down() {
     monitor.sample();
     assert_eq!(monitor.overview().verdict.level, Level::Down);
     assert_eq!(monitor.overview().totals.open_circuits, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_critical_service_is_never_left_out() {
+    let registry = Registry::new("desk");
+    for number in 0..10 {
+        Fake::new(&registry, "breaker", &format!("a{number}"));
+    }
+    let config = MonitorConfig::builder().max_services(10).build().unwrap();
+    let monitor = builder(&registry).config(config).critical("zzz-broker");
+    let monitor = monitor.build().unwrap();
+    monitor.sample();
+    // It comes when there is no place any more.
+    let broker = Fake::new(&registry, "breaker", "zzz-broker");
+    broker.state("forced_open");
+    tick(&monitor).await;
+    let overview = monitor.overview();
+    assert_eq!(overview.services.len(), 10);
+    assert_eq!(overview.services_left_out, 1);
+    assert_eq!(
+        (overview.verdict.level, &*overview.verdict.words),
+        (Level::Down, "no: zzz-broker: the circuit is forced open")
+    );
+    // Where none is named, those with orders are critical.
+    let plain = builder(&registry).config(config).build().unwrap();
+    let orders = Fake::new(&registry, "orders", "zzz-orders");
+    orders.state("halted");
+    orders.gauge("seawall_orders_kill_switch", &[], 1.0);
+    plain.sample();
+    assert_eq!(plain.overview().verdict.level, Level::Down);
+    assert_eq!(plain.overview().services_left_out, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_critical_service_that_is_not_there_stops_trading() {
+    let registry = Registry::new("desk");
+    Fake::new(&registry, "breaker", "alpaca");
+    let verdict = |monitor: &Monitor| {
+        monitor.sample();
+        let verdict = monitor.overview().verdict.clone();
+        (verdict.level, verdict.words)
+    };
+    let of = |name: &'static str| builder(&registry).critical(name).build().unwrap();
+    let typo = of("alpacca");
+    assert_eq!(typo.overview().verdict.words, "nothing is monitored");
+    let missing = "no: alpacca, which is critical, is not there".to_owned();
+    assert_eq!(verdict(&typo), (Level::Down, missing));
+    let right = of("alpaca");
+    assert_eq!(verdict(&right), (Level::Ok, "yes".to_owned()));
+    registry.remove("breaker", "alpaca");
+    let missing = "no: alpaca, which is critical, is not there".to_owned();
+    assert_eq!(verdict(&right), (Level::Down, missing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_health_check_that_fails_makes_the_verdict_at_least_as_bad() {
+    let registry = Registry::new("desk");
+    Fake::new(&registry, "breaker", "alpaca");
+    let health = HealthMonitor::new("desk");
+    let once = CheckConfig::builder().failures_to_unhealthy(1);
+    let words = async || {
+        let monitor = builder(&registry).health(health.clone()).build().unwrap();
+        health.run(Depth::Shallow).await;
+        monitor.sample();
+        let verdict = monitor.overview().verdict.clone();
+        (verdict.level, verdict.words)
+    };
+    let good = once.build().unwrap();
+    health.register("clock", good, || async { true }).unwrap();
+    assert_eq!(words().await, (Level::Ok, "yes".to_owned()));
+    let optional = once.critical(false).build().unwrap();
+    health
+        .register("archive", optional, || async { false })
+        .unwrap();
+    let care = "with care: the health check `archive` fails".to_owned();
+    assert_eq!(words().await, (Level::Degraded, care));
+    // The cause is named, and not what depends on it.
+    for (name, result) in [("broker", true), ("network", false)] {
+        health
+            .register(name, good, move || async move { result })
+            .unwrap();
+    }
+    health.set_dependencies("broker", &["network"]).unwrap();
+    let no = "no: the health check `network`, which is critical, fails".to_owned();
+    assert_eq!(words().await, (Level::Down, no));
 }
 
 #[tokio::test(start_paused = true)]
