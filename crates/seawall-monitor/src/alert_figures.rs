@@ -1,5 +1,7 @@
 //! The figures that rules are about.
 
+use std::time::Duration;
+
 use seawall_core::InstanceName;
 use seawall_health::{HealthReport, Status};
 use tokio::time::Instant;
@@ -9,6 +11,9 @@ use crate::alert_kind::AlertKind;
 use crate::alert_rule::AlertRules;
 use crate::overview::ScoreView;
 use crate::services::{Service, Services};
+
+/// For how long a retry budget counts as empty after it could not pay.
+const UNPAID: Duration = Duration::from_secs(10);
 
 /// What figures are taken from.
 pub(crate) struct Sources<'a> {
@@ -162,7 +167,12 @@ fn of_service(
         AlertKind::BreakerFlapping if standing.circuits > 0 => {
             Some(Some(service.openings(now, rule.window()) as f64))
         }
-        AlertKind::RetryBudgetExhausted => standing.retry_share().map(Some),
+        AlertKind::RetryBudgetExhausted => {
+            let share = standing.retry_share()?;
+            // It is filled by a little all the time, so what is left says little of one that is used up.
+            let is_unpaid = service.rolling.sum(now, UNPAID).unpaid > 0;
+            Some(Some(if is_unpaid { 0.0 } else { share }))
+        }
         AlertKind::OrdersInDoubt => {
             let orders = standing.orders?;
             Some(Some((orders.in_doubt + orders.exhausted) as f64))

@@ -28,7 +28,7 @@ pub enum AlertKind {
     CheckFailing,
     /// The health score, from 0 to 100.
     LowScore,
-    /// The share of the retry budget that is left.
+    /// The share of the retry budget that is left; 0 for 10 s after a call was not tried again for want of it.
     RetryBudgetExhausted,
     /// The share of a quota that is used.
     QuotaNearlySpent,
@@ -180,6 +180,7 @@ impl AlertKind {
             Self::ManyRejections => format!("{} of the calls are rejected", percent(value)),
             Self::CheckFailing => format!("the health check `{detail}` fails"),
             Self::LowScore => format!("the health score is {value:.0} of 100"),
+            Self::RetryBudgetExhausted if value <= 0.0 => "the retry budget is used up".to_owned(),
             Self::RetryBudgetExhausted => {
                 format!("{} of the retry budget is left", percent(value))
             }

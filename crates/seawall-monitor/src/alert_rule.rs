@@ -24,7 +24,7 @@ use crate::alert_kind::{AlertKind, Unit};
 /// | `ManyRejections` | > 10 % | 5 % | 10 s | 30 s | warning | 60 s, 20 calls |
 /// | `CheckFailing` | it is unhealthy | it is not | 0 s | 0 s | warning | |
 /// | `LowScore` | < 80 | 85 | 10 s | 30 s | warning | |
-/// | `RetryBudgetExhausted` | < 5 % left | 20 % | 30 s | 30 s | warning | |
+/// | `RetryBudgetExhausted` | < 5 % left, or it could not pay | 20 % | 30 s | 30 s | warning | 10 s |
 /// | `QuotaNearlySpent` | > 90 % used | 80 % | 10 s | 10 s | info | limits of a minute or longer |
 /// | `ThrottledByUpstream` | > 0 calls | 0 | 0 s | 0 s | warning | 60 s |
 /// | `OrdersInDoubt` | > 0 orders | 0 | 10 s | 0 s | critical | |

@@ -22,6 +22,8 @@ pub(crate) struct Counts {
     pub(crate) rerouted: u64,
     /// Transitions of circuits into the open state.
     pub(crate) opened: u64,
+    /// Calls that were not tried again, since the retry budget could not pay for that.
+    pub(crate) unpaid: u64,
     /// How long calls took that were not rejected.
     pub(crate) latency: HistogramSnapshot,
 }
@@ -58,7 +60,7 @@ impl Counts {
         }
     }
 
-    fn numbers(&self) -> [u64; 12] {
+    fn numbers(&self) -> [u64; 13] {
         [
             self.success,
             self.failure,
@@ -72,12 +74,13 @@ impl Counts {
             self.hedged,
             self.rerouted,
             self.opened,
+            self.unpaid,
         ]
     }
 
-    fn of_numbers(numbers: [u64; 12], latency: HistogramSnapshot) -> Self {
+    fn of_numbers(numbers: [u64; 13], latency: HistogramSnapshot) -> Self {
         let [success, failure, throttled, rejected, other, ..] = numbers;
-        let [.., slow, hedged, rerouted, opened] = numbers;
+        let [.., slow, hedged, rerouted, opened, unpaid] = numbers;
         Self {
             success,
             failure,
@@ -91,6 +94,7 @@ impl Counts {
             hedged,
             rerouted,
             opened,
+            unpaid,
             latency,
         }
     }
@@ -128,6 +132,7 @@ impl Counts {
             hedged: self.hedged,
             rerouted: self.rerouted,
             opened: self.opened,
+            unpaid: self.unpaid,
             ..Self::default()
         }
     }
@@ -170,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_keep_their_fields(numbers: [u64; 12]) {
+        fn numbers_keep_their_fields(numbers: [u64; 13]) {
             let counts = Counts::of_numbers(numbers, HistogramSnapshot::default());
             prop_assert_eq!(counts.numbers(), numbers);
             prop_assert_eq!(counts.since(&counts), Counts::default());

@@ -95,6 +95,9 @@ fn counter(sample: &Sample<'_>, total: u64, counts: &mut Counts) {
         "seawall_slow_calls_total" | "seawall_breaker_slow_calls_total" => counts.slow += total,
         "seawall_hedge_fired_total" => counts.hedged += total,
         "seawall_router_rerouted_total" => counts.rerouted += total,
+        "seawall_retry_give_ups_total" if label(sample, "cause") == "budget_exhausted" => {
+            counts.unpaid += total;
+        }
         "seawall_breaker_transitions_total" if label(sample, "to") == "open" => {
             counts.opened += total;
         }

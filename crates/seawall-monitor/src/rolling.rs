@@ -23,6 +23,7 @@ pub(crate) struct Tick {
     pub(crate) slow: u64,
     pub(crate) hedged: u64,
     pub(crate) rerouted: u64,
+    pub(crate) unpaid: u64,
     /// Calls whose time is known, and all of it.
     pub(crate) timed: u64,
     pub(crate) timed_seconds: f64,
@@ -42,6 +43,7 @@ impl Tick {
             slow: new.slow,
             hedged: new.hedged,
             rerouted: new.rerouted,
+            unpaid: new.unpaid,
             timed: new.latency.count(),
             timed_seconds: new.latency.sum().as_secs_f64(),
         }
@@ -61,6 +63,7 @@ impl Tick {
             (&mut self.slow, other.slow),
             (&mut self.hedged, other.hedged),
             (&mut self.rerouted, other.rerouted),
+            (&mut self.unpaid, other.unpaid),
             (&mut self.timed, other.timed),
         ] {
             *ours = ours.saturating_add(theirs);

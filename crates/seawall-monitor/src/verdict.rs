@@ -58,7 +58,12 @@ pub(crate) fn conditions(now: &Standing, recent: &Tick) -> Vec<Condition> {
         let words = format!("{calls} {wait}, the queue is full");
         add(45.0, Level::Degraded, words);
     }
-    if now.retry_share() == Some(0.0) {
+    if recent.unpaid > 0 {
+        let calls = count(recent.unpaid, "call");
+        let verb = if recent.unpaid == 1 { "was" } else { "were" };
+        let words = format!("the retry budget is used up, {calls} {verb} not tried again");
+        add(35.0, Level::Degraded, words);
+    } else if now.retry_share() == Some(0.0) {
         let words = "the retry budget is used up".to_owned();
         add(35.0, Level::Degraded, words);
     }

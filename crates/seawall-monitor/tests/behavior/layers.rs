@@ -7,8 +7,8 @@ use std::time::Duration;
 use seawall_breaker::{BreakerConfig, BreakerLayer};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{
-    Budget, BudgetConfig, Error, FailureKind, Outcome, QuotaSignal, Registry, RequestMeta, Scope,
-    ServerLimit, Unit, WrapErrorLayer,
+    Budget, BudgetConfig, Command, Error, FailureKind, InstanceHandle, Outcome, QuotaSignal,
+    Registry, RequestMeta, Scope, ServerLimit, Unit, WrapErrorLayer,
 };
 use seawall_monitor::Level;
 use seawall_ratelimit::{Limit, RateLimitConfig, RateLimitLayer};
@@ -162,6 +162,36 @@ async fn a_retry_budget_that_is_used_up_is_an_alert() {
         "{}",
         seen.verdict
     );
+}
+
+/// Each call that fails pays a little in, so the budget is never quite empty when it is read.
+#[tokio::test(start_paused = true)]
+async fn a_retry_budget_that_pays_for_next_to_nothing_is_an_alert() {
+    let registry = Registry::new("desk");
+    let layer = RetryLayer::new("alpaca", RetryConfig::default()).assume_idempotent();
+    let handle = layer.handle();
+    registry.register(handle.clone()).unwrap();
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .layer(WrapErrorLayer)
+        .service(service_fn(|(): ()| async { Err::<(), _>("down") }));
+    let monitor = builder(&registry).build().unwrap();
+    let _guard = monitor.start();
+    for _ in 0..900 {
+        tokio::spawn(client.clone().oneshot(()));
+        sleep(SECOND / 10).await;
+    }
+    let unpaid = handle.counts().give_ups.budget_exhausted;
+    assert!(unpaid > 800, "{unpaid}");
+    assert!(firing(&monitor).contains(&"RetryBudgetExhausted"));
+    let seen = service(&monitor, "alpaca").verdict;
+    let words = "the retry budget is used up, 100 calls were not tried again";
+    assert!(seen.contains(words), "{seen}");
+    // Nothing fails any more, since nothing is called.
+    sleep(60 * SECOND).await;
+    InstanceHandle::control(&handle, Command::Reset).unwrap();
+    sleep(60 * SECOND).await;
+    assert!(!firing(&monitor).contains(&"RetryBudgetExhausted"));
 }
 
 #[tokio::test(start_paused = true)]
