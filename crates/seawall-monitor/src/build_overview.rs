@@ -52,6 +52,7 @@ impl Frame<'_> {
         let mut standing = service.standing.clone();
         let check = self.check(name);
         standing.health = worse(standing.health, check);
+        standing.none_ended_for = service.none_ended_for(self.now);
         let (verdict, trouble) = verdict::of_service(&standing, &recent);
         let latency = service.rolling.recent_latency();
         let hedged = standing

@@ -53,6 +53,7 @@
 //! | 70 | degraded | orders are in doubt |
 //! | 65 | degraded | only some orders pass |
 //! | 60 | degraded | a circuit is half-open, or some of several are open |
+//! | 58 | degraded | calls are in flight, and none has ended for longer than calls take, and 5 s |
 //! | 55 | degraded | as many calls fail as open the circuit, or a tenth |
 //! | 50 | degraded | a tenth of the calls is rejected |
 //! | 45 | degraded | the queue is full |

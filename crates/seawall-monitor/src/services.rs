@@ -10,7 +10,7 @@ use crate::config::MonitorConfig;
 use crate::history::History;
 use crate::history_point::HistoryPoint;
 use crate::reader::{Reading, ServiceKey};
-use crate::rolling::Rolling;
+use crate::rolling::{Rolling, Tick, quantile};
 use crate::standing::Standing;
 
 /// What is kept of one service.
@@ -21,6 +21,8 @@ pub(crate) struct Service {
     pub(crate) history: History,
     /// When circuits have opened, and how many.
     openings: Vec<(Instant, u64)>,
+    /// Since when calls are in flight, and none has ended.
+    none_ended_since: Option<Instant>,
     /// Since when a circuit is not closed.
     pub(crate) open_since: Option<Instant>,
     /// Whether it has an instance.
@@ -38,6 +40,7 @@ impl Service {
             rolling: Rolling::new(interval, window, config.snapshots() as usize),
             history: History::new(),
             openings: Vec::new(),
+            none_ended_since: None,
             open_since: None,
             is_present: false,
         }
@@ -50,6 +53,25 @@ impl Service {
             .iter()
             .filter(|(at, _)| now.saturating_duration_since(*at) <= window);
         recent.map(|(_, count)| *count).sum()
+    }
+
+    /// For how long calls are in flight without an end, where that is longer than calls take: three times what
+    /// 99 of 100 did not exceed so far, and 5 s. Without a call whose time is known it is not known, either.
+    pub(crate) fn none_ended_for(&self, now: Instant) -> Option<Duration> {
+        let lasts = now.saturating_duration_since(self.none_ended_since?);
+        let usual = quantile(&self.rolling.latency, 0.99)?;
+        (lasts.as_secs_f64() >= (3.0 * usual).max(5.0)).then_some(lasts)
+    }
+
+    fn take_ends(&mut self, now: Instant, seconds: f64, tick: &Tick) {
+        let is_stuck = self.standing.in_flight.is_some_and(|calls| calls >= 1.0)
+            && tick.calls == tick.rejected;
+        if !is_stuck {
+            self.none_ended_since = None;
+        } else if self.none_ended_since.is_none() {
+            let began = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            self.none_ended_since = Some(now.checked_sub(began).unwrap_or(now));
+        }
     }
 
     fn take_standing(&mut self, now: Instant, mut standing: Standing) {
@@ -178,6 +200,7 @@ impl Services {
                 continue;
             }
             let tick = service.rolling.push(now, seconds, &new);
+            service.take_ends(now, seconds, &tick);
             let latency = &service.rolling.latency;
             if let Some(point) = service.history.push(at_unix_ms, &tick, latency) {
                 completed.push((*key, point));

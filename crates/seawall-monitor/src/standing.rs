@@ -1,5 +1,7 @@
 //! What holds for a service now: states and gauges of its instances.
 
+use std::time::Duration;
+
 use seawall_core::LastRejection;
 
 use crate::overview::number;
@@ -20,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) slow_threshold: Option<f64>,
     pub(crate) in_flight: Option<f64>,
     pub(crate) max_concurrent: Option<f64>,
+    /// For how long calls are in flight without an end, where that is too long.
+    pub(crate) none_ended_for: Option<Duration>,
     pub(crate) queue_depth: Option<f64>,
     pub(crate) max_waiting: Option<f64>,
     /// Of rate limits; infinite until they are resumed.

@@ -35,6 +35,13 @@ pub(crate) fn conditions(now: &Standing, recent: &Tick) -> Vec<Condition> {
         _ => {}
     }
     limits(now, recent, &mut add);
+    if let (Some(lasts), Some(calls)) = (now.none_ended_for, now.in_flight) {
+        let verb = if calls < 2.0 { "is" } else { "are" };
+        let calls = count(calls as u64, "call");
+        let lasts = wait(lasts.as_secs_f64());
+        let words = format!("{calls} {verb} in flight, and none has ended for {lasts}");
+        add(58.0, Level::Degraded, words);
+    }
     let threshold = now.error_threshold.unwrap_or(0.1);
     if let Some(failed) = recent.error_ratio()
         && failed >= threshold

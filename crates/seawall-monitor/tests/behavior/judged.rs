@@ -4,7 +4,7 @@ use seawall_core::{Reason, Registry, Rejection};
 use seawall_health::{CheckConfig, Depth, HealthMonitor};
 use seawall_monitor::{Level, Monitor, MonitorConfig, ScoreView};
 
-use crate::support::{Fake, builder, monitor, service, tick};
+use crate::support::{Fake, builder, monitor, service, tick, ticks};
 
 const LIMIT: &[(&str, &str)] = &[("limit", "0"), ("unit", "requests")];
 
@@ -208,6 +208,46 @@ async fn where_nothing_is_critical_all_must_be_down() {
     monitor.sample();
     assert_eq!(monitor.overview().verdict.level, Level::Down);
     assert_eq!(monitor.overview().totals.open_circuits, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_hangs_is_seen_before_its_calls_time_out() {
+    let registry = Registry::new("desk");
+    let calls = Fake::new(&registry, "telemetry", "alpaca");
+    let bulkhead = Fake::new(&registry, "bulkhead", "alpaca");
+    let in_flight = |calls| bulkhead.gauge("seawall_bulkhead_in_flight", &[], calls);
+    let monitor = monitor(&registry);
+    in_flight(2.0);
+    ticks(&monitor, 60).await;
+    let words = || service(&monitor, "alpaca").verdict;
+    assert_eq!(words(), "ok", "it is not known how long a call takes");
+    calls.calls(100, 0, 20);
+    tick(&monitor).await;
+    ticks(&monitor, 4).await;
+    assert_eq!(words(), "ok");
+    tick(&monitor).await;
+    assert_eq!(words(), "2 calls are in flight, and none has ended for 5 s");
+    assert_eq!(service(&monitor, "alpaca").level, Level::Degraded);
+    calls.calls(1, 0, 20);
+    tick(&monitor).await;
+    assert_eq!(words(), "ok");
+    // Rejections are no ends; what is not in flight cannot hang.
+    for _ in 0..5 {
+        calls.count("seawall_calls_total", &[("outcome", "rejected")], 1);
+        tick(&monitor).await;
+    }
+    assert!(words().contains("2 calls are in flight"), "{}", words());
+    in_flight(0.0);
+    tick(&monitor).await;
+    assert!(!words().contains("in flight"), "{}", words());
+    // Calls that take long are not stuck.
+    calls.calls(100, 0, 20_000);
+    in_flight(1.0);
+    tick(&monitor).await;
+    ticks(&monitor, 50).await;
+    assert!(!words().contains("in flight"), "{}", words());
+    ticks(&monitor, 30).await;
+    assert!(words().contains("1 call is in flight"), "{}", words());
 }
 
 #[tokio::test(start_paused = true)]
