@@ -15,6 +15,9 @@ use crate::services::{Service, Services};
 /// For how long a retry budget counts as empty after it could not pay.
 const UNPAID: Duration = Duration::from_secs(10);
 
+/// How many circuits there must be for a share of them.
+const CIRCUITS: u64 = 3;
+
 /// What figures are taken from.
 pub(crate) struct Sources<'a> {
     pub(crate) services: &'a Services,
@@ -69,7 +72,8 @@ impl Sources<'_> {
             circuits += service.standing.circuits;
             open += service.standing.open;
         }
-        let share = crate::rolling::share(open, circuits);
+        // Of one or two, the alerts of each say all there is to say.
+        let share = crate::rolling::share(open, circuits).filter(|_| circuits >= CIRCUITS);
         measured(AlertKind::ManyBreakersOpen, "", "", "", share)
     }
 

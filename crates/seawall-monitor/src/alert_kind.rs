@@ -10,7 +10,7 @@ use crate::words::{count, percent, wait};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AlertKind {
-    /// The share of all circuits that are open.
+    /// The share of all circuits that are open, where there are three or more.
     ManyBreakersOpen,
     /// The share of the calls of a service that fail.
     ManyFailures,

@@ -15,10 +15,10 @@ use crate::alert_kind::{AlertKind, Unit};
 ///
 /// | kind | raised | over at | lasts | over after | severity | looks at |
 /// |---|---|---|---|---|---|---|
-/// | `ManyBreakersOpen` | > 30 % | 20 % | 0 s | 0 s | critical | all circuits |
+/// | `ManyBreakersOpen` | > 30 % | 20 % | 0 s | 30 s | critical | all circuits, at least 3 |
 /// | `ManyFailures` | > 10 % | 5 % | 10 s | 30 s | warning | 60 s, 20 calls |
 /// | `SlowCalls` | > 5 s | 4 s | 10 s | 30 s | warning | 60 s, 20 calls |
-/// | `BreakerOpened` | it opens | it is closed | 0 s | 0 s | warning | |
+/// | `BreakerOpened` | it opens | it is closed | 0 s | 30 s | warning | |
 /// | `BreakerOpenLong` | > 60 s | it is closed | 0 s | 0 s | critical | |
 /// | `BreakerFlapping` | > 4 openings | 1 | 0 s | 0 s | warning | 15 min |
 /// | `ManyRejections` | > 10 % | 5 % | 10 s | 30 s | warning | 60 s, 20 calls |
@@ -61,13 +61,13 @@ impl AlertRule {
     /// The rule as it is by default.
     pub const fn of(kind: AlertKind) -> Self {
         let (threshold, resolve_at, lasts, resolve_after) = match kind {
-            AlertKind::ManyBreakersOpen => (0.3, 0.2, 0, 0),
+            AlertKind::ManyBreakersOpen => (0.3, 0.2, 0, 30),
             AlertKind::ManyFailures | AlertKind::ManyRejections => (0.1, 0.05, 10, 30),
             AlertKind::SlowCalls => (5.0, 4.0, 10, 30),
-            AlertKind::BreakerOpened
-            | AlertKind::CheckFailing
-            | AlertKind::KillSwitchOn
-            | AlertKind::ThrottledByUpstream => (0.0, 0.0, 0, 0),
+            AlertKind::BreakerOpened => (0.0, 0.0, 0, 30),
+            AlertKind::CheckFailing | AlertKind::KillSwitchOn | AlertKind::ThrottledByUpstream => {
+                (0.0, 0.0, 0, 0)
+            }
             AlertKind::BreakerOpenLong => (60.0, 0.0, 0, 0),
             AlertKind::BreakerFlapping => (4.0, 1.0, 0, 0),
             AlertKind::LowScore => (80.0, 85.0, 10, 30),

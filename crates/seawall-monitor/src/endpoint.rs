@@ -45,7 +45,7 @@ struct Posted {
 /// attempt timeout.
 ///
 /// An attempt takes at most 5 s, and there are four, half a second apart at first. What the endpoint
-/// rejects as a bad request is not sent again; a `Retry-After` in seconds is applied. Delivering an alert
+/// rejects as a bad request is not sent again by the same delivery; a `Retry-After` in seconds is applied. Delivering an alert
 /// twice does no harm, so everything else is tried again.
 ///
 /// The client that it has speaks plain HTTP: to a relay on the same machine, mostly. For `https` set a

@@ -91,6 +91,7 @@ async fn every_rule_is_raised_by_its_cause_and_resolved_without_it() {
     let registry = Registry::new("desk");
     let of = |pattern| Fake::new(&registry, pattern, "alpaca");
     let (calls, breaker, limit) = (of("telemetry"), of("breaker"), of("ratelimit"));
+    Fake::new(&registry, "breaker", "polygon");
     let (retry, orders) = (of("retry"), of("orders"));
     orders.state("normal");
     let health = HealthMonitor::new("desk");
@@ -128,6 +129,9 @@ async fn every_rule_is_raised_by_its_cause_and_resolved_without_it() {
     settle().await;
 
     breaker.state("open");
+    expect(1, &["BreakerOpened"]).await;
+    // Of three circuits there is a share.
+    Fake::new(&registry, "breaker", "feed");
     expect(1, &["BreakerOpened", "ManyBreakersOpen"]).await;
     expect(
         61,
@@ -135,8 +139,15 @@ async fn every_rule_is_raised_by_its_cause_and_resolved_without_it() {
     )
     .await;
     breaker.state("half_open");
-    expect(1, &["BreakerOpenLong", "BreakerOpened"]).await;
+    expect(
+        29,
+        &["BreakerOpenLong", "BreakerOpened", "ManyBreakersOpen"],
+    )
+    .await;
+    expect(2, &["BreakerOpenLong", "BreakerOpened"]).await;
     breaker.state("closed");
+    expect(29, &["BreakerOpened"]).await;
+    expect(2, &[]).await;
     settle().await;
 
     for _ in 0..5 {
@@ -242,6 +253,8 @@ async fn probes_that_fail_are_one_outage() {
 async fn rules_change_while_it_runs() {
     let registry = Registry::new("desk");
     let breaker = Fake::new(&registry, "breaker", "alpaca");
+    Fake::new(&registry, "breaker", "polygon");
+    Fake::new(&registry, "breaker", "feed");
     let monitor = monitor(&registry);
     breaker.state("open");
     tick(&monitor).await;
@@ -254,7 +267,9 @@ async fn rules_change_while_it_runs() {
     monitor.configure(rules.with(AlertRule::of(AlertKind::BreakerOpened)));
     tick(&monitor).await;
     assert_eq!(firing(&monitor), ["BreakerOpened", "ManyBreakersOpen"]);
-    registry.remove("breaker", "alpaca");
+    for name in ["alpaca", "polygon", "feed"] {
+        registry.remove("breaker", name);
+    }
     tick(&monitor).await;
     assert_eq!(
         firing(&monitor),
@@ -270,8 +285,8 @@ async fn what_is_over_is_kept_within_bounds() {
     let registry = Registry::new("desk");
     let breaker = Fake::new(&registry, "breaker", "alpaca");
     let config = MonitorConfig::builder().max_alerts(10).build().unwrap();
-    let off = AlertRule::builder(AlertKind::ManyBreakersOpen).enabled(false);
-    let rules = AlertRules::default().with(off.build().unwrap());
+    let at_once = AlertRule::builder(AlertKind::BreakerOpened).resolve_after(Duration::ZERO);
+    let rules = AlertRules::default().with(at_once.build().unwrap());
     let monitor = builder(&registry)
         .config(config)
         .rules(rules)
@@ -295,10 +310,10 @@ async fn what_is_over_is_kept_within_bounds() {
 /// A monitor with an open circuit, and what its sink gets.
 async fn alarmed(registry: &Registry) -> (Monitor, Noted, Fake) {
     let breaker = Fake::new(registry, "breaker", "alpaca");
-    let off = AlertRule::builder(AlertKind::ManyBreakersOpen).enabled(false);
+    let at_once = AlertRule::builder(AlertKind::BreakerOpened).resolve_after(Duration::ZERO);
     let long = AlertRule::builder(AlertKind::BreakerOpenLong).enabled(false);
     let rules = AlertRules::default()
-        .with(off.build().unwrap())
+        .with(at_once.build().unwrap())
         .with(long.build().unwrap());
     let sink = Noted::new("noted", Behavior::Notes);
     let built = builder(registry).rules(rules).sink(sink.clone()).build();

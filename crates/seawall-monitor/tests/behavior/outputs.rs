@@ -219,7 +219,8 @@ async fn what_is_firing_is_sent_again_where_a_sink_asks() {
     sleep(SECOND * 35).await;
     assert_eq!(
         (opened(AlertState::Firing), opened(AlertState::Resolved)),
-        (4, 1)
+        (7, 1),
+        "it is over half a minute later"
     );
 }
 
@@ -240,7 +241,7 @@ async fn alerts_are_events_of_their_service() {
     breaker.state("open");
     sleep(2 * SECOND).await;
     breaker.state("closed");
-    sleep(2 * SECOND).await;
+    sleep(32 * SECOND).await;
     let mut seen = Vec::new();
     while let Some(Received::Event(event)) = subscription.try_next() {
         if let EventKind::Alert { rule, raised, .. } = event.kind {
@@ -308,7 +309,7 @@ async fn deliver(
     });
     let waited = waited.await;
     assert!(waited.is_ok(), "{:?}", monitor.sinks());
-    assert_eq!(firing(&monitor), ["BreakerOpened", "ManyBreakersOpen"]);
+    assert_eq!(firing(&monitor), ["BreakerOpened"]);
     drop(guard);
     monitor
 }
@@ -322,7 +323,7 @@ async fn a_webhook_is_signed_and_tried_again() {
     let sink = WebhookSink::new(endpoint.unwrap(), KEY).unwrap();
     let registry = Registry::new("desk");
     let monitor = deliver(builder(&registry).sink(sink), &registry, |monitor| {
-        monitor.sinks()[0].delivered == 2
+        monitor.sinks()[0].delivered == 1
     })
     .await;
     assert_eq!(monitor.sinks()[0].failed, 0);
@@ -358,7 +359,7 @@ async fn a_webhook_is_signed_and_tried_again() {
     let body: Value = serde_json::from_slice(&arrived[2].body).unwrap();
     assert_eq!(body["version"], 1);
     let alerts = body["alerts"].as_array().unwrap();
-    assert_eq!(alerts.len(), 2);
+    assert_eq!(alerts.len(), 1);
     let opened = alerts
         .iter()
         .find(|it| it["name"] == "BreakerOpened")
@@ -369,12 +370,12 @@ async fn a_webhook_is_signed_and_tried_again() {
 }
 
 #[tokio::test]
-async fn what_the_receiver_rejects_is_not_sent_again() {
+async fn what_the_receiver_rejects_is_not_sent_again_at_once() {
     let (url, arrived) = server(&[400]).await;
     let sink = WebhookSink::new(Endpoint::builder(url).build().unwrap(), KEY).unwrap();
     let registry = Registry::new("desk");
     let monitor = deliver(builder(&registry).sink(sink), &registry, |monitor| {
-        monitor.sinks()[0].failed == 2
+        monitor.sinks()[0].failed == 1
     })
     .await;
     assert_eq!(arrived.lock().unwrap().len(), 1);
@@ -391,7 +392,7 @@ async fn a_receiver_that_is_gone_is_reported() {
     let sink = WebhookSink::new(endpoint, KEY).unwrap();
     let registry = Registry::new("desk");
     let monitor = deliver(builder(&registry).sink(sink), &registry, |monitor| {
-        monitor.sinks()[0].failed == 2
+        monitor.sinks()[0].failed == 1
     })
     .await;
     let error = monitor.sinks()[0].last_error.clone().unwrap();
@@ -405,7 +406,7 @@ async fn alertmanager_gets_what_it_takes() {
     let sink = AlertmanagerSink::new(endpoint, 60 * SECOND).unwrap();
     let registry = Registry::new("desk");
     deliver(builder(&registry).sink(sink), &registry, |monitor| {
-        monitor.sinks()[0].delivered == 2
+        monitor.sinks()[0].delivered == 1
     })
     .await;
     let body: Value = serde_json::from_slice(&arrived.lock().unwrap()[0].body).unwrap();

@@ -74,10 +74,7 @@ async fn a_transition_raises_its_alert_at_once() {
     let samples = monitor.overview().monitor.samples;
     breaker.transition("open");
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(firing(&monitor), ["BreakerOpened", "ManyBreakersOpen"]);
-    breaker.transition("closed");
-    sleep(Duration::from_millis(25)).await;
-    assert_eq!(firing(&monitor), [""; 0]);
+    assert_eq!(firing(&monitor), ["BreakerOpened"]);
     assert_eq!(
         monitor.overview().monitor.samples,
         samples,
@@ -158,10 +155,10 @@ async fn the_monitor_is_an_instance_itself() {
     }));
     for expected in [
         ("seawall_alerts_firing", "warning", 1.0),
-        ("seawall_alerts_firing", "critical", 1.0),
-        ("seawall_alerts_raised_total", "", 2.0),
+        ("seawall_alerts_firing", "critical", 0.0),
+        ("seawall_alerts_raised_total", "", 1.0),
         ("seawall_monitor_level", "", 2.0),
-        ("seawall_alert_deliveries_total", "delivered", 2.0),
+        ("seawall_alert_deliveries_total", "delivered", 1.0),
     ] {
         assert!(found.contains(&expected), "{expected:?} in {found:?}");
     }
