@@ -12,7 +12,7 @@ use seawall::{CheckConfig, HealthMonitor, Registry};
 use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, Role, Tokens};
 use seawall_health::{Connectivity, HealthScore, ScoreConfig, SystemProbe, TradingFigures};
-use seawall_monitor::{Monitor, ScoreView};
+use seawall_monitor::{Monitor};
 use seawall_sim::incident::Incidents;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -38,11 +38,9 @@ pub(crate) async fn serve(address: SocketAddr, incidents: Incidents) -> Result<(
     let orders = client.orders();
 
     let health = health(&world, &registry, &orders)?;
-    let scored = health.clone();
     let monitor = Monitor::builder("trading-desk")
         .registry(registry.clone())
         .health(health.clone())
-        .score(move || score(&scored))
         .critical("broker")
         .build()?;
     let (tokens, made) = tokens()?;
@@ -130,21 +128,6 @@ fn figures(orders: OrdersSnapshot) -> TradingFigures {
     TradingFigures::new(opens, closes)
         .in_doubt(orders.in_doubt)
         .exhausted(orders.exhausted)
-}
-
-/// The score as the monitor shows it.
-fn score(health: &HealthMonitor) -> Option<ScoreView> {
-    let report = health.score()?;
-    let mut view = ScoreView::new(report.score?, report.threshold);
-    for part in &report.parts {
-        if let Some(score) = part.score {
-            view = view.part(part.part.as_str(), score, part.weight);
-        }
-    }
-    for advice in report.recommendations {
-        view = view.recommend(advice.words);
-    }
-    Some(view)
 }
 
 /// The tokens of the environment, or one that is made for this run.

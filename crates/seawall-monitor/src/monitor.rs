@@ -277,7 +277,8 @@ impl MonitorBuilder {
         self
     }
 
-    /// Sets the health checks whose results are shown and raise alerts.
+    /// Sets the health checks whose results are shown and raise alerts, as does their
+    /// [score](HealthMonitor::set_score).
     pub fn health(mut self, health: HealthMonitor) -> Self {
         self.health = Some(health);
         self
@@ -289,7 +290,7 @@ impl MonitorBuilder {
         self
     }
 
-    /// Sets what computes the health score, once per sample.
+    /// Sets what computes the health score, once per sample, in place of that of [`health`](Self::health).
     pub fn score(mut self, score: impl Fn() -> Option<ScoreView> + Send + Sync + 'static) -> Self {
         self.score = Some(Box::new(score));
         self

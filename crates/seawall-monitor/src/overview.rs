@@ -1,5 +1,6 @@
 //! What a dashboard shows of everything at one moment.
 
+use seawall_health::ScoreReport;
 use serde::Serialize;
 
 use crate::alert_view::AlertView;
@@ -428,6 +429,23 @@ impl ScoreView {
             threshold: number(threshold).unwrap_or_default(),
             ..Self::default()
         }
+    }
+
+    /// What a health monitor has computed, if it could.
+    pub(crate) fn of_report(report: ScoreReport) -> Option<Self> {
+        let mut view = Self::new(report.score?, report.threshold);
+        for part in report.parts {
+            if let Some(score) = part.score {
+                view = view.part(part.part.as_str(), score, part.weight);
+            }
+        }
+        for service in report.services {
+            view = view.service(service.name.as_str(), service.score);
+        }
+        for advice in report.recommendations {
+            view = view.recommend(advice.words);
+        }
+        Some(view)
     }
 
     /// Adds a part: its name, what it reaches, and its weight.

@@ -217,8 +217,11 @@ impl Shared {
     }
 
     fn read_score(&self) -> Option<ScoreView> {
-        let score = self.score.as_ref()?;
-        catch_unwind(AssertUnwindSafe(score)).unwrap_or_else(|_| {
+        let read = || match &self.score {
+            Some(score) => score(),
+            None => ScoreView::of_report(self.health.as_ref()?.score()?),
+        };
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
             self.panics.fetch_add(1, Ordering::Relaxed);
             None
         })

@@ -1,10 +1,10 @@
 //! Verdicts in words, their order, and whether one can trade.
 
 use seawall_core::{Reason, Registry, Rejection};
-use seawall_health::{CheckConfig, Depth, HealthMonitor};
+use seawall_health::{CheckConfig, Depth, HealthMonitor, HealthScore, ScoreConfig, TradingFigures};
 use seawall_monitor::{Level, Monitor, MonitorConfig, ScoreView};
 
-use crate::support::{Fake, builder, monitor, service, tick, ticks};
+use crate::support::{Fake, builder, firing, monitor, service, tick, ticks};
 
 const LIMIT: &[(&str, &str)] = &[("limit", "0"), ("unit", "requests")];
 
@@ -208,6 +208,43 @@ async fn where_nothing_is_critical_all_must_be_down() {
     monitor.sample();
     assert_eq!(monitor.overview().verdict.level, Level::Down);
     assert_eq!(monitor.overview().totals.open_circuits, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_score_of_the_health_monitor_is_that_of_the_monitor() {
+    let registry = Registry::new("desk");
+    let health = HealthMonitor::new("desk");
+    let once = CheckConfig::builder().failures_to_unhealthy(1).build();
+    health
+        .register("broker", once.unwrap(), || async { false })
+        .unwrap();
+    let trading = || TradingFigures::new(false, false);
+    health.set_score(HealthScore::new(ScoreConfig::default()).trading(trading));
+    let monitor = builder(&registry).health(health.clone()).build().unwrap();
+    health.run(Depth::Shallow).await;
+    monitor.sample();
+    let own = health.score().unwrap();
+    let seen = monitor.overview().score.clone().unwrap();
+    assert_eq!(
+        (Some(seen.score), seen.threshold),
+        (own.score, own.threshold)
+    );
+    assert!(own.is_low, "{own:?}");
+    let parts: Vec<_> = seen.parts.iter().map(|part| &*part.name).collect();
+    assert!(parts.contains(&"trading"), "{parts:?}");
+    assert_eq!(seen.services[0].name, "broker");
+    assert!(!seen.recommendations.is_empty());
+    ticks(&monitor, 12).await;
+    assert!(
+        firing(&monitor).contains(&"LowScore"),
+        "{:?}",
+        firing(&monitor)
+    );
+    // One of its own takes its place.
+    let own = builder(&registry).health(health).score(|| None);
+    let own = own.build().unwrap();
+    own.sample();
+    assert_eq!(own.overview().score, None);
 }
 
 #[tokio::test(start_paused = true)]
