@@ -82,6 +82,8 @@ impl Sources<'_> {
         for check in &report.checks {
             let value = match check.status {
                 Status::Unknown => None,
+                // It is not run: what it depends on is the alert.
+                _ if check.because_of.is_some() => None,
                 Status::Unhealthy => Some(1.0),
                 _ => Some(0.0),
             };

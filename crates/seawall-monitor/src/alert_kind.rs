@@ -24,7 +24,7 @@ pub enum AlertKind {
     BreakerFlapping,
     /// The share of the calls of a service that a layer rejects.
     ManyRejections,
-    /// A health check is unhealthy.
+    /// A health check is unhealthy, and not only since one that it depends on is.
     CheckFailing,
     /// The health score, from 0 to 100.
     LowScore,

@@ -232,6 +232,39 @@ async fn every_rule_is_raised_by_its_cause_and_resolved_without_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_check_that_fails_is_one_alert_with_all_that_depends_on_it() {
+    let registry = Registry::new("desk");
+    let health = HealthMonitor::new("desk");
+    let once = CheckConfig::builder()
+        .failures_to_unhealthy(1)
+        .successes_to_recover(1)
+        .build()
+        .unwrap();
+    let is_up = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let up = std::sync::Arc::clone(&is_up);
+    let network = move || {
+        let up = up.load(std::sync::atomic::Ordering::Relaxed);
+        async move { up }
+    };
+    health.register("network", once, network).unwrap();
+    for number in 0..20 {
+        let name = format!("dependent{number}");
+        health
+            .register(name.clone(), once, || async { true })
+            .unwrap();
+        health.set_dependencies(&name, &["network"]).unwrap();
+    }
+    let monitor = builder(&registry).health(health.clone()).build().unwrap();
+    for expected in [&["CheckFailing"][..], &[]] {
+        health.run(Depth::Shallow).await;
+        tick(&monitor).await;
+        assert_eq!(firing(&monitor), expected);
+        is_up.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    assert_eq!(monitor.alerts()[0].labels["check"], "network");
+}
+
+#[tokio::test(start_paused = true)]
 async fn probes_that_fail_are_one_outage() {
     let registry = Registry::new("desk");
     let breaker = Fake::new(&registry, "breaker", "alpaca");
