@@ -147,6 +147,7 @@ impl std::error::Error for AlertCommandError {}
 /// Which alerts are firing.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    program: InstanceName,
     pub(crate) rules: AlertRules,
     active: BTreeMap<AlertKey, Active>,
     over: VecDeque<AlertView>,
@@ -158,8 +159,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) const fn new(rules: AlertRules, keep: usize) -> Self {
+    pub(crate) const fn new(program: InstanceName, rules: AlertRules, keep: usize) -> Self {
         Self {
+            program,
             rules,
             active: BTreeMap::new(),
             over: VecDeque::new(),
@@ -233,7 +235,10 @@ impl Engine {
                 return;
             };
             if at.now.saturating_duration_since(active.since) >= rule.lasts() {
-                let view = view(self.next, at.unix_ms, rule, key, value, runbook);
+                let mut view = view(self.next, at.unix_ms, rule, key, value, runbook);
+                // Two programs may alert about the same, to the same Alertmanager.
+                let program = self.program.as_str().to_owned();
+                view.labels.insert("program", program);
                 active.firing = Some(Firing {
                     view,
                     is_due: true,

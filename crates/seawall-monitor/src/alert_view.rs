@@ -53,7 +53,7 @@ pub struct AlertView {
     pub raised_at_unix_ms: u64,
     /// When it was over.
     pub resolved_at_unix_ms: Option<u64>,
-    /// What distinguishes it: `service`, `registry`, `check`.
+    /// What distinguishes it: `program`, which is the name of the monitor, `service`, `registry`, `check`, `limit`.
     pub labels: BTreeMap<&'static str, String>,
     /// Where what to do is written: `docs/runbooks/BreakerOpened.md`.
     pub runbook: String,

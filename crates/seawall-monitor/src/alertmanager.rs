@@ -20,7 +20,7 @@ struct Postable<'a> {
 
 /// Alerts as JSON for `POST /api/v2/alerts` of Alertmanager.
 ///
-/// `alertname`, `severity`, `service`, `registry` and what else distinguishes an alert are labels; what
+/// `alertname`, `severity`, `program`, `service`, `registry` and what else distinguishes an alert are labels; what
 /// changes is in the annotations `summary` and `runbook_url`. What is firing ends `valid_for` after `now`, in
 /// milliseconds since the Unix epoch, unless it is sent again, so that no alert outlives this process.
 ///

@@ -119,6 +119,7 @@ impl Shared {
         }
         let keep = parts.config.max_alerts() as usize;
         let panics = Arc::default();
+        let program = parts.source.name();
         Ok(Self {
             source: parts.source,
             config: parts.config,
@@ -130,7 +131,7 @@ impl Shared {
             critical: parts.critical,
             state: Mutex::new(State {
                 services,
-                engine: Engine::new(parts.rules, keep),
+                engine: Engine::new(program, parts.rules, keep),
                 health: None,
                 score: None,
                 last: None,

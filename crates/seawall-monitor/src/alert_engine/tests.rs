@@ -17,7 +17,11 @@ fn engine(lasts: u64, resolve_after: u64) -> Engine {
         .lasts(Duration::from_secs(lasts))
         .resolve_after(Duration::from_secs(resolve_after))
         .build();
-    Engine::new(AlertRules::default().with(rule.unwrap()), 100)
+    Engine::new(
+        InstanceName::new("desk"),
+        AlertRules::default().with(rule.unwrap()),
+        100,
+    )
 }
 
 fn at(start: Instant, second: u64, unix_ms: u64) -> Moment {

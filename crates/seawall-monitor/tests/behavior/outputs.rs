@@ -405,7 +405,8 @@ async fn alertmanager_gets_what_it_takes() {
     let endpoint = Endpoint::builder(url).build().unwrap();
     let sink = AlertmanagerSink::new(endpoint, 60 * SECOND).unwrap();
     let registry = Registry::new("desk");
-    deliver(builder(&registry).sink(sink), &registry, |monitor| {
+    let built = Monitor::builder("trader").registry(registry.clone());
+    deliver(built.sink(sink), &registry, |monitor| {
         monitor.sinks()[0].delivered == 1
     })
     .await;
@@ -417,6 +418,7 @@ async fn alertmanager_gets_what_it_takes() {
         .unwrap();
     assert_eq!(opened["labels"]["service"], "alpaca");
     assert_eq!(opened["labels"]["registry"], "desk");
+    assert_eq!(opened["labels"]["program"], "trader");
     assert_eq!(opened["labels"]["severity"], "warning");
     assert_eq!(
         opened["annotations"]["summary"],
