@@ -50,6 +50,7 @@
 //! | 85 | down | paused until it is resumed, or draining |
 //! | 80 | degraded | look-ups of orders are used up |
 //! | 75 | degraded | throttled by the upstream, or paused for a time |
+//! | 72 | degraded | a handle panics, or reports what cannot be |
 //! | 70 | degraded | orders are in doubt |
 //! | 65 | degraded | only some orders pass |
 //! | 60 | degraded | a circuit is half-open, or some of several are open |

@@ -26,7 +26,7 @@ pub(crate) fn sees_rejections(rank: u8) -> bool {
     rank >= 7
 }
 
-/// Reads an instance. Returns its state.
+/// Reads an instance into what is empty. Returns its state.
 pub(crate) fn read(
     handle: &dyn InstanceHandle,
     counts: &mut Counts,
@@ -34,17 +34,7 @@ pub(crate) fn read(
 ) -> &'static str {
     let (pattern, name, state) = (handle.pattern(), handle.name().as_str(), handle.state());
     let is_shown = standing.take_state(pattern, state);
-    if is_shown {
-        standing.state_seconds = None;
-        standing.next_probe_seconds = None;
-    }
-    if let Some(last) = handle.last_rejection()
-        && standing
-            .last_rejection
-            .is_none_or(|known| last.ago < known.ago)
-    {
-        standing.last_rejection = Some(last);
-    }
+    standing.last_rejection = handle.last_rejection();
     let mut circuit = Circuit::default();
     handle.samples(&mut Samples::new(&mut |sample| match &sample.value {
         Value::Counter(total) => counter(&sample, *total, counts),
@@ -147,11 +137,15 @@ fn gauge(sample: &Sample<'_>, value: f64, name: &'static str, to: &mut Standing)
         "seawall_retry_budget_balance" => least(&mut to.retry_balance, value),
         "seawall_retry_budget_capacity" => least(&mut to.retry_capacity, value),
         "seawall_health_status" => to.health = to.health.max(Some(value as u8)),
-        "seawall_orders_in_doubt" => {
-            to.orders.get_or_insert_default().in_doubt += value.max(0.0) as u64;
-        }
-        "seawall_orders_exhausted" => {
-            to.orders.get_or_insert_default().exhausted += value.max(0.0) as u64;
+        "seawall_orders_in_doubt" | "seawall_orders_exhausted" => {
+            // No orders would be an all-clear.
+            to.is_wrong |= !(0.0..1e15).contains(&value);
+            let orders = to.orders.get_or_insert_default();
+            if sample.metric == "seawall_orders_in_doubt" {
+                orders.in_doubt = value as u64;
+            } else {
+                orders.exhausted = value as u64;
+            }
         }
         "seawall_orders_kill_switch" => {
             to.orders.get_or_insert_default().kill_switch |= value > 0.0;

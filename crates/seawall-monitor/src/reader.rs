@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use seawall_core::{InstanceHandle, InstanceName, Registry};
 
@@ -25,15 +25,23 @@ pub(crate) struct Reading {
     rank: u8,
 }
 
-/// What an instance had counted when it was read last.
-#[derive(Debug)]
+/// What an instance was when it was read last.
 struct Instance {
+    /// Keeps its place in memory, so that no other handle is taken for it.
+    handle: Weak<dyn InstanceHandle>,
     counts: Counts,
+    standing: Standing,
+    rank: u8,
     round: u64,
 }
 
+impl Instance {
+    fn is(&self, handle: &Arc<dyn InstanceHandle>) -> bool {
+        std::ptr::addr_eq(self.handle.as_ptr(), Arc::as_ptr(handle))
+    }
+}
+
 /// Reads the instances of all registries. No lock that a handle could ask for is held meanwhile.
-#[derive(Debug)]
 pub(crate) struct Reader {
     registries: Vec<Registry>,
     instances: HashMap<(usize, &'static str, InstanceName), Instance>,
@@ -59,7 +67,7 @@ impl Reader {
         self.round += u64::from(counting);
         for index in 0..self.registries.len() {
             for handle in self.registries[index].all() {
-                self.read_one(index, &*handle, counting, &mut readings);
+                self.read_one(index, &handle, counting, &mut readings);
             }
         }
         if counting {
@@ -73,7 +81,7 @@ impl Reader {
     fn read_one(
         &mut self,
         index: usize,
-        handle: &dyn InstanceHandle,
+        handle: &Arc<dyn InstanceHandle>,
         counting: bool,
         readings: &mut BTreeMap<ServiceKey, Reading>,
     ) {
@@ -82,33 +90,59 @@ impl Reader {
             return;
         };
         let reading = readings.entry((index, service)).or_default();
-        let mut counts = Counts::default();
-        let standing = &mut reading.standing;
+        let (mut counts, mut standing) = (Counts::default(), Standing::default());
         // A handle may be anybody's: one that panics must not end the monitor.
-        let state = catch_unwind(AssertUnwindSafe(|| read(handle, &mut counts, standing)));
-        let Ok(state) = state else {
+        let state = catch_unwind(AssertUnwindSafe(|| {
+            read(&**handle, &mut counts, &mut standing)
+        }));
+        if state.is_err() {
             self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        let round = self.round;
+        let key = (index, pattern, name);
+        // One that has taken the place of another has counted for itself.
+        let known = self.instances.get_mut(&key).filter(|it| it.is(handle));
+        let (Ok(state), false) = (state, standing.is_wrong) else {
+            // What it was holds until it can be read.
+            reading.standing.unread.get_or_insert(pattern);
+            if let Some(known) = known {
+                known.round = round;
+                reading.standing.add(&known.standing);
+                if counting {
+                    reading.take(Counts::default(), known.rank);
+                }
+            }
             return;
         };
-        if !counting {
-            return;
-        }
-        let key = (index, pattern, name);
-        let round = self.round;
-        match self.instances.get_mut(&key) {
+        reading.standing.add(&standing);
+        let rank = source_rank(pattern, state);
+        match known {
             Some(known) => {
-                let new = counts.since(&known.counts);
-                *known = Instance { counts, round };
-                reading.take(new, source_rank(pattern, state));
+                known.standing = standing;
+                if counting {
+                    let new = counts.since(&known.counts);
+                    (known.counts, known.rank, known.round) = (counts, rank, round);
+                    reading.take(new, rank);
+                }
             }
             // What it has counted before it was seen first belongs to no period.
-            None => {
-                self.instances.insert(key, Instance { counts, round });
-                reading.take(Counts::default(), source_rank(pattern, state));
+            None if counting => {
+                let instance = Instance {
+                    handle: Arc::downgrade(handle),
+                    counts,
+                    standing,
+                    rank,
+                    round,
+                };
+                self.instances.insert(key, instance);
+                reading.take(Counts::default(), rank);
             }
+            None => {}
         }
     }
 }
+
+seawall_core::impl_debug!(Reader: |this| registries = this.registries, round = this.round);
 
 impl Reading {
     /// Takes what is new in an instance. The calls are those of the outermost instances that know them.

@@ -40,6 +40,10 @@ pub(crate) struct Standing {
     pub(crate) orders: Option<OrdersReading>,
     pub(crate) last_rejection: Option<LastRejection>,
     pub(crate) patterns: Vec<&'static str>,
+    /// An instance that cannot be read, so that what it was last is shown.
+    pub(crate) unread: Option<&'static str>,
+    /// Whether a figure of its orders is none that orders can have.
+    pub(crate) is_wrong: bool,
 }
 
 /// One limit of a rate limit.
@@ -68,6 +72,17 @@ pub(crate) struct OrdersReading {
     pub(crate) kill_switch: bool,
 }
 
+impl OrdersReading {
+    fn add(&mut self, other: &Self) {
+        self.in_doubt = self.in_doubt.saturating_add(other.in_doubt);
+        self.exhausted = self.exhausted.saturating_add(other.exhausted);
+        if mode_rank(other.mode) >= mode_rank(self.mode) {
+            self.mode = other.mode;
+        }
+        self.kill_switch |= other.kill_switch;
+    }
+}
+
 /// How bad a state is, for the one that is shown.
 fn rank(state: &str) -> u8 {
     match state {
@@ -87,13 +102,10 @@ fn rank(state: &str) -> u8 {
 }
 
 impl Standing {
-    /// Takes the state of an instance; `true` where it is the one that is shown.
+    /// Takes the state of an instance; `true` where that may be shown.
     pub(crate) fn take_state(&mut self, pattern: &'static str, state: &'static str) -> bool {
-        if !self.patterns.contains(&pattern) {
-            self.patterns.push(pattern);
-        }
+        self.patterns.push(pattern);
         match pattern {
-            "breaker" => {}
             "bulkhead" | "ratelimit" | "ratelimit_per_key" | "throttle" | "retry" => {
                 if matches!(state, "paused" | "draining") {
                     self.stopped = Some(state);
@@ -101,23 +113,71 @@ impl Standing {
             }
             "router" => self.has_router = true,
             "hedge" => self.has_hedge = true,
-            "orders" => {
-                let orders = self.orders.get_or_insert_default();
-                if mode_rank(state) >= mode_rank(orders.mode) {
-                    orders.mode = state;
-                }
-            }
+            "orders" => self.orders.get_or_insert_default().mode = state,
             _ => {}
         }
         let is_shown = matches!(
             pattern,
             "breaker" | "bulkhead" | "ratelimit" | "ratelimit_per_key" | "throttle" | "retry"
         );
-        let is_worse = self.state.is_empty() || rank(state) > rank(self.state);
-        if is_shown && is_worse {
+        if is_shown {
             self.state = state;
         }
-        is_shown && is_worse
+        is_shown
+    }
+
+    /// Adds what holds for another instance.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for pattern in &other.patterns {
+            if !self.patterns.contains(pattern) {
+                self.patterns.push(pattern);
+            }
+        }
+        let is_worse = self.state.is_empty() || rank(other.state) > rank(self.state);
+        if is_worse && !other.state.is_empty() {
+            self.state = other.state;
+            self.state_seconds = other.state_seconds;
+            self.next_probe_seconds = other.next_probe_seconds;
+        }
+        self.circuits += other.circuits;
+        self.open += other.open;
+        self.half_open += other.half_open;
+        self.is_main_open |= other.is_main_open;
+        for (to, value) in [
+            (&mut self.in_flight, other.in_flight),
+            (&mut self.max_concurrent, other.max_concurrent),
+            (&mut self.queue_depth, other.queue_depth),
+            (&mut self.max_waiting, other.max_waiting),
+        ] {
+            value.into_iter().for_each(|value| sum(to, value));
+        }
+        for (to, value) in [
+            (&mut self.error_threshold, other.error_threshold),
+            (&mut self.slow_threshold, other.slow_threshold),
+            (&mut self.retry_balance, other.retry_balance),
+            (&mut self.retry_capacity, other.retry_capacity),
+        ] {
+            value.into_iter().for_each(|value| least(to, value));
+        }
+        self.pause_seconds = self.pause_seconds.max(other.pause_seconds);
+        self.stopped = other.stopped.or(self.stopped);
+        for limit in &other.limits {
+            *self.limit(limit.instance, limit.index, limit.unit) = *limit;
+        }
+        self.has_hedge |= other.has_hedge;
+        self.has_router |= other.has_router;
+        self.health = self.health.max(other.health);
+        if let Some(other) = other.orders {
+            self.orders.get_or_insert_default().add(&other);
+        }
+        let ago = |last: &LastRejection| last.ago;
+        let earlier = self.last_rejection.as_ref().map(ago);
+        if let Some(last) = other.last_rejection
+            && earlier.is_none_or(|ago| last.ago < ago)
+        {
+            self.last_rejection = Some(last);
+        }
+        self.unread = self.unread.or(other.unread);
     }
 
     /// The limit of that instance and number.

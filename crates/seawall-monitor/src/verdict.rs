@@ -34,6 +34,10 @@ pub(crate) fn conditions(now: &Standing, recent: &Tick) -> Vec<Condition> {
         Some(2) => add(30.0, Level::Degraded, "slow or not in full".to_owned()),
         _ => {}
     }
+    if let Some(pattern) = now.unread {
+        let words = format!("`{pattern}` cannot be read, it is shown as it was");
+        add(72.0, Level::Degraded, words);
+    }
     limits(now, recent, &mut add);
     if let (Some(lasts), Some(calls)) = (now.none_ended_for, now.in_flight) {
         let verb = if calls < 2.0 { "is" } else { "are" };

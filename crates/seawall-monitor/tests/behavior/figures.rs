@@ -7,7 +7,7 @@ use seawall_core::{HistogramSnapshot, Registry};
 use seawall_monitor::{Monitor, MonitorConfig, Trend};
 use serde_json::Value;
 
-use crate::support::{Fake, SECOND, builder, monitor, service, tick, ticks};
+use crate::support::{Fake, SECOND, builder, firing, monitor, service, tick, ticks};
 
 fn near(found: Option<f64>, expected: f64) {
     let found = found.expect("there is a figure");
@@ -89,12 +89,20 @@ async fn an_instance_that_comes_again_gives_no_negative_rate() {
     tick(&monitor).await;
     near(Some(service(&monitor, "alpaca").calls_per_second), 10.0);
 
-    // Replaced between two samples: the new one began at zero.
+    // A counter that is smaller than it was began again.
+    first.with(|it| it.counters.values_mut().for_each(|total| *total = 3));
+    tick(&monitor).await;
+    near(Some(service(&monitor, "alpaca").calls_per_second), 8.0);
+
+    // Replaced between two samples: what the new one has counted for another is in none of them.
     registry.remove("telemetry", "alpaca").unwrap();
     let second = Fake::new(&registry, "telemetry", "alpaca");
-    second.calls(3, 0, 10);
+    second.calls(5_000, 0, 10);
     tick(&monitor).await;
-    near(Some(service(&monitor, "alpaca").calls_per_second), 6.5);
+    near(
+        Some(service(&monitor, "alpaca").calls_per_second),
+        16.0 / 3.0,
+    );
 
     // Gone for a sample, and back with what it had.
     registry.remove("telemetry", "alpaca").unwrap();
@@ -194,6 +202,64 @@ async fn a_handle_that_panics_is_counted_and_spoils_no_other() {
     tick(&monitor).await;
     assert_eq!(monitor.read_panics(), 1);
     near(Some(service(&monitor, "good").calls_per_second), 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_that_cannot_be_read_leaves_what_was_known() {
+    let registry = Registry::new("desk");
+    let orders = Fake::new(&registry, "orders", "broker");
+    let breaker = Fake::new(&registry, "breaker", "broker");
+    let calls = Fake::new(&registry, "telemetry", "broker");
+    orders.state("halted");
+    orders.gauge("seawall_orders_kill_switch", &[], 1.0);
+    orders.gauge("seawall_orders_in_doubt", &[], 2.0);
+    let monitor = monitor(&registry);
+    ticks(&monitor, 12).await;
+    let alerts = ["KillSwitchOn", "OrdersInDoubt"];
+    assert_eq!(firing(&monitor), alerts);
+    let known = monitor.overview().orders.unwrap();
+    // It panics after it has reported its counters and gauges.
+    orders.with(|it| it.panics = true);
+    orders.gauge("seawall_orders_in_doubt", &[], 3.0);
+    calls.calls(5, 0, 10);
+    calls.with(|it| it.panics = true);
+    ticks(&monitor, 600).await;
+    assert_eq!(firing(&monitor), alerts);
+    assert_eq!(monitor.overview().orders, Some(known));
+    let seen = service(&monitor, "broker");
+    assert_eq!(
+        seen.verdict,
+        "the kill switch is engaged, `orders` cannot be read, it is shown as it was, 2 orders in doubt"
+    );
+    // Others of the service are read.
+    breaker.state("open");
+    tick(&monitor).await;
+    assert_eq!(service(&monitor, "broker").state, "open");
+    breaker.state("closed");
+    for is_infinite in [true, false] {
+        orders.with(|it| it.panics = false);
+        let value = if is_infinite { f64::INFINITY } else { 0.0 };
+        orders.gauge("seawall_orders_in_doubt", &[], value);
+        tick(&monitor).await;
+        let in_doubt = if is_infinite { 2 } else { 0 };
+        assert_eq!(monitor.overview().orders.unwrap().in_doubt, in_doubt);
+    }
+    // What it has counted meanwhile is in the first sample that it can be read for.
+    calls.with(|it| it.panics = false);
+    tick(&monitor).await;
+    assert_eq!(
+        service(&monitor, "broker")
+            .sparkline
+            .last()
+            .unwrap()
+            .calls_per_second,
+        5.0
+    );
+    assert!(
+        !service(&monitor, "broker")
+            .verdict
+            .contains("cannot be read")
+    );
 }
 
 /// Every number in the JSON is finite; serde writes others as `null`, where the type has no such.
