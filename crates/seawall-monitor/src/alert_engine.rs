@@ -40,6 +40,9 @@ pub(crate) struct Moment {
 /// For how long an alert stays as it is without anything to judge by.
 const NO_DATA: Duration = Duration::from_secs(300);
 
+/// How long the texts of a command may be, in bytes: they are kept and shown to everybody.
+const TEXT: usize = 1_024;
+
 /// How many silences there may be.
 const SILENCES: usize = 256;
 
@@ -129,6 +132,8 @@ pub enum AlertCommandError {
     TooManySilences,
     /// It would end at once.
     NoTime,
+    /// This text, `by` or `reason`, has more than 1,024 bytes.
+    TooLong(&'static str),
 }
 
 impl fmt::Display for AlertCommandError {
@@ -138,6 +143,7 @@ impl fmt::Display for AlertCommandError {
             Self::NoSilence(id) => write!(f, "there is no silence {id}"),
             Self::TooManySilences => write!(f, "there are {SILENCES} silences, end one first"),
             Self::NoTime => f.write_str("the time is zero, accepted is a longer one"),
+            Self::TooLong(text) => write!(f, "`{text}` has more than {TEXT} bytes"),
         }
     }
 }
@@ -423,6 +429,11 @@ fn until(
 ) -> Result<(Instant, Acknowledgement), AlertCommandError> {
     if lasts.is_zero() {
         return Err(AlertCommandError::NoTime);
+    }
+    for (name, text) in [("by", by), ("reason", reason)] {
+        if text.len() > TEXT {
+            return Err(AlertCommandError::TooLong(name));
+        }
     }
     // A year is as long as anybody means.
     let lasts = lasts.min(Duration::from_secs(366 * 24 * 3600));

@@ -140,7 +140,8 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// [`AlertCommandError`] when no such alert is firing, or when it would last no time.
+    /// [`AlertCommandError`] when no such alert is firing, when it would last no time, or when a text is longer than
+    /// 1,024 bytes.
     pub fn acknowledge(
         &self,
         alert: u64,
@@ -169,7 +170,8 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// [`AlertCommandError`] when there are 256 silences, or when it would last no time.
+    /// [`AlertCommandError`] when there are 256 silences, when it would last no time, or when a text is longer than
+    /// 1,024 bytes.
     pub fn silence(
         &self,
         matcher: SilenceMatcher,

@@ -81,7 +81,9 @@ fn unprocessable(detail: String) -> Problem {
 fn problem(error: AlertCommandError) -> Problem {
     let status = match error {
         AlertCommandError::TooManySilences => StatusCode::CONFLICT,
-        AlertCommandError::NoTime => StatusCode::UNPROCESSABLE_ENTITY,
+        AlertCommandError::NoTime | AlertCommandError::TooLong(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         _ => StatusCode::NOT_FOUND,
     };
     Problem::new(status, error.to_string())

@@ -367,6 +367,16 @@ async fn an_acknowledged_alert_is_sent_again_when_that_ends() {
     assert_eq!(unknown, Err(AlertCommandError::NotFiring(99)));
     let never = monitor.acknowledge(id, "ann", "known", Duration::ZERO);
     assert_eq!(never, Err(AlertCommandError::NoTime));
+    let long = "a".repeat(1_025);
+    let by = monitor.acknowledge(id, &long, "known", SECOND);
+    assert_eq!(by, Err(AlertCommandError::TooLong("by")));
+    let reason = monitor.silence(SilenceMatcher::all(), &long[1..], &long, SECOND);
+    assert_eq!(reason, Err(AlertCommandError::TooLong("reason")));
+    assert_eq!(
+        reason.unwrap_err().to_string(),
+        "`reason` has more than 1024 bytes"
+    );
+    assert_eq!(monitor.silences(), []);
     monitor
         .acknowledge(id, "ann", "known", 60 * SECOND)
         .unwrap();
