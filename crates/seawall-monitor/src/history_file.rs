@@ -1,8 +1,10 @@
 //! Minutes of the history in a file: appended, bounded, and read again at a start.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +66,20 @@ pub(crate) struct Loaded {
     pub(crate) corrupt: u64,
 }
 
+/// Files that monitors of this process have.
+static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A file that is one monitor's: two would write each other's lines and rename each other's files.
+#[derive(Debug)]
+pub(crate) struct Taken(PathBuf);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&self.0);
+    }
+}
+
 /// The file, and the one before it, which together have the bound.
 #[derive(Debug)]
 pub(crate) struct HistoryFile {
@@ -106,6 +122,17 @@ impl HistoryFile {
     /// Whether it can be written.
     pub(crate) fn check(&mut self) -> io::Result<()> {
         self.file().map(|_| ())
+    }
+
+    /// Takes the file, which is there, for one monitor.
+    pub(crate) fn take(&self) -> io::Result<Taken> {
+        let path = fs::canonicalize(&self.path)?;
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !taken.insert(path.clone()) {
+            let words = format!("{} of another monitor", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, words));
+        }
+        Ok(Taken(path))
     }
 
     fn file(&mut self) -> io::Result<&mut (File, u64)> {

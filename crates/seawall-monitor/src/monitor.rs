@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{EventSource, InstanceHandle, InstanceName, InvalidConfig, Registry, Samples};
+use seawall_core::{
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, Registry, Samples, Span,
+};
 use seawall_health::HealthMonitor;
 use tokio::sync::watch;
 
@@ -15,7 +17,7 @@ use crate::alert_view::{AlertView, SilenceView};
 use crate::config::MonitorConfig;
 use crate::history_file::HistoryFile;
 use crate::history_point::ServiceHistory;
-use crate::outbox::SinkStats;
+use crate::outbox::{SHORTEST_RESEND, SinkStats};
 use crate::overview::{Overview, ScoreView};
 use crate::run::{self, MonitorGuard};
 use crate::shared::{Parts, Shared};
@@ -324,8 +326,9 @@ impl MonitorBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when the name is empty, when two registries have the same name, or when the
-    /// history file cannot be read or opened, or has less than 64 kB.
+    /// [`InvalidConfig`] when the name is empty, when two registries have the same name, when a sink is to be
+    /// sent again what is firing more often than each second, or when the history file cannot be read or opened, has
+    /// less than 64 kB, or is that of another monitor.
     pub fn build(self) -> Result<Monitor, InvalidConfig> {
         if self.name.is_unnamed() {
             return Err(InvalidConfig::new("name", "\"\"", "a name"));
@@ -339,6 +342,13 @@ impl MonitorBuilder {
                     name,
                     "registries of different names",
                 ));
+            }
+        }
+        for sink in &self.sinks {
+            let every = sink.resend_every();
+            if let Some(every) = every.filter(|every| *every < SHORTEST_RESEND) {
+                let accepted = "none, or at least 1s";
+                return Err(InvalidConfig::new("resend_every", Span(every), accepted));
             }
         }
         let file = self.file.map(|(path, max_bytes)| {

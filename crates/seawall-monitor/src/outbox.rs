@@ -17,6 +17,8 @@ use crate::sink::AlertSink;
 const BATCH: usize = 64;
 /// How long a delivery may take, its retries included.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+/// How soon after another a sink may be sent again what is firing.
+pub(crate) const SHORTEST_RESEND: Duration = Duration::from_secs(1);
 /// How long a sink is left alone after its first failure; twice as long after each further one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long it is left alone at most.
@@ -121,7 +123,8 @@ impl Slot {
     pub(crate) async fn run(self: Arc<Self>, firing: impl Firing) {
         // One that is started again waits for the delivery of its predecessor.
         let mut turn = Arc::clone(&self.turn).lock_owned().await;
-        let every = self.sink.resend_every();
+        // What it says may change.
+        let every = self.sink.resend_every().map(|it| it.max(SHORTEST_RESEND));
         let after = |every: Duration| Instant::now().checked_add(every);
         let mut resend = every.and_then(after);
         let (mut most, mut pause) = (BATCH, None);

@@ -18,7 +18,7 @@ use crate::alert_view::{AlertView, SilenceView};
 use crate::build_overview::{Frame, all_orders, totals};
 use crate::can_trade::Known;
 use crate::config::MonitorConfig;
-use crate::history_file::{HistoryFile, Line};
+use crate::history_file::{HistoryFile, Line, Taken};
 use crate::history_point::ServiceHistory;
 use crate::outbox::{SinkStats, Slot};
 use crate::overview::{MonitorView, Overview, ScoreView};
@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     changes: watch::Sender<u64>,
     /// The file is written by one blocking task at a time.
     file: Option<Arc<Mutex<HistoryFile>>>,
+    _taken: Option<Taken>,
     corrupt: u64,
     pub(crate) unwritten: Arc<AtomicU64>,
     /// Of handles that were read, and of the source of the score.
@@ -96,15 +97,19 @@ impl Shared {
         let at = moment();
         let names: Vec<_> = parts.registries.iter().map(Registry::service).collect();
         let mut services = Services::new(parts.config, parts.critical.clone());
-        let mut corrupt = 0;
+        let (mut corrupt, mut taken) = (0, None);
         let mut file = parts.file;
         if let Some(file) = &mut file {
             let loaded = file.load(at.unix_ms.saturating_sub(DAY_MS));
-            let loaded = loaded.and_then(|loaded| file.check().map(|()| loaded));
-            let loaded = loaded.map_err(|error| {
-                let accepted = "a file that can be read and written";
+            let checked = loaded.and_then(|loaded| {
+                file.check()?;
+                Ok((loaded, file.take()?))
+            });
+            let (loaded, is_ours) = checked.map_err(|error| {
+                let accepted = "a file that can be read and written, and no other monitor has";
                 InvalidConfig::new("history_file", error, accepted)
             })?;
+            taken = Some(is_ours);
             corrupt = loaded.corrupt;
             for line in loaded.lines {
                 let index = names.iter().position(|it| it.as_str() == line.registry);
@@ -148,6 +153,7 @@ impl Shared {
                 .collect(),
             changes: watch::Sender::new(0),
             file: file.map(|file| Arc::new(Mutex::new(file))),
+            _taken: taken,
             corrupt,
             unwritten: Arc::default(),
             panics,

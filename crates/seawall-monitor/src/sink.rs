@@ -66,7 +66,7 @@ pub trait AlertSink: Send + Sync + 'static {
     /// Delivers alerts that were raised or are over, in that order; at most 64. An error is one for all of them.
     fn deliver(&self, alerts: Vec<AlertView>) -> Delivery;
 
-    /// How often it is sent again what is firing; never unless implemented.
+    /// How often it is sent again what is firing, at least a second apart; never unless implemented.
     fn resend_every(&self) -> Option<Duration> {
         None
     }

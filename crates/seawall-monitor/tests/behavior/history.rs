@@ -107,6 +107,7 @@ async fn a_file_is_read_again_and_what_is_corrupt_is_skipped_and_counted() {
 
     let registry = Registry::new("desk");
     let fake = Fake::new(&registry, "telemetry", "alpaca");
+    drop(monitor);
     let monitor = start(&registry);
     assert_eq!(monitor.history_errors(), [6, 0]);
     let kept = monitor.history("alpaca")[0].minutes.clone();
@@ -117,6 +118,7 @@ async fn a_file_is_read_again_and_what_is_corrupt_is_skipped_and_counted() {
     // It is appended to, and the line that was cut short spoils none.
     run(&monitor, &fake, 2).await;
     assert_eq!(monitor.history("alpaca")[0].minutes.len(), 5);
+    drop(monitor);
     let again = start(&Registry::new("desk"));
     assert_eq!(again.history("alpaca")[0].minutes.len(), 5);
     assert_eq!(again.history_errors()[0], 6);
@@ -164,6 +166,10 @@ async fn the_files_stay_within_their_bound() {
     }
     drop(guard);
     assert!(earlier.exists());
+    let taken = builder(&registry).history_file(&file.0, 65_536).build();
+    let words = taken.unwrap_err().to_string();
+    assert!(words.contains("of another monitor"), "{words}");
+    drop(monitor);
     let built = builder(&registry).history_file(&file.0, 65_536).build();
     let minutes = built.unwrap().history("upstream7")[0].minutes.len();
     assert!((5..40).contains(&minutes), "{minutes}");

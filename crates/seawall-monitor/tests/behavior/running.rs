@@ -190,6 +190,12 @@ fn what_makes_no_sense_is_rejected_by_name() {
         .registry(Registry::new("a"))
         .registry(Registry::new("a"));
     assert_eq!(field(twice).field(), "registry");
+    let often = Noted::new("often", Behavior::Notes).resend(Duration::ZERO);
+    let often = Monitor::builder("desk").sink(often);
+    assert_eq!(
+        field(often).to_string(),
+        "`resend_every` is 0s, accepted is none, or at least 1s"
+    );
     let file = Monitor::builder("desk").history_file("/nowhere/at/all", 1 << 20);
     assert_eq!(field(file).field(), "history_file");
     let file = Monitor::builder("desk").history_file("/tmp/none", 100);
