@@ -422,11 +422,12 @@ pub struct ServiceScore {
 }
 
 impl ScoreView {
-    /// A score and the threshold below which it is too low; what is no number counts as 0.
+    /// A score and the threshold below which it is too low, both from 0 to 100: what is beyond counts as the nearer
+    /// of these, and what is no number as 0.
     pub fn new(score: f64, threshold: f64) -> Self {
         Self {
-            score: number(score).unwrap_or_default(),
-            threshold: number(threshold).unwrap_or_default(),
+            score: of_100(score),
+            threshold: of_100(threshold),
             ..Self::default()
         }
     }
@@ -453,8 +454,8 @@ impl ScoreView {
     pub fn part(mut self, name: impl Into<String>, score: f64, weight: f64) -> Self {
         self.parts.push(ScorePart {
             name: name.into(),
-            score: number(score).unwrap_or_default(),
-            weight: number(weight).unwrap_or_default(),
+            score: of_100(score),
+            weight: of_100(weight),
         });
         self
     }
@@ -464,7 +465,7 @@ impl ScoreView {
     pub fn service(mut self, name: impl Into<String>, score: f64) -> Self {
         self.services.push(ServiceScore {
             name: name.into(),
-            score: number(score).unwrap_or_default(),
+            score: of_100(score),
         });
         self
     }
@@ -475,6 +476,11 @@ impl ScoreView {
         self.recommendations.push(words.into());
         self
     }
+}
+
+/// A score or a weight, from 0 to 100.
+fn of_100(value: f64) -> f64 {
+    number(value).unwrap_or_default().clamp(0.0, 100.0)
 }
 
 /// A figure, unless it is infinite or not a number, which JSON has no form for.

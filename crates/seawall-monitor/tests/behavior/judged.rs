@@ -210,6 +210,30 @@ async fn where_nothing_is_critical_all_must_be_down() {
     assert_eq!(monitor.overview().totals.open_circuits, 2);
 }
 
+#[test]
+fn a_score_is_from_0_to_100() {
+    for (value, expected) in [
+        (-1e308, 0.0),
+        (f64::NEG_INFINITY, 0.0),
+        (f64::NAN, 0.0),
+        (-0.0, 0.0),
+        (50.5, 50.5),
+        (1e308, 100.0),
+    ] {
+        let view = ScoreView::new(value, value).part("p", value, value);
+        let view = view.service("s", value);
+        let all = [
+            view.score,
+            view.threshold,
+            view.parts[0].score,
+            view.parts[0].weight,
+            view.services[0].score,
+        ];
+        assert_eq!(all, [expected; 5], "{value}");
+        assert!(all.iter().all(|it| it.is_sign_positive()), "{value}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_score_of_the_health_monitor_is_that_of_the_monitor() {
     let registry = Registry::new("desk");
