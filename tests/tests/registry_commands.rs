@@ -123,3 +123,16 @@ async fn commands_of_an_operator_are_counted_and_those_of_a_recovery_are_not() {
     }
     assert!(blocked > 4, "{blocked}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_check_of_metrics_is_healthy_whatever_is_commanded() {
+    let registry = registry();
+    let check = seawall::health::builtin::metrics(&registry);
+    for command in Command::ALL {
+        for component in registry.all() {
+            // Some have it and some do not.
+            let _ = component.control(command);
+        }
+        assert_eq!(check().await.message(), None, "{command:?}");
+    }
+}
