@@ -12,7 +12,7 @@ use seawall::{CheckConfig, HealthMonitor, Registry};
 use seawall_admin::serve::AdminServer;
 use seawall_admin::{Admin, Role, Tokens};
 use seawall_health::{Connectivity, HealthScore, ScoreConfig, SystemProbe, TradingFigures};
-use seawall_monitor::{Monitor};
+use seawall_monitor::Monitor;
 use seawall_sim::incident::Incidents;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};

@@ -138,7 +138,7 @@ impl HealthScore {
                 Part::Trading,
                 self.trading
                     .as_ref()
-                    .map(|trading| match caught(|| trading()) {
+                    .map(|trading| match caught(trading) {
                         Ok(figures) => figures.judge(),
                         Err(panic) => TradingFigures::unknown(&panic),
                     }),
@@ -154,7 +154,7 @@ impl HealthScore {
     }
 
     fn judge_services(&self, checks: Option<&HealthReport>) -> (Vec<ServiceScore>, Option<Judged>) {
-        let own = self.services.iter().map(|services| caught(|| services()));
+        let own = self.services.iter().map(caught);
         let (own, panics): (Vec<_>, Vec<_>) = own.partition(Result::is_ok);
         let own = own.into_iter().flatten().flatten();
         let layers = self.layers.iter().filter_map(ServiceFigures::of_layer);
