@@ -17,8 +17,8 @@ enum Key {
     /// The kind, the client order id, and our figures: a view that follows is another one.
     Ours(&'static str, Box<str>, OrderFigures),
     Several(Box<str>),
-    /// By how much the broker has more.
-    Position(Box<str>, Decimal),
+    /// By the symbol, whatever the gap is.
+    Position(Box<str>),
 }
 
 fn key(difference: &OwnedDifference) -> Key {
@@ -32,12 +32,32 @@ fn key(difference: &OwnedDifference) -> Key {
             Key::Ours(word, broker.id.clone().unwrap_or_default(), *ours)
         }
         OwnedDifference::Several { id, .. } => Key::Several(id.clone()),
-        OwnedDifference::Position {
-            symbol,
-            ours,
-            broker,
-        } => Key::Position(symbol.clone(), *broker - *ours),
+        OwnedDifference::Position { symbol, .. } => Key::Position(symbol.clone()),
     }
+}
+
+/// Our position and the broker's.
+type Held = (Decimal, Decimal);
+
+fn held(difference: &OwnedDifference) -> Option<Held> {
+    match difference {
+        OwnedDifference::Position { ours, broker, .. } => Some((*ours, *broker)),
+        _ => None,
+    }
+}
+
+/// Whether a position is still wrong in the same way. A gap that changes is, unless one follows the other: it has come
+/// to what the other had when the gap was found, and that one has gone on.
+fn is_same(first: Option<Held>, last: Option<Held>, now: Option<Held>) -> bool {
+    let (Some((ours, broker)), Some(last), Some(now)) = (first, last, now) else {
+        return true;
+    };
+    let follows = if ours <= broker {
+        now.0 >= broker || now.1 <= ours
+    } else {
+        now.0 <= broker || now.1 >= ours
+    };
+    now.1 - now.0 == last.1 - last.0 || !follows
 }
 
 #[derive(Debug)]
@@ -45,6 +65,8 @@ struct Candidate {
     /// When the first reading that had it ended.
     since: Instant,
     reported: bool,
+    /// What that reading had of a position.
+    first: Option<Held>,
     difference: OwnedDifference,
 }
 
@@ -59,6 +81,10 @@ pub struct Confirmed {
 }
 
 /// Decides which differences are reported: those that a second reading still has.
+///
+/// A position is reported where neither side comes within the window to what the other had: a gap that changes
+/// meanwhile is the same one, and [`open`](Self::open) has it as it was read last. Where one side follows, and the
+/// other goes on, it is another one.
 ///
 /// Readings are taken in their order. One that failed is not: it neither confirms nor clears anything. What is
 /// kept is what the last reading had.
@@ -103,10 +129,19 @@ impl Confirmations {
     pub fn take(&mut self, reading: Reading) -> Confirmed {
         let mut before = std::mem::take(&mut self.candidates);
         let mut confirmed = Confirmed::default();
+        let mut gone = Vec::new();
         for difference in reading.differences {
             let key = key(&difference);
             let at_once = matches!(difference, OwnedDifference::Several { .. });
-            let known = before.remove(&key);
+            let now = held(&difference);
+            let known = match before.remove(&key) {
+                Some(known) if !is_same(known.first, held(&known.difference), now) => {
+                    gone.extend(known.reported.then_some(known.difference));
+                    None
+                }
+                known => known,
+            };
+            let first = known.as_ref().map_or(now, |known| known.first);
             let since = known.as_ref().map_or(reading.ended, |known| known.since);
             let reported = known.as_ref().is_some_and(|known| known.reported);
             let is_old =
@@ -117,12 +152,14 @@ impl Confirmations {
             let candidate = self.candidates.entry(key).or_insert(Candidate {
                 since,
                 reported: false,
+                first,
                 difference,
             });
             candidate.reported |= reported || is_old || at_once;
         }
-        let gone = before.into_values().filter(|candidate| candidate.reported);
-        confirmed.gone = gone.map(|candidate| candidate.difference).collect();
+        let others = before.into_values().filter(|candidate| candidate.reported);
+        gone.extend(others.map(|candidate| candidate.difference));
+        confirmed.gone = gone;
         confirmed
     }
 

@@ -22,8 +22,8 @@
 //! So a difference is reported when a reading that began a visibility window after the first one still has
 //! it, and every reading between had it. For an order that is unknown to one side *it* is the order; for
 //! other figures the order with unchanged figures of our own, since a view that follows is not wrong; for
-//! a position the same gap. Several orders of one client order id that work at the same time are reported
-//! at once: a false alarm costs a look, and a late one a doubled position.
+//! a position a gap that neither side closes, however it changes. Several orders of one client order id that
+//! work at the same time are reported at once: a false alarm costs a look, and a late one a doubled position.
 //!
 //! A list whose pages begin at a number can miss the same order in two readings, where orders before it end
 //! at the wrong moments. So look an order up by its id before anything is done about it.

@@ -115,7 +115,7 @@ async fn books_that_follow_a_fill_are_no_difference() {
     desk.handle.started().await;
     // Both move at every reading; our books are late by one fill.
     for filled in 1..20 {
-        let (ours, theirs) = (filled * 10, filled * 10 + filled);
+        let (ours, theirs) = (10 + (filled - 1) * (filled - 1), 10 + filled * filled);
         desk.client.world().positions = Some(vec![("AAPL", theirs)]);
         *books.lock().unwrap() = vec![("AAPL", (ours as u32).into())];
         tokio::time::sleep(4 * SECOND).await;

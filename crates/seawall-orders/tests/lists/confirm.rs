@@ -126,6 +126,55 @@ async fn a_position_is_wrong_by_the_same_amount() {
     assert_eq!(reported, ["AAPL: we have 20, the broker has 27"]);
 }
 
+/// Readings of our position and the broker's, a window apart: what is reported, and what is gone.
+fn positions(readings: impl IntoIterator<Item = (i32, i32)>) -> (Vec<String>, Vec<String>) {
+    let mut confirmations = Confirmations::new(WINDOW);
+    let (mut reported, mut gone) = (Vec::new(), Vec::new());
+    let mut at = Instant::now();
+    for (ours, broker) in readings {
+        let symbol = "AAPL".into();
+        let [ours, broker] = [ours, broker].map(|it| it.to_string().parse::<Decimal>().unwrap());
+        let differences = if ours == broker {
+            Vec::new()
+        } else {
+            vec![OwnedDifference::Position {
+                symbol,
+                ours,
+                broker,
+            }]
+        };
+        let confirmed = confirmations.take(Reading::new(at, at, differences));
+        let words = |all: Vec<OwnedDifference>| all.into_iter().map(|it| it.to_string());
+        reported.extend(words(confirmed.differences));
+        gone.extend(words(confirmed.gone));
+        at += WINDOW;
+    }
+    (reported, gone)
+}
+
+#[test]
+fn a_gap_that_changes_is_the_same_one_unless_one_side_follows() {
+    let words = |ours, broker| format!("AAPL: we have {ours}, the broker has {broker}");
+    // It changes at each reading, on either side.
+    let grows = positions((0..100).map(|i| (0, 100 + i)));
+    assert_eq!(grows, (vec![words(0, 101)], vec![]));
+    let shrinks = positions((0..100).map(|i| (0, -100 - i)));
+    assert_eq!(shrinks, (vec![words(0, -101)], vec![]));
+    let behind = positions((0..50).map(|i| (i, 100 + 2 * i)));
+    assert_eq!(behind, (vec![words(1, 102)], vec![]));
+    // One that was reported and grows is no all-clear; one that is closed is.
+    let closed = positions([(0, 100), (0, 100), (0, 101), (101, 101)]);
+    assert_eq!(closed, (vec![words(0, 100)], vec![words(0, 101)]));
+    // Our view is one fill behind the broker, or the broker behind us, up or down.
+    for sign in [1, -1] {
+        let square = |i: i32| sign * i * i;
+        let follows = positions((0..50).map(|i| (square(i), square(i + 1))));
+        assert_eq!(follows, (vec![], vec![]));
+        let shown_late = positions((0..50).map(|i| (square(i + 1), square(i))));
+        assert_eq!(shown_late, (vec![], vec![]));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn several_orders_of_one_id_are_an_alarm_at_once() {
     let fake = fake();
