@@ -136,12 +136,10 @@ impl HealthScore {
             (Part::Services, judged),
             (
                 Part::Trading,
-                self.trading
-                    .as_ref()
-                    .map(|trading| match caught(trading) {
-                        Ok(figures) => figures.judge(),
-                        Err(panic) => TradingFigures::unknown(&panic),
-                    }),
+                self.trading.as_ref().map(|trading| match caught(trading) {
+                    Ok(figures) => figures.judge(),
+                    Err(panic) => TradingFigures::unknown(&panic),
+                }),
             ),
         ];
         let mut report = ScoreReport::new(self.config, parts);
