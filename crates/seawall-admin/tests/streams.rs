@@ -49,8 +49,10 @@ async fn changes_come_as_they_happen_and_a_reader_goes_on_where_it_was() {
         assert_ne!(id, first, "nothing twice");
         words += &data.to_string();
     }
-    let wrong = get(at, "/api/v1/events?last_event_id=x", VIEWER).await;
-    assert_eq!(wrong.status, 400, "{wrong:?}");
+    for path in ["/api/v1/events", "/events"] {
+        let wrong = get(at, &format!("{path}?last_event_id=x"), VIEWER).await;
+        assert_eq!(wrong.status, 400, "{wrong:?}");
+    }
 
     // A server that stops ends its streams.
     tokio::time::timeout(Duration::from_secs(4), server.stop())

@@ -133,6 +133,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/", axum::routing::get(text::root))
         .route("/dashboard", axum::routing::get(text::dashboard));
     let router = router
+        .route("/events", axum::routing::get(events::events))
         .route("/api/v1/openapi.json", axum::routing::get(document))
         .fallback(|| async { Problem::not_found("there is no such path") })
         .method_not_allowed_fallback(|| async {
