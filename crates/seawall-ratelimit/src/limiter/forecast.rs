@@ -21,9 +21,11 @@ impl Limiter {
         now_ns: u64,
         request: &TokenRequest,
     ) -> Result<(), Denial> {
-        let waiting = match inner.is_reserved(request.priority) {
-            true => inner.reserved_ahead(),
-            false => inner.queue.len(),
+        // Neither sort of call takes places from the other.
+        let waiting = match (&inner.reserved, inner.is_reserved(request.priority)) {
+            (None, _) => inner.queue.len(),
+            (Some(_), true) => inner.reserved_ahead(),
+            (Some(_), false) => inner.queue.len().saturating_sub(inner.reserved_ahead()),
         };
         let is_full = waiting >= self.max_waiting.load(Ordering::Relaxed) as usize;
         self.check_forecast(inner, now_ns, request, is_full)

@@ -152,6 +152,30 @@ async fn a_cancel_departs_at_once_while_orders_wait_however_long_they_have() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn cancels_that_wait_take_no_places_from_orders() {
+    let config = RateLimitConfig::builder().limit(Limit::strict(10, MINUTE));
+    let config = config.reserved_share(share(0.2)).max_wait(30 * MINUTE);
+    let config = config.max_waiting(3).build().unwrap();
+    let layer = RateLimitLayer::new("broker", config);
+    let handle = layer.handle();
+    assert_eq!(
+        (granted(&handle, &cancel()), granted(&handle, &order())),
+        (10, 0)
+    );
+    let svc = layer.describe(by_number).layer(Departures::new());
+    let calls = [1_000, 1_001, 1_002, 0, 1, 2].map(|n| tokio::spawn(svc.clone().call(n)));
+    while handle.snapshot().queue_depth < calls.len() {
+        tokio::task::yield_now().await;
+    }
+    for further in [3, 1_003] {
+        assert!(svc.clone().call(further).await.is_err(), "{further}");
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn cancels_that_have_used_up_the_share_wait_before_all_orders_and_in_their_order() {
     let inner = Departures::new();
     let config = builder(5).reserved_share(share(0.2)).max_wait(MINUTE);
