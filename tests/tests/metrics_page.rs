@@ -76,6 +76,10 @@ fn the_table_has_what_the_crates_hand_out_and_nothing_else() {
     for metric in METRICS {
         let is_found = found.iter().any(|(name, _)| name == metric.name);
         assert!(is_found, "no layer hands out {}", metric.name);
+        // In OpenMetrics a counter's family has no `_total`: it must not be another metric.
+        let family = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+        let clashes = family != metric.name && seawall_core::metric(family).is_some();
+        assert!(!clashes, "{} is two families", metric.name);
     }
 }
 

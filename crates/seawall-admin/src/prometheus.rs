@@ -83,7 +83,7 @@ fn buckets(snapshot: &HistogramSnapshot) -> Vec<(f64, u64)> {
         (bound, here)
     });
     let mut buckets: Vec<_> = buckets.collect();
-    buckets.push((f64::MAX, snapshot.count().saturating_sub(below)));
+    buckets.push((f64::INFINITY, snapshot.count().saturating_sub(below)));
     buckets
 }
 

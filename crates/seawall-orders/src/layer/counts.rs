@@ -18,11 +18,11 @@ seawall_core::counters! {
         /// Given up by a person.
         abandoned => "seawall_orders_settled_total" [outcome = "abandoned"],
         /// Their outcome became unknown.
-        in_doubt => "seawall_orders_in_doubt_total" [],
+        in_doubt => "seawall_orders_doubts_total" [],
         /// Copies that were sent again.
         resent => "seawall_orders_resent_total" [],
         /// Their look-ups were used up.
-        exhausted => "seawall_orders_exhausted_total" [],
+        exhausted => "seawall_orders_look_ups_exhausted_total" [],
         /// Other alerts: what a person has to look at.
         alerts => "seawall_orders_alerts_total" [],
         /// Callers that were answered that the outcome is unknown.
