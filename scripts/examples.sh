@@ -32,6 +32,8 @@ check() {
     read -ra arguments <<<"${1#"$name"}"
     shift
     checked+=" $name"
+    # Apart from the run, which alone is timed: the first one of a profile builds everything.
+    cargo build --quiet --profile "$profile" -p "$package" --example "$name"
     if ! output=$(timeout 300 cargo run --quiet --profile "$profile" -p "$package" --example "$name" \
         -- "${arguments[@]}" 2>&1); then
         complain "$name failed:" "$output"
