@@ -101,6 +101,15 @@ impl RateLimitConfig {
         self.reserved_share.is_set()
     }
 
+    /// The same with no [`reserved_share`](RateLimitConfigBuilder::reserved_share) set: a layer that is
+    /// configured with it goes back to the
+    /// [default](RateLimitConfigBuilder::default_reserved_share) of its share.
+    #[must_use]
+    pub fn unset_reserved_share(mut self) -> Self {
+        self.reserved_share.unset();
+        self
+    }
+
     /// With the reserved share of `base`, where none was set here.
     pub(crate) fn with_reserved_share_of(self, base: &Self) -> Self {
         Self {
@@ -217,7 +226,8 @@ impl RateLimitConfig {
     }
 }
 
-/// By what they do: a setting that was not set equals its default.
+/// By what they do: a setting that was not set equals its default. Only the reserved share does not, whose
+/// default is that of the layer.
 impl PartialEq for RateLimitConfig {
     fn eq(&self, other: &Self) -> bool {
         let times = |config: &Self| {
@@ -229,7 +239,7 @@ impl PartialEq for RateLimitConfig {
         let rest = |config: &Self| {
             (
                 (config.max_waiting, config.max_debt, config.shadow),
-                config.reserved_share(),
+                (config.reserved_share(), config.is_reserved_share_set()),
             )
         };
         self.limits == other.limits && times(self) == times(other) && rest(self) == rest(other)
@@ -386,7 +396,7 @@ impl RateLimitConfigBuilder {
 
     /// Which share of each limit is reserved for calls of
     /// [`RESERVED`](seawall_core::Priority::RESERVED) priority or higher: above 0 and below 1, or `None`.
-    /// Default: none.
+    /// Default: [`default_reserved_share`](Self::default_reserved_share).
     ///
     /// A call of a lower priority departs only where it leaves so many tokens: the share of the limit's
     /// capacity, rounded down, at least one. A limit with a capacity of one reserves none. A reserved call
@@ -400,7 +410,8 @@ impl RateLimitConfigBuilder {
     /// reserved priority are not counted by [`max_waiting`](Self::max_waiting) with the others: as many of
     /// them may wait in addition.
     ///
-    /// A layer that is configured with settings in which it was not set keeps the share in force.
+    /// A layer that is configured with settings in which it was not set keeps the share in force, unless
+    /// it was [unset](RateLimitConfig::unset_reserved_share).
     ///
     /// ```
     /// use std::time::Duration;
@@ -425,7 +436,29 @@ impl RateLimitConfigBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserved_share(mut self, share: impl Into<Option<Ratio>>) -> Self {
-        self.config.reserved_share = ReservedShare::set(share.into());
+        self.config.reserved_share.set(share.into());
+        self
+    }
+
+    /// Which share is reserved where [`reserved_share`](Self::reserved_share) is not set: above 0 and
+    /// below 1, or `None`. A layer that is configured with settings that have no default keeps the one that
+    /// it has. Default: `None`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::Ratio;
+    /// use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
+    ///
+    /// let rate = |rate| RateLimitConfig::builder().rate(rate, Duration::from_secs(1));
+    /// let tenth = Ratio::new(0.1)?;
+    /// let limit = RateLimitLayer::new("broker", rate(20).default_reserved_share(tenth).build()?).handle();
+    /// limit.configure(rate(20).reserved_share(Ratio::new(0.5)?).build()?)?;
+    /// limit.configure(rate(30).build()?.unset_reserved_share())?;
+    /// assert_eq!(limit.config().reserved_share(), Some(tenth));
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    pub fn default_reserved_share(mut self, share: impl Into<Option<Ratio>>) -> Self {
+        self.config.reserved_share.set_default(share.into());
         self
     }
 

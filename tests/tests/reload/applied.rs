@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use seawall::breaker::CircuitState;
-use seawall::config::Config;
+use seawall::config::{Config, SettingChanges, SettingValue};
+use seawall::orders::journal::MemoryJournal;
+use seawall::trading::OrderStackBuilder;
 use seawall::{Command, InstanceHandle, RetryConfig};
 use seawall_sim::provider::AiApi;
 use serde_json::json;
@@ -49,6 +51,59 @@ async fn circuits_tokens_and_counters_stay() {
         service.oneshot(get()).await.is_err(),
         "rejected: it is open"
     );
+}
+
+#[test]
+fn a_reserved_share_that_is_set_no_longer_goes_back_to_that_of_the_stack() {
+    const BASE: &str = "[resilience.b]\nprovider = \"alpaca\"\n";
+    let set = |share: &str| format!("{BASE}rate_limit.reserved_share = {share}\n");
+    let folder = Folder::new();
+    let config = folder.load(&set("0.5"));
+    let tenth = Some(0.1);
+    let of_orders = {
+        let broker = seawall::alpaca().expect("known").broker_table();
+        let journal = MemoryJournal::default();
+        OrderStackBuilder::new(stack(&config, "b"), broker.expect("of orders"), journal)
+    };
+    let orders = of_orders.build::<Body>().expect("valid");
+    let in_force = || {
+        let limits = orders.handles().stack.rate_limit;
+        let keyed = limits.config().per_key().reserved_share();
+        let account = limits.account().expect("one").config().reserved_share();
+        assert_eq!(keyed, account);
+        keyed.map(seawall::Ratio::get)
+    };
+    assert_eq!(in_force(), Some(0.5));
+    for (text, share) in [
+        (BASE, tenth),
+        (&*set("false"), None),
+        (BASE, tenth),
+        (&*set("0.3"), Some(0.3)),
+        (&*set("false"), None),
+        (BASE, tenth),
+    ] {
+        assert_eq!(folder.change(&config, text), ["b"], "{text}");
+        assert_eq!(in_force(), share, "{text}");
+    }
+    // The same by an operator's change.
+    let change = |changes: SettingChanges| config.change(&changes).expect("no mistake").changed;
+    let key = "rate_limit.reserved_share";
+    for (value, share) in [(SettingValue::Number(0.7), Some(0.7)), (false.into(), None)] {
+        let set = SettingChanges::new().set("b", key, value);
+        assert_eq!(change(set), ["b"]);
+        assert_eq!(in_force(), share);
+        let shown = config.changed_settings().expect("no mistake");
+        assert_eq!((shown.len(), &*shown[0].configured), (1, "default"));
+        assert_eq!(change(SettingChanges::new().unset("b", key)), ["b"]);
+        assert_eq!(in_force(), tenth);
+    }
+    // A stack without orders reserves nothing.
+    let config = folder.load(&set("0.5"));
+    let limits = handles(&config, "b").rate_limit;
+    let share = || limits.config().per_key().reserved_share();
+    assert!(share().is_some());
+    assert_eq!(folder.change(&config, BASE), ["b"]);
+    assert_eq!(share(), None);
 }
 
 #[tokio::test(start_paused = true)]

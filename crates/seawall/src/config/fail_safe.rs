@@ -120,7 +120,7 @@ impl ServiceConfig {
                 let share = tier.share().unwrap_or(numbers.utilization);
                 if share.get() < numbers.utilization.get() {
                     numbers.utilization = share;
-                    numbers.settings = tier.settings().ok()?;
+                    numbers.settings = Numbers::of(tier.settings().ok()?).settings;
                 } else {
                     tier = Box::new(usual);
                 }

@@ -27,7 +27,9 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// These settings, and every layer on.
-    pub(super) fn of(settings: Settings) -> Self {
+    pub(super) fn of(mut settings: Settings) -> Self {
+        // A share that the file sets no longer ends in stacks that run.
+        settings.rate_limit = settings.rate_limit.unset_reserved_share();
         Self {
             settings,
             off: Off::default(),

@@ -287,8 +287,11 @@ static SETTINGS: &[Setting] = settings! {
             |n| time(n.settings.rate_limit.max_ban());
         max_debt: Count, "How many periods of a limit may be owed after calls that used more than was estimated.",
             |n| n.settings.rate_limit.max_debt().to_string();
-        reserved_share: Share, "Which share of each limit only calls of reserved priority use, such as cancels.",
-            |n| option(n.settings.rate_limit.reserved_share().map(Ratio::get)), or false;
+        reserved_share: Share, "Which share of each limit only calls of reserved priority use, such as cancels; unless set a tenth in a stack of orders, else none.",
+            |n| match &n.settings.rate_limit {
+                limit if limit.is_reserved_share_set() => option(limit.reserved_share().map(Ratio::get)),
+                _ => "default".to_owned(),
+            }, or false;
         shadow: Switch, "Whether calls that would be rejected are only counted.",
             |n| n.settings.rate_limit.shadow().to_string();
     }

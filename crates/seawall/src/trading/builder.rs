@@ -279,9 +279,8 @@ impl OrderStackBuilder {
         let change = |config: &RateLimitConfig| {
             let builder = RateLimitConfigBuilder::from(config.clone());
             match self.reserved_share {
-                Some(share) => builder.reserved_share(share),
-                None if config.is_reserved_share_set() => builder,
-                None => builder.reserved_share(Ratio::new(RESERVED_SHARE).ok()),
+                Some(share) => builder.default_reserved_share(share).reserved_share(share),
+                None => builder.default_reserved_share(Ratio::new(RESERVED_SHARE).ok()),
             }
         };
         if let Some(account) = limits.account() {
