@@ -116,8 +116,14 @@ pub(crate) fn open_stream(
     caller: &Caller,
     headers: &HeaderMap,
 ) -> Result<OpenStream, Problem> {
-    let stream = shared.streams.open(caller.identity.as_ref(), caller.from)?;
-    // The tokens may have changed before this stream was one that ends by that.
+    let mut stream = shared.streams.open(caller.identity.as_ref(), caller.from)?;
+    if !headers.contains_key(header::AUTHORIZATION) {
+        let session = session::cookie(headers).and_then(|secret| shared.sessions.follow(secret));
+        if let Some((ends, lives)) = session {
+            stream.end_with(ends, lives);
+        }
+    }
+    // The tokens may have changed, or the session ended, before this stream was one that ends by that.
     let identity = identify(shared, headers)?;
     let caller = Caller {
         identity,

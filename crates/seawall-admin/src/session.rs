@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, header};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::tokens::digest;
@@ -26,6 +27,8 @@ struct Session {
     /// The digest of the token that has begun it: it ends with the token.
     token: [u8; 32],
     ends: Instant,
+    /// Dropped with the session: its streams end then.
+    lives: watch::Sender<()>,
 }
 
 impl Sessions {
@@ -50,7 +53,12 @@ impl Sessions {
             }
         }
         let ends = now + LASTS;
-        sessions.insert(digest(&secret), Session { token, ends });
+        let session = Session {
+            token,
+            ends,
+            lives: watch::Sender::default(),
+        };
+        sessions.insert(digest(&secret), session);
         Some(secret)
     }
 
@@ -59,6 +67,13 @@ impl Sessions {
         let sessions = self.lock();
         let session = sessions.get(&digest(secret))?;
         (session.ends > Instant::now()).then_some(session.token)
+    }
+
+    /// When a session ends by itself, and what is closed when it ends earlier.
+    pub(crate) fn follow(&self, secret: &str) -> Option<(Instant, watch::Receiver<()>)> {
+        let sessions = self.lock();
+        let session = sessions.get(&digest(secret))?;
+        Some((session.ends, session.lives.subscribe()))
     }
 
     /// Ends the sessions of tokens that are not to be kept.

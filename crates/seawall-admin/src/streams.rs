@@ -104,6 +104,7 @@ impl Streams {
             key,
             ending,
             ends: Instant::now() + LASTS,
+            session: None,
             streams: Arc::clone(self),
         })
     }
@@ -147,14 +148,24 @@ pub(crate) struct OpenStream {
     key: PartitionKey,
     ending: watch::Receiver<Ending>,
     ends: Instant,
+    /// Closed when the session ends that it is read by.
+    session: Option<watch::Receiver<()>>,
     streams: Arc<Streams>,
 }
 
 impl OpenStream {
+    /// Ends it with the session that it is read by.
+    pub(crate) fn end_with(&mut self, ends: Instant, lives: watch::Receiver<()>) {
+        self.ends = self.ends.min(ends);
+        self.session = Some(lives);
+    }
+
     /// Whether it is to end now.
     pub(crate) fn is_over(&self) -> bool {
+        let session = self.session.as_ref();
         self.ending.borrow().are_over
             || self.ending.has_changed().unwrap_or(true)
+            || session.is_some_and(|lives| lives.has_changed().is_err())
             || Instant::now() >= self.ends
     }
 
@@ -163,8 +174,15 @@ impl OpenStream {
         if self.is_over() {
             return;
         }
+        let session = async {
+            match &mut self.session {
+                Some(lives) => drop(lives.changed().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.ending.changed() => {}
+            () = session => {}
             () = sleep_until(self.ends) => {}
         }
     }

@@ -199,6 +199,42 @@ async fn a_stream_ends_with_its_token() {
     assert_eq!(get(at, "/api/v1/events", VIEWER).await.status, 401);
 }
 
+#[tokio::test]
+async fn a_stream_ends_when_its_session_is_logged_out() {
+    let (registry, _) = support::desk();
+    let built = seawall_admin::Admin::builder("desk").registry(registry.clone());
+    let server = serve(built.tokens(support::tokens()).build().expect("settings")).await;
+    let at = server.local_addr();
+    let log_in = serde_json::json!({ "token": OPERATOR });
+    let mut cookies = Vec::new();
+    for _ in 0..2 {
+        let session = support::ask(at, "POST", "/api/v1/session", None, Some(log_in.clone())).await;
+        let cookie = session.header("set-cookie").expect("a cookie");
+        cookies.push(cookie.split(';').next().expect("a pair").to_owned());
+    }
+    let mut open = Vec::new();
+    for cookie in &cookies {
+        open.push(Stream::open_by_cookie(at, cookie).await);
+    }
+    // Of a token that came with a cookie it is the token that counts.
+    let mut of_token = Stream::open(at, &format!("cookie: {}\r\n", cookies[0])).await;
+    let log_out = format!(
+        "DELETE /api/v1/session HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {}\r\n\r\n",
+        cookies[0]
+    );
+    let gone = support::raw(at, log_out.as_bytes())
+        .await
+        .expect("an answer");
+    assert_eq!(gone.status, 204);
+    while open[0].line().await.is_some() {}
+    breaker(&registry)
+        .control(Command::Block)
+        .expect("a command");
+    for other in [&mut open[1], &mut of_token] {
+        assert_eq!(other.event().await.expect("an event").0, "change");
+    }
+}
+
 async fn server_has_room(at: SocketAddr) -> bool {
     let mut stream = TcpStream::connect(at).await.expect("a connection");
     let request = format!(

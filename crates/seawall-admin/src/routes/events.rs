@@ -59,8 +59,8 @@ struct MissedView<'a> {
 /// configuration, orders.
 ///
 /// Server-sent events of the types `change` and `missed`, each with an `id` to go on from. The last 1,024
-/// changes are kept. What happens to single calls is not among them. A stream ends after an hour, and when the
-/// tokens change. `/events` is the same.
+/// changes are kept. What happens to single calls is not among them. A stream ends after an hour, with its
+/// session, and when the tokens change. `/events` is the same.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(From),
     responses((status = OK, body = String, content_type = "text/event-stream"), Streamed),

@@ -215,8 +215,8 @@ pub(crate) async fn dashboard(
 /// alone; `heartbeat` after 5 s without one.
 ///
 /// A frame with the same `monitor.samples` as the one before has no new point. A viewer that is slow
-/// is sent the newest one, never all that it has missed. A stream ends after an hour, and when the tokens
-/// change. What happened before is in `/api/v1/events`.
+/// is sent the newest one, never all that it has missed. A stream ends after an hour, with its session,
+/// and when the tokens change. What happened before is in `/api/v1/events`.
 #[utoipa::path(
     get, path = "/api/v1/resilience/dashboard/stream", tag = "resilience",
     responses(

@@ -149,10 +149,20 @@ impl Stream {
         Self::over(stream, path, "").await
     }
 
-    async fn over(mut stream: TcpStream, path: &str, extra: &str) -> Self {
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {VIEWER}\r\n{extra}\r\n"
-        );
+    /// Opens the stream of events of a session alone.
+    pub(crate) async fn open_by_cookie(at: SocketAddr, cookie: &str) -> Self {
+        let stream = TcpStream::connect(at).await.expect("a connection");
+        Self::with(stream, "/api/v1/events", &format!("cookie: {cookie}\r\n")).await
+    }
+
+    async fn over(stream: TcpStream, path: &str, extra: &str) -> Self {
+        let head = format!("authorization: Bearer {VIEWER}\r\n{extra}");
+        Self::with(stream, path, &head).await
+    }
+
+    async fn with(mut stream: TcpStream, path: &str, head: &str) -> Self {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut stream = Self(BufReader::new(stream));
         assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));
