@@ -190,4 +190,8 @@ async fn the_description_that_is_served_is_the_one_in_the_repository() {
         "openapi.json is of other routes: run this test with SEAWALL_WRITE_OPENAPI=1"
     );
     assert_eq!(served["openapi"], "3.1.0");
+    // A setting may have any value, as in the example, and not only that of an object.
+    let set = &served["components"]["schemas"]["ChangeRequest"]["properties"]["set"];
+    let value = &set["additionalProperties"]["additionalProperties"];
+    assert!(value["type"].is_null(), "{set}");
 }

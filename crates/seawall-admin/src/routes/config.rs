@@ -86,8 +86,7 @@ pub(crate) struct SettingView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeRequest {
     /// By service and key: `{"feed": {"bulkhead.max_concurrent": 4}}`; `null` takes a setting back to
-    /// what the file says.
-    #[schema(value_type = BTreeMap<String, BTreeMap<String, Object>>)]
+    /// what the file says. Other values are those of a file: a switch, a number, a text or a list.
     set: BTreeMap<String, BTreeMap<String, Value>>,
     /// The `generation` that the change is based on, which a dry run answers; `null` for a dry run.
     #[serde(default)]
