@@ -196,6 +196,7 @@ async fn trading_is_stopped_by_an_operator_and_let_pass_by_an_admin() {
     assert_eq!(post(at, path, VIEWER, stop(true)).await.status, 403);
     let engaged = post(at, path, OPERATOR, stop(true)).await.json();
     assert_eq!(engaged["kill_switch"]["by"], "olga", "{engaged}");
+    assert_eq!(engaged["mode"], "halted", "{engaged}");
     assert!(switch.is_engaged());
     let later = json!({"engaged": true, "reason": "the broker asks for it"});
     let again = post(at, path, ADMIN, later).await.json();
@@ -214,6 +215,10 @@ async fn trading_is_stopped_by_an_operator_and_let_pass_by_an_admin() {
         false
     );
     assert!(!switch.is_engaged());
+    switch.engage("a drill", "olga").expect("in memory");
+    let shown = get(at, "/api/v1/trading", VIEWER).await.json();
+    assert_eq!(shown[0]["mode"], "halted", "{shown}");
+    switch.release().expect("in memory");
 
     let mode = |mode: &str| json!({"mode": mode, "reason": "a drill"});
     let path = "/api/v1/trading/alpaca/mode";

@@ -94,6 +94,8 @@ pub(crate) struct SwitchRequest {
 }
 
 fn view(trading: &Trading) -> TradingView {
+    // The mode of now, and not of when the conditions were last asked.
+    trading.orders.control().refresh();
     let snapshot = trading.orders.snapshot();
     let orders = trading.orders.in_doubt().into_iter().take(MOST_ORDERS);
     let kill_switch = trading.kill_switch.as_ref().map(|switch| {
@@ -184,7 +186,8 @@ pub(crate) async fn set_mode(
     Ok(Json(done.await?))
 }
 
-/// Stops all new orders of a broker at once, or lets them pass again.
+/// Stops all new orders of a broker at once, or lets them pass again: then the mode gets better when queries to
+/// the broker have succeeded.
 #[utoipa::path(
     post, path = "/api/v1/trading/{name}/kill-switch", tag = "trading", request_body = SwitchRequest,
     params(("name" = String, Path, description = "The name of the stack")),
