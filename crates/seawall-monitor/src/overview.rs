@@ -108,9 +108,9 @@ pub struct Totals {
     pub error_ratio: Option<f64>,
     /// Calls per second that a layer rejected.
     pub rejections_per_second: f64,
-    /// Calls per second that a rate limit rejected.
+    /// Attempts per second that a rate limit rejected; a call that is tried again may have several.
     pub rate_limited_per_second: f64,
-    /// Calls per second that a bulkhead rejected.
+    /// Attempts per second that a bulkhead rejected; a call that is tried again may have several.
     pub bulkhead_rejections_per_second: f64,
     /// How long a call took, on average.
     pub average_seconds: Option<f64>,
