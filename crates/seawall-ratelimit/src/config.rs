@@ -400,7 +400,7 @@ impl RateLimitConfigBuilder {
     ///
     /// A call of a lower priority departs only where it leaves so many tokens: the share of the limit's
     /// capacity, rounded down, at least one. A limit with a capacity of one reserves none. A reserved call
-    /// uses all that is there, and goes before all others in the queue, however long they wait. So a cancel
+    /// uses all that is there, and goes before all others in the queue, however long they wait, also there. So a cancel
     /// leaves at once although orders have used up the rest, and no limit grants more than without it.
     ///
     /// While no reserved call comes, the others have the whole rate of a bucket: what is reserved is a level

@@ -102,7 +102,7 @@ const DRAINING: u64 = 1 << 35;
 const SHADOW: u64 = 1 << 36;
 /// An operator lets calls pass as in shadow mode, whatever the settings are.
 const BYPASS: u64 = 1 << 37;
-/// Some tokens are for calls of reserved priority alone.
+/// A share is for calls of reserved priority alone.
 const RESERVES: u64 = 1 << 38;
 
 // On cache lines of its own, with what every call reads next to what every call writes.
@@ -131,7 +131,7 @@ struct Inner {
     meters: Vec<Meter>,
     /// What the upstream has reported of each limit; empty until it does.
     caps: Vec<Caps>,
-    /// How many tokens of each limit are for calls of reserved priority alone; made where some are.
+    /// How many tokens of each limit are for calls of reserved priority alone; made where there is a share.
     reserved: Option<Box<Sums>>,
     /// The last that the upstream reported of each; made when it does. One word: most keys have none.
     reported: Option<Box<[Option<Reported>; MAX_LIMITS]>>,
@@ -158,7 +158,7 @@ struct Ahead {
 }
 
 impl Inner {
-    /// Whether a call of this priority may use reserved tokens, and some are.
+    /// Whether a call of this priority goes before all others, and may use reserved tokens.
     #[inline]
     fn is_reserved(&self, priority: Priority) -> bool {
         self.reserved.is_some() && priority >= Priority::RESERVED
@@ -172,7 +172,8 @@ impl Inner {
     }
 }
 
-/// How many tokens of each limit are for calls of reserved priority alone, if some are. `burst` is that of
+/// How many tokens of each limit are for calls of reserved priority alone, if there is a share: none of a limit of
+/// one, where such calls go first all the same. `burst` is that of
 /// a single bucket, which has no meter.
 fn reserved(config: &RateLimitConfig, meters: &[Meter], burst: Option<u64>) -> Option<Box<Sums>> {
     config.reserved_share()?;
@@ -181,7 +182,7 @@ fn reserved(config: &RateLimitConfig, meters: &[Meter], burst: Option<u64>) -> O
     for (index, capacity) in capacities.enumerate() {
         reserved.add_to(index, config.reserved_of(capacity));
     }
-    (reserved != Sums::default()).then(|| Box::new(reserved))
+    Some(Box::new(reserved))
 }
 
 impl Limiter {

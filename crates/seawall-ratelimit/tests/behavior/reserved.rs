@@ -197,6 +197,33 @@ async fn cancels_that_have_used_up_the_share_wait_before_all_orders_and_in_their
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancel_goes_before_all_orders_also_where_nothing_can_be_reserved() {
+    let handle = handle(
+        builder(1)
+            .reserved_share(share(0.2))
+            .max_wait(MINUTE)
+            .priority_aging(ms(100)),
+    );
+    let wait = |meta: RequestMeta| {
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            handle.reserve(&meta).await.unwrap().commit();
+            Instant::now()
+        })
+    };
+    assert_eq!(granted(&handle, &order()), 1);
+    let begun = Instant::now();
+    let orders: Vec<_> = (0..20).map(|_| wait(order())).collect();
+    tokio::time::sleep(ms(1_050)).await;
+    let cancel = wait(cancel());
+    assert_eq!(cancel.await.unwrap() - begun, ms(1_100));
+    for (order, nth) in orders.into_iter().zip(1..) {
+        let at = if nth <= 10 { nth } else { nth + 1 };
+        assert_eq!(order.await.unwrap() - begun, ms(100 * at));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_cancels_orders_have_the_whole_rate() {
     for reserved in [None, share(0.3)] {
         let config = builder(10).reserved_share(reserved).max_wait(MINUTE);
