@@ -280,6 +280,14 @@ async fn the_share_is_that_of_the_builder_or_of_the_settings_or_a_tenth() {
     assert_eq!(account, Some(share(0.1)));
     let class = |name: &str| classes.of_key(PartitionKey::of(name)).reserved_share();
     assert_eq!((class("orders"), class("other")), (None, share(0.1)));
+    // A cancel of Kraken costs eight of the 48 of its class: a tenth would let none through.
+    let (_, classes) = shares(of("kraken"));
+    let orders = classes.of_key(PartitionKey::of("orders"));
+    let reserved = orders.reserved_share().map(Ratio::get);
+    assert_eq!(
+        (orders.limits()[0].capacity(), reserved),
+        (48, Some(8.5 / 48.0))
+    );
     let (_, all) = shares(of("alpaca").reserved_share(share(0.3)));
     assert_eq!(all.per_key().reserved_share(), share(0.3));
     let (_, none) = shares(of("alpaca").reserved_share(None));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seawall_breaker::{BreakerLayer, CircuitState};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-use seawall_core::{InstanceName, InvalidConfig, PartitionKey, Ratio, RequestMeta};
+use seawall_core::{InstanceName, InvalidConfig, PartitionKey, Ratio, RequestMeta, Unit};
 use seawall_http::NoteDeparture;
 use seawall_orders::broker::{Broker, OrderRequest};
 use seawall_orders::journal::Journal;
@@ -207,7 +207,7 @@ impl OrderStackBuilder {
     }
 
     /// Sets which share of the broker's limits only cancels and look-ups use, above 0 and below 1; `None`
-    /// reserves nothing. Default: a tenth, unless the
+    /// reserves nothing. Default: a tenth, or as much as one cancel costs where that is more, unless the
     /// [limit](seawall_ratelimit::RateLimitConfigBuilder::reserved_share) of the stack has a setting of its
     /// own. It holds for the limits of all calls, and for those of the classes that such calls count
     /// against; stacks that share these limits leave the share as well.
@@ -276,36 +276,41 @@ impl OrderStackBuilder {
     /// Reserves a share of the limits that cancels and look-ups count against.
     fn reserve_tokens(&self) -> Result<(), InvalidConfig> {
         let limits = self.stack.handles().rate_limit;
-        let change = |config: &RateLimitConfig| {
+        let change = |config: &RateLimitConfig, cost| {
             let builder = RateLimitConfigBuilder::from(config.clone());
             match self.reserved_share {
                 Some(share) => builder.default_reserved_share(share).reserved_share(share),
-                None => builder.default_reserved_share(Ratio::new(RESERVED_SHARE).ok()),
+                None => builder.default_reserved_share(usual_share(config, cost)),
             }
         };
+        let dearest = self.reserved_cost(|_| true).unwrap_or(1);
         if let Some(account) = limits.account() {
-            account.configure(change(&account.config()).build()?)?;
+            account.configure(change(&account.config(), dearest).build()?)?;
         }
         let config = limits.config();
-        let mut keys = KeyedRateLimitConfig::builder(change(config.per_key()));
+        let mut keys = KeyedRateLimitConfig::builder(change(config.per_key(), dearest));
         for (key, config) in config.keys() {
-            keys = match self.counts_reserved(key) {
-                true => keys.key(key, change(config)),
-                false => keys.key(key, config.clone()),
+            keys = match self.reserved_cost(|class| class == key) {
+                Some(cost) => keys.key(key, change(config, cost)),
+                None => keys.key(key, config.clone()),
             };
         }
         limits.configure(keys.build()?)
     }
 
-    /// Whether cancels or look-ups count against the limits of a class.
-    fn counts_reserved(&self, class: PartitionKey) -> bool {
-        let Some(tier) = &self.tier else { return true };
+    /// The most that a cancel or look-up costs, of those that count against the limits of such classes.
+    fn reserved_cost(&self, is_of: impl Fn(PartitionKey) -> bool) -> Option<u32> {
+        let Some(tier) = &self.tier else {
+            return Some(1);
+        };
         let provider = tier.provider();
-        provider.routes().any(|route| {
+        let routes = provider.routes().filter(|route| {
             let operation = route.operation();
-            let is_reserved = matches!(operation, Operation::OrderCancel | Operation::OrderQuery);
-            is_reserved && route.meta().key == class
-        })
+            matches!(operation, Operation::OrderCancel | Operation::OrderQuery)
+        });
+        let metas = routes.map(|route| route.meta());
+        let costs = metas.filter(|meta| is_of(meta.key)).map(|meta| meta.cost);
+        costs.max()
     }
 
     /// The stack.
@@ -354,6 +359,18 @@ impl OrderStackBuilder {
             reserved,
         })
     }
+}
+
+/// A tenth, or what a call of that cost needs of a limit that can grant more than it.
+fn usual_share(config: &RateLimitConfig, cost: u32) -> Option<Ratio> {
+    let shares = config.limits().iter().filter_map(|limit| {
+        let (cost, capacity) = (f64::from(cost), f64::from(limit.capacity()));
+        let is_less = (capacity * RESERVED_SHARE).floor().max(1.0) < cost;
+        // Between two tokens: the share is rounded down.
+        (limit.unit() == Unit::Cost && is_less && cost < capacity)
+            .then_some((cost + 0.5) / capacity)
+    });
+    Ratio::new(shares.fold(RESERVED_SHARE, f64::max)).ok()
 }
 
 /// The same stack with permits and a circuit of its own. Limits are shared, since the broker counts all
