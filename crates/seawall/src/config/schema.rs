@@ -106,6 +106,11 @@ fn accepts(accepts: Accepts) -> Vec<(String, Json)> {
             ("minimum", plain("0")),
             ("maximum", plain("1")),
         ],
+        Accepts::PartialShare => vec![
+            ("type", text("number")),
+            ("exclusiveMinimum", plain("0")),
+            ("exclusiveMaximum", plain("1")),
+        ],
         Accepts::Number => vec![("type", text("number")), ("minimum", plain("0"))],
         Accepts::Switch => vec![("type", text("boolean"))],
         Accepts::Time => strings(&["30s", "1m 30s", "500ms", "24h"]),

@@ -195,7 +195,7 @@ macro_rules! settings {
     (@follows $follows:expr) => { &$follows };
 }
 
-use Accepts::{Count, Number, Rates, Share, Switch, Time, Word};
+use Accepts::{Count, Number, PartialShare, Rates, Share, Switch, Time, Word};
 
 static SETTINGS: &[Setting] = settings! {
     Service {
@@ -287,7 +287,7 @@ static SETTINGS: &[Setting] = settings! {
             |n| time(n.settings.rate_limit.max_ban());
         max_debt: Count, "How many periods of a limit may be owed after calls that used more than was estimated.",
             |n| n.settings.rate_limit.max_debt().to_string();
-        reserved_share: Share, "Which share of each limit only calls of reserved priority use, such as cancels; unless set a tenth in a stack of orders, else none.",
+        reserved_share: PartialShare, "Which share of each limit only calls of reserved priority use, such as cancels; unless set a tenth in a stack of orders, else none.",
             |n| match &n.settings.rate_limit {
                 limit if limit.is_reserved_share_set() => option(limit.reserved_share().map(Ratio::get)),
                 _ => "default".to_owned(),

@@ -126,6 +126,8 @@ pub(super) enum Accepts {
     Count,
     /// From 0 to 1.
     Share,
+    /// Above 0 and below 1.
+    PartialShare,
     Number,
     Time,
     Switch,
@@ -178,8 +180,12 @@ impl Accepts {
                 let count = u32::try_from((*count)?).ok()?;
                 Some(Value::Count(count))
             }
-            (Self::Share | Self::Number, Raw::Number(_, number)) => self.number(*number),
-            (Self::Share | Self::Number, Raw::Whole(_, number)) => self.number((*number)? as f64),
+            (Self::Share | Self::PartialShare | Self::Number, Raw::Number(_, number)) => {
+                self.number(*number)
+            }
+            (Self::Share | Self::PartialShare | Self::Number, Raw::Whole(_, number)) => {
+                self.number((*number)? as f64)
+            }
             (Self::Time, Raw::Text(text)) => parse_time(text).map(Value::Time),
             (Self::Switch, Raw::Switch(on)) => Some(Value::Switch(*on)),
             (Self::Rate, Raw::Text(text)) => Some(Value::Rates(vec![Rate::parse(text)?])),
@@ -200,10 +206,12 @@ impl Accepts {
     }
 
     fn number(self, number: f64) -> Option<Value> {
-        let most = if self == Self::Share { 1.0 } else { f64::MAX };
-        (0.0..=most)
-            .contains(&number)
-            .then_some(Value::Number(number))
+        let is_it = match self {
+            Self::Share => (0.0..=1.0).contains(&number),
+            Self::PartialShare => number > 0.0 && number < 1.0,
+            _ => (0.0..=f64::MAX).contains(&number),
+        };
+        is_it.then_some(Value::Number(number))
     }
 }
 
@@ -213,6 +221,7 @@ impl fmt::Display for Accepts {
         match self {
             Self::Count => write!(f, "a whole number up to {}", u32::MAX),
             Self::Share => f.write_str("a share from 0 to 1"),
+            Self::PartialShare => f.write_str("a share above 0 and below 1"),
             Self::Number => f.write_str("a number from 0"),
             Self::Time => f.write_str(TIME),
             Self::Switch => f.write_str("true or false"),
@@ -305,6 +314,11 @@ mod tests {
         assert_eq!(share(0.8), Some(Value::Number(0.8)));
         for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
             assert_eq!(share(wrong), None);
+        }
+        let part = |number| Accepts::PartialShare.read(&Raw::Number(String::new(), number));
+        assert_eq!(part(0.1), Some(Value::Number(0.1)));
+        for wrong in [0.0, 1.0, f64::NAN] {
+            assert_eq!(part(wrong), None);
         }
         let count = |number| Accepts::Count.read(&Raw::Whole(String::new(), number));
         assert_eq!(count(Some(7)), Some(Value::Count(7)));

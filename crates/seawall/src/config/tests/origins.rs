@@ -13,9 +13,11 @@ fn value(setting: &'static Setting) -> BoxedStrategy<String> {
     let quoted = |text: &str| format!("{text:?}");
     let value = match setting.accepts {
         Accepts::Count => (1u32..40).prop_map(|n| n.to_string()).boxed(),
-        Accepts::Share => prop::sample::select(vec!["0.2", "0.5", "0.7", "0.9"])
-            .prop_map(str::to_owned)
-            .boxed(),
+        Accepts::Share | Accepts::PartialShare => {
+            prop::sample::select(vec!["0.2", "0.5", "0.7", "0.9"])
+                .prop_map(str::to_owned)
+                .boxed()
+        }
         Accepts::Number => Just("1.5".to_owned()).boxed(),
         Accepts::Time => times.prop_map(quoted).boxed(),
         Accepts::Switch => any::<bool>().prop_map(|on| on.to_string()).boxed(),

@@ -14,7 +14,7 @@ use crate::config::{apply, flat, table};
 fn other(setting: &Setting) -> Value {
     match setting.accepts {
         Accepts::Count => Value::Count(6),
-        Accepts::Share => Value::Number(0.55),
+        Accepts::Share | Accepts::PartialShare => Value::Number(0.55),
         Accepts::Number => Value::Number(1.5),
         Accepts::Time => Value::Time(SECOND * 7),
         Accepts::Switch => Value::Switch(!matches!(
