@@ -147,7 +147,11 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
         component.control(command).map_err(|unsupported| {
             let has: Vec<_> = component.commands().iter().map(|it| it.as_str()).collect();
-            Problem::conflict(format!("{unsupported}, accepted is {}", has.join(", ")))
+            let (pattern, command) = (unsupported.pattern, unsupported.command.as_str());
+            Problem::conflict(format!(
+                "`{pattern}` has no command `{command}`, accepted is {}",
+                has.join(", ")
+            ))
         })?;
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
         let replaced = self

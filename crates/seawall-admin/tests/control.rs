@@ -144,6 +144,8 @@ async fn a_command_ends_by_itself_unless_another_one_came() {
     }
     let drain = post(at, COMMANDS, OPERATOR, command("drain")).await;
     assert_eq!(drain.status, 409, "a breaker drains nothing");
+    let words = "`breaker` has no command `drain`, accepted is block";
+    assert!(drain.body.contains(words), "{drain:?}");
     assert_eq!(
         post(
             at,

@@ -34,6 +34,7 @@ async fn every_error_is_a_problem_with_its_status() {
         (format!("POST {COMMANDS} HTTP/1.1\r\n{with_token}{json}content-length: 70000\r\n\r\n{long}"), 413),
         ("GET /health HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".to_owned(), 421),
         ("GET /health HTTP/1.0\r\n\r\n".to_owned(), 421),
+        ("GET /health HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\nconnection: close\r\n\r\n".to_owned(), 400),
         ("GET /health/detailed HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Basic eA==\r\n\r\n".to_owned(), 401),
     ] {
         let answer = raw(at, request.as_bytes()).await.expect("an answer");

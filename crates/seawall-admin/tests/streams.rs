@@ -49,6 +49,12 @@ async fn changes_come_as_they_happen_and_a_reader_goes_on_where_it_was() {
         assert_ne!(id, first, "nothing twice");
         words += &data.to_string();
     }
+    let (run, _) = first.split_once('-').expect("a run and numbers");
+    for number in ["9999999", "18446744073709551615"] {
+        let path = format!("/api/v1/events?last_event_id={run}-{number}");
+        let never = get(at, &path, VIEWER).await;
+        assert_eq!(never.status, 400, "{never:?}");
+    }
     for path in ["/api/v1/events", "/events"] {
         let wrong = get(at, &format!("{path}?last_event_id=x"), VIEWER).await;
         assert_eq!(wrong.status, 400, "{wrong:?}");

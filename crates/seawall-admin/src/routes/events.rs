@@ -114,7 +114,10 @@ fn read(id: &str, shared: &Shared) -> Option<Seen> {
             is_earlier,
         });
     }
-    (numbers.len() == registries).then_some(Seen {
+    let mut all = numbers.iter().zip(&shared.registries);
+    let are_reached =
+        all.all(|(number, registry)| *number <= registry.events().changes_since(u64::MAX).last);
+    (numbers.len() == registries && are_reached).then_some(Seen {
         numbers,
         is_earlier,
     })

@@ -167,6 +167,11 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
 /// Rejects what is addressed to a host that this server is not, so that no page of another name can be
 /// made to point at it (DNS rebinding).
 async fn allow_hosts(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    // Another server on the way might take the other one (RFC 9112, 3.2).
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        let detail = "`host` is there more than once";
+        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+    }
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
         None => {
