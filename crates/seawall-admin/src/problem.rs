@@ -100,14 +100,14 @@ macro_rules! from_rejection {
 from_rejection!(JsonRejection, PathRejection, QueryRejection);
 
 macro_rules! problems {
-    ($($(#[$meta:meta])* $Name:ident: [$($status:literal),+];)+) => {
+    ($($(#[$meta:meta])* $Name:ident: [$($status:literal),*];)+) => {
         $(
             $(#[$meta])*
             pub(crate) enum $Name {}
 
             impl IntoResponses for $Name {
                 fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-                    described(&[$($status),+])
+                    described(&[$($status),*])
                 }
             }
         )+
@@ -115,6 +115,10 @@ macro_rules! problems {
 }
 
 problems! {
+    /// What a route answers that asks nobody who they are, and has no limit.
+    Probed: [];
+    /// What a route answers that asks nobody who they are.
+    Open: [429];
     /// What a route answers that only shows.
     Shown: [401, 429];
     /// What a route answers that shows what the program may not have.
@@ -122,14 +126,19 @@ problems! {
     Found: [401, 404, 429];
     /// What a route answers that shows what is asked for.
     Asked: [400, 401, 404, 409, 422, 429];
+    /// What a route answers that shows what not everybody may see.
+    Operated: [400, 401, 403, 429];
     /// What a route answers that streams.
     Streamed: [400, 401, 429, 503];
     /// What a route answers that logs in.
     LoggedIn: [400, 401, 403, 408, 413, 415, 422, 429, 503];
+    /// What a route answers that logs out.
+    LoggedOut: [403, 429];
     /// What a route answers that changes something.
     Commanded: [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503];
 }
 
+/// These statuses, and those of the `host` of a request, which every route looks at.
 fn described(statuses: &[u16]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
     let describe = |status: &u16| {
         let title = StatusCode::from_u16(*status).ok();
@@ -141,5 +150,6 @@ fn described(statuses: &[u16]) -> BTreeMap<String, RefOr<utoipa::openapi::Respon
             .build();
         (status.to_string(), RefOr::T(response))
     };
-    statuses.iter().map(describe).collect()
+    let of_host = [400, 421];
+    statuses.iter().chain(&of_host).map(describe).collect()
 }

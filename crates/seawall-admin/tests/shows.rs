@@ -190,6 +190,20 @@ async fn the_description_that_is_served_is_the_one_in_the_repository() {
         "openapi.json is of other routes: run this test with SEAWALL_WRITE_OPENAPI=1"
     );
     assert_eq!(served["openapi"], "3.1.0");
+    // What the server answers is described.
+    for (path, method, statuses) in [
+        ("/livez", "get", &["400", "421"][..]),
+        ("/api/v1/audit", "get", &["401", "403", "421"]),
+        ("/api/v1/session", "delete", &["204", "403", "421"]),
+        ("/api/v1/openapi.json", "get", &["200", "421"]),
+        ("/", "get", &["200", "307", "421"]),
+        ("/dashboard", "get", &["200", "304", "401"]),
+    ] {
+        let described = &served["paths"][path][method]["responses"];
+        for status in statuses {
+            assert!(described[status].is_object(), "{method} {path}: {status}");
+        }
+    }
     // A setting may have any value, as in the example, and not only that of an object.
     let set = &served["components"]["schemas"]["ChangeRequest"]["properties"]["set"];
     let value = &set["additionalProperties"]["additionalProperties"];

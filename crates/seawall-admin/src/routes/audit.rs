@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use crate::audit::{AuditEntry, KEPT};
 use crate::auth::Operating;
 use crate::extract::Query;
-use crate::problem::{Asked, Problem};
+use crate::problem::{Operated, Problem};
 use crate::state::Shared;
 
 /// How much of the log.
@@ -27,7 +27,7 @@ pub(crate) struct HowMany {
 /// Who has commanded what, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "control", params(HowMany),
-    responses((status = OK, body = Vec<AuditEntry>), Asked),
+    responses((status = OK, body = Vec<AuditEntry>), Operated),
 )]
 pub(crate) async fn audit(
     _: Operating,

@@ -28,7 +28,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use http::{HeaderValue, StatusCode, header};
 use seawall_core::WrapErrorLayer;
 use tower::ServiceBuilder;
@@ -39,7 +39,7 @@ use utoipa_axum::routes;
 
 use crate::auth::note_caller;
 use crate::hosts::name_of;
-use crate::problem::Problem;
+use crate::problem::{Open, Problem};
 use crate::state::Shared;
 
 /// The longest body of a request, in bytes.
@@ -55,6 +55,20 @@ const MAX_BODY_BYTES: usize = 64 << 10;
     components(schemas(Problem))
 )]
 struct Api;
+
+/// The description of the routes.
+#[derive(Clone)]
+struct Description(bytes::Bytes);
+
+/// This description.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "description",
+    responses((status = OK, body = Object, content_type = "application/json"), Open),
+)]
+async fn description(Extension(Description(api)): Extension<Description>) -> impl IntoResponse {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], api)
+}
 
 /// What an orchestrator asks, which no flood of others may keep from its answer.
 fn probes() -> OpenApiRouter<Arc<Shared>> {
@@ -82,9 +96,12 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(events::events))
         .routes(routes!(session::log_in))
         .routes(routes!(session::log_out))
-        .routes(routes!(session::session));
+        .routes(routes!(session::session))
+        .routes(routes!(description));
     #[cfg(feature = "monitor")]
     let router = router
+        .routes(routes!(text::root))
+        .routes(routes!(text::dashboard))
         .routes(routes!(overview::health))
         .routes(routes!(overview::metrics))
         .routes(routes!(overview::dashboard))
@@ -116,11 +133,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let (probes, of_probes) = probes().split_for_parts();
     api.merge(of_probes);
     let api = serde_json::to_vec(&api).unwrap_or_default();
-    let api = bytes::Bytes::from(api);
-    let document = move || async move {
-        let json = HeaderValue::from_static("application/json");
-        ([(header::CONTENT_TYPE, json)], api)
-    };
+    let api = Description(bytes::Bytes::from(api));
     let csrf = CsrfLayer::new().with_rejection_response(|_| {
         let detail = "a request of another site changes nothing here";
         Problem::new(StatusCode::FORBIDDEN, detail).into_response()
@@ -128,13 +141,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let note = middleware::from_fn_with_state(Arc::clone(shared), note_caller);
     let unwritten = middleware::map_response_with_state(Arc::clone(shared), note_unwritten);
     let host = middleware::from_fn_with_state(Arc::clone(shared), allow_hosts);
-    #[cfg(feature = "monitor")]
-    let router = router
-        .route("/", axum::routing::get(text::root))
-        .route("/dashboard", axum::routing::get(text::dashboard));
     let router = router
         .route("/events", axum::routing::get(events::events))
-        .route("/api/v1/openapi.json", axum::routing::get(document))
         .fallback(|| async { Problem::not_found("there is no such path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(
@@ -149,6 +157,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
                 .layer(shared.rate_limit.clone())
                 .layer(WrapErrorLayer)
                 .layer(csrf)
+                .layer(Extension(api))
                 .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
         )
         .merge(probes);

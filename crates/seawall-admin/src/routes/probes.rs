@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::problem::Problem;
+use crate::problem::{Probed, Problem};
 use crate::state::Shared;
 
 /// Whether the process answers. It looks at nothing outside: a restart repairs no upstream.
-#[utoipa::path(get, path = "/livez", tag = "probes", responses((status = OK, body = String)))]
+#[utoipa::path(get, path = "/livez", tag = "probes", responses((status = OK, body = String), Probed))]
 pub(crate) async fn livez() -> &'static str {
     "ok"
 }
@@ -19,7 +19,7 @@ pub(crate) async fn livez() -> &'static str {
 /// all replicas share.
 #[utoipa::path(
     get, path = "/readyz", tag = "probes",
-    responses((status = OK, body = String), (status = SERVICE_UNAVAILABLE, body = Problem)),
+    responses((status = OK, body = String), (status = SERVICE_UNAVAILABLE, body = Problem), Probed),
 )]
 pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
     if shared.is_ready.load(Ordering::Acquire) {

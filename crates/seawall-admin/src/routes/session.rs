@@ -15,7 +15,7 @@ use crate::Role;
 use crate::audit::AuditEntry;
 use crate::auth::{Asking, From};
 use crate::extract::Body;
-use crate::problem::{LoggedIn, Problem, Shown};
+use crate::problem::{LoggedIn, LoggedOut, Problem, Shown};
 use crate::session::{COOKIE, LASTS, cookie};
 use crate::state::Shared;
 
@@ -113,7 +113,10 @@ pub(crate) async fn log_in(
 }
 
 /// Ends the session of the cookie, if there is one.
-#[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses((status = NO_CONTENT)))]
+#[utoipa::path(
+    delete, path = "/api/v1/session", tag = "session",
+    responses((status = NO_CONTENT), LoggedOut),
+)]
 pub(crate) async fn log_out(
     State(shared): State<Arc<Shared>>,
     scope: Scope,

@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, header};
+use seawall_monitor::Overview;
 
 use super::nested::prefix;
 use super::overview::monitor;
 use super::page;
 use crate::audit::unix_ms;
 use crate::auth::Viewing;
-use crate::problem::Problem;
+use crate::problem::{Found, Problem};
 use crate::state::Shared;
 use crate::table;
 
@@ -50,6 +51,12 @@ fn weight(part: &str, kind: &str) -> Option<f64> {
 }
 
 /// The page for browsers, else as `/dashboard`.
+#[utoipa::path(
+    get, path = "/", tag = "dashboard",
+    responses(
+        (status = OK, content((String = "text/plain"), (Overview = "application/json"))),
+        (status = TEMPORARY_REDIRECT, description = "To the page"), Found),
+)]
 pub(crate) async fn root(
     State(shared): State<Arc<Shared>>,
     OriginalUri(uri): OriginalUri,
@@ -65,6 +72,12 @@ pub(crate) async fn root(
 }
 
 /// The page for browsers, which signs in where that is needed; else text, unless JSON is asked for by name.
+#[utoipa::path(
+    get, path = "/dashboard", tag = "dashboard",
+    responses(
+        (status = OK, content((String = "text/plain"), (Overview = "application/json"), (String = "text/html"))),
+        (status = NOT_MODIFIED, description = "The page is the one that the browser has"), Found),
+)]
 pub(crate) async fn dashboard(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
