@@ -404,9 +404,15 @@ impl RateLimitConfigBuilder {
     /// leaves at once although orders have used up the rest, and no limit grants more than without it.
     ///
     /// While no reserved call comes, the others have the whole rate of a bucket: what is reserved is a level
-    /// of it. Of a strict limit, a window or a day they have what is not reserved.
+    /// of it. Where the rest of its burst comes back in less than some 20 ms, as one of two tokens at 100 per
+    /// second, they have about a tenth less, since waits end a millisecond late. Of a strict limit, a window or
+    /// a day they have what is not reserved.
     ///
-    /// A call that costs more than the rest of the capacity waits until the limit is full. Calls of
+    /// A share of an account is one of its limits alone: reserved calls of a key wait like others for the
+    /// limits of that key, unless these have a share as well.
+    ///
+    /// A call that costs more than the rest of the capacity waits until the limit is full. That may be
+    /// never while reserved calls keep coming, and calls behind it wait as long as it does. Calls of
     /// reserved priority are not counted by [`max_waiting`](Self::max_waiting) with the others: as many of
     /// them may wait in addition.
     ///
