@@ -7,7 +7,9 @@ use seawall::{
     BreakerConfig, BreakerLayer, Budget, BulkheadConfig, BulkheadLayer, HedgeConfig, HedgeLayer,
     InstanceHandle, RetryConfig, RetryLayer,
 };
-use seawall_core::{QuotaSignal, Replay, RequestMeta, Samples, Scope, ServerLimit, Unit, Value};
+use seawall_core::{
+    QuotaSignal, Ratio, Replay, RequestMeta, Samples, Scope, ServerLimit, Unit, Value,
+};
 use tokio::time::advance;
 
 /// The gauge of that name whose labels have this value, if there is one.
@@ -94,6 +96,19 @@ fn limits(limits: Vec<Limit>) -> RateLimitHandle {
 fn take(handle: &RateLimitHandle) {
     let reserved = handle.try_reserve(&RequestMeta::new(Replay::Never));
     reserved.expect("there are tokens").commit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_shows_what_is_reserved_of_it() {
+    let config = RateLimitConfig::builder()
+        .limit(Limit::strict(100, Duration::from_secs(60)))
+        .limit(Limit::bucket(10, Duration::from_secs(1)).burst(1));
+    let share = Ratio::new(0.25).unwrap();
+    let config = config.reserved_share(share).build().unwrap();
+    let handle = RateLimitLayer::new("alpaca", config).handle();
+    let of = |limit| gauge(&handle, "seawall_ratelimit_limit_reserved", Some(limit));
+    near(of("0"), 25.0);
+    near(of("1"), 0.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ impl Sources<'_> {
             let quotas = &service.standing.limits;
             let mut worst: Vec<(&'static str, f64)> = Vec::new();
             for limit in quotas.iter().filter(|limit| limit.is_quota()) {
-                let Some(used) = limit.used_share() else {
+                let Some(used) = limit.spent_share() else {
                     continue;
                 };
                 match worst.iter_mut().find(|(it, _)| *it == limit.instance) {

@@ -164,6 +164,7 @@ fn limit(sample: &Sample<'_>, value: f64, name: &'static str, to: &mut Standing)
     let field = match sample.metric {
         "seawall_ratelimit_limit_available" => &mut limit.available,
         "seawall_ratelimit_limit_capacity" => &mut limit.capacity,
+        "seawall_ratelimit_limit_reserved" => &mut limit.reserved,
         "seawall_ratelimit_limit_window_seconds" => &mut limit.window_seconds,
         "seawall_ratelimit_limit_full_seconds" => &mut limit.full_seconds,
         "seawall_ratelimit_reported_limit" => &mut limit.reported_limit,

@@ -54,6 +54,7 @@ pub(crate) struct LimitReading {
     pub(crate) unit: &'static str,
     pub(crate) available: Option<f64>,
     pub(crate) capacity: Option<f64>,
+    pub(crate) reserved: Option<f64>,
     pub(crate) window_seconds: Option<f64>,
     pub(crate) full_seconds: Option<f64>,
     pub(crate) reported_limit: Option<f64>,
@@ -239,6 +240,16 @@ impl LimitReading {
         };
         let share = self.reported_used_ratio.or_else(ours)?;
         number(share).map(|share| share.clamp(0.0, 1.0))
+    }
+
+    /// The share that is used of what calls may use that are not reserved.
+    pub(crate) fn spent_share(&self) -> Option<f64> {
+        let reserved = match (self.reserved, self.capacity) {
+            (Some(reserved), Some(capacity)) if capacity > reserved => reserved / capacity,
+            _ => 0.0,
+        };
+        let used = self.used_share()?;
+        number(used / (1.0 - reserved)).map(|share| share.clamp(0.0, 1.0))
     }
 
     /// Whether it is a quota, and not a pace that is used up every second.

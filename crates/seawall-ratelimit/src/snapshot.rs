@@ -92,6 +92,8 @@ pub struct LimitSnapshot {
     pub available: f64,
     /// The most that can be there: the burst of a bucket, the count of other limits.
     pub capacity: u64,
+    /// How much of that is [reserved](crate::RateLimitConfigBuilder::reserved_share): others have the rest.
+    pub reserved: u64,
     /// When all of that is there again, from now, if nothing is taken meanwhile: a bucket is full, a
     /// window has ended, or what a strict limit counts has; `None` while it is paused until it is
     /// resumed.
@@ -111,6 +113,7 @@ impl LimitSnapshot {
         let mut gauge = |metric, value| sink.gauge(metric, &labels, value);
         gauge("seawall_ratelimit_limit_available", self.available);
         gauge("seawall_ratelimit_limit_capacity", self.capacity as f64);
+        gauge("seawall_ratelimit_limit_reserved", self.reserved as f64);
         let window = self.limit.period().as_secs_f64();
         gauge("seawall_ratelimit_limit_window_seconds", window);
         let full = self

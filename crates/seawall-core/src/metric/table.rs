@@ -118,6 +118,7 @@ table! {
     Gauge seawall_ratelimit_limit_available [limit unit] "What is left of a limit; below zero where more was used than estimated.",
     Gauge seawall_ratelimit_limit_capacity [limit unit] "The most that can be left of a limit.",
     Gauge seawall_ratelimit_limit_full_seconds [limit unit] "Time until all of a limit is there again, if nothing is taken; infinite while it is paused until it is resumed.",
+    Gauge seawall_ratelimit_limit_reserved [limit unit] "How much of a limit is for calls of reserved priority alone, such as cancels.",
     Gauge seawall_ratelimit_limit_window_seconds [limit unit] "The time that a limit counts over.",
     Gauge seawall_ratelimit_pause_seconds [] "Time until a pause ends: 0 when there is none, infinite until it is resumed.",
     Gauge seawall_ratelimit_queue_depth [] "Calls that wait for tokens.",

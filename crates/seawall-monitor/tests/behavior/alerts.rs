@@ -206,6 +206,12 @@ async fn every_rule_is_raised_by_its_cause_and_resolved_without_it() {
     );
     limit.gauge("seawall_ratelimit_limit_available", QUOTA, 1_000.0);
     settle().await;
+    // Orders have used all that is not reserved for cancels.
+    limit.gauge("seawall_ratelimit_limit_reserved", QUOTA, 200.0);
+    limit.gauge("seawall_ratelimit_limit_available", QUOTA, 200.0);
+    expect(12, &["QuotaNearlySpent"]).await;
+    limit.gauge("seawall_ratelimit_limit_available", QUOTA, 1_000.0);
+    settle().await;
     // A pace that is used up every second is none.
     limit.gauge("seawall_ratelimit_limit_window_seconds", QUOTA, 1.0);
     limit.gauge("seawall_ratelimit_limit_available", QUOTA, 0.0);

@@ -128,7 +128,8 @@ impl KeyedRateLimitHandle {
             return limiter.snapshots(now);
         }
         let left = keys.available(key, now);
-        let limits = keys.config().of_key(key).limits().to_vec();
+        let config = keys.config().of_key(key).clone();
+        let limits = config.limits().to_vec();
         // A key with several limits and without a limiter is unused.
         let is_word = limits.len() == 1;
         let with = |limit: Limit| {
@@ -139,6 +140,7 @@ impl KeyedRateLimitHandle {
             LimitSnapshot {
                 available,
                 capacity: capacity.into(),
+                reserved: config.reserved_of(capacity.into()),
                 full_in: Duration::try_from_secs_f64(per_token * missing).ok(),
                 reported: None,
                 limit,

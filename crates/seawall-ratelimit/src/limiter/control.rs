@@ -213,8 +213,10 @@ impl Limiter {
                     (burst, self.bucket.wait(start, burst))
                 }
             };
+            let reserved = inner.reserved.as_deref();
             LimitSnapshot {
                 limit,
+                reserved: reserved.map_or(0, |all| all.get(index)),
                 available: available[index],
                 capacity,
                 full_in: (full_ns != u64::MAX).then_some(Duration::from_nanos(full_ns)),
