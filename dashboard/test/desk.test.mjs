@@ -79,6 +79,8 @@ test('shows an outage of the broker as it happens, why, and that it is over', as
 
 test('a circuit is forced open and reset by keyboard alone, with a reason and an end', async () => {
   const page = await open(browser, program.url);
+  // The field has the focus as soon as the page asks for a token, which is after it has asked the server.
+  await page.locator('#token:focus').waitFor();
   await page.keyboard.type(TOKENS.admin);
   await page.keyboard.press('Enter');
   await page.locator('[data-stream="live"]').waitFor();
