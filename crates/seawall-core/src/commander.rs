@@ -9,7 +9,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operated {
     pub(crate) instance: usize,
-    pub(crate) commands: u32,
+    pub(crate) commands: u16,
 }
 
 impl Operated {
@@ -20,7 +20,7 @@ impl Operated {
 
     /// How many commands an operator has given that decide what passes, those without effect included.
     /// Wraps around.
-    pub const fn commands(self) -> u32 {
+    pub const fn commands(self) -> u16 {
         self.commands
     }
 }

@@ -31,7 +31,7 @@ crate::state_words! {
 }
 
 impl Misconfiguration {
-    const ALL: [Self; 3] = [Self::Unclassified, Self::Undescribed, Self::Unnamed];
+    pub(super) const ALL: [Self; 3] = [Self::Unclassified, Self::Undescribed, Self::Unnamed];
 
     /// Its bit in a set of them.
     pub(crate) const fn bit(self) -> u8 {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
 use super::{EventKind, Events, Misconfiguration};
 use crate::rejection::pattern_bits;
@@ -19,17 +19,20 @@ pub struct EventSource {
     /// The pattern as a rejection holds it.
     pattern_bits: u8,
     name: InstanceName,
-    /// What is misconfigured, and four bits higher what of it was emitted.
-    misconfigured: AtomicU8,
-    /// Whether it has made a service without a classifier.
-    default_classifier: AtomicBool,
+    /// What is misconfigured, and four bits higher what of it was emitted; and [`DEFAULT_CLASSIFIER`]. One
+    /// byte, since the memory of a breaker has a bound, and it has two sources.
+    marks: AtomicU8,
     /// How often an operator has commanded what may pass.
-    operated: AtomicU32,
+    operated: AtomicU16,
     events: OnceLock<Events>,
 }
 
 /// How much higher the bits of what was emitted are.
 const EMITTED: u32 = 4;
+
+/// The mark of an instance that has made a service without a classifier: a bit of no misconfiguration.
+const DEFAULT_CLASSIFIER: u8 = 1 << 3;
+const _: () = assert!(Misconfiguration::ALL.len() < EMITTED as usize);
 
 /// What the type of a service has in its name that reports failures inside of `Ok`.
 const BY_STATUS: [&str; 5] = ["http::response::", "hyper", "reqwest", "tonic::", "axum::"];
@@ -54,9 +57,8 @@ impl EventSource {
             pattern,
             pattern_bits: pattern_bits(pattern),
             name,
-            misconfigured: AtomicU8::new(0),
-            default_classifier: AtomicBool::new(false),
-            operated: AtomicU32::new(0),
+            marks: AtomicU8::new(0),
+            operated: AtomicU16::new(0),
             events: OnceLock::new(),
         }
     }
@@ -157,14 +159,14 @@ impl EventSource {
     /// emitted. Call it outside of every lock.
     #[inline]
     pub fn misconfigure(&self, what: Misconfiguration) {
-        if self.misconfigured.load(Ordering::Relaxed) & what.bit() == 0 {
+        if self.marks.load(Ordering::Relaxed) & what.bit() == 0 {
             self.misconfigure_once(what);
         }
     }
 
     #[cold]
     fn misconfigure_once(&self, what: Misconfiguration) {
-        let before = self.misconfigured.fetch_or(what.bit(), Ordering::AcqRel);
+        let before = self.marks.fetch_or(what.bit(), Ordering::AcqRel);
         if before & what.bit() == 0 {
             SharedReadings::apart(|| {
                 trace::event(self.pattern, self.name, &EventKind::Misconfigured(what));
@@ -175,7 +177,7 @@ impl EventSource {
 
     /// What was found to be misconfigured so far.
     pub fn misconfigured(&self) -> Vec<Misconfiguration> {
-        Misconfiguration::of(self.misconfigured.load(Ordering::Acquire)).collect()
+        Misconfiguration::of(self.marks.load(Ordering::Acquire)).collect()
     }
 
     /// Publishes each once, by whichever of two threads comes first: one that attaches the instance, or
@@ -186,7 +188,7 @@ impl EventSource {
         }
         for what in self.misconfigured() {
             let emitted = what.bit() << EMITTED;
-            if self.misconfigured.fetch_or(emitted, Ordering::AcqRel) & emitted == 0 {
+            if self.marks.fetch_or(emitted, Ordering::AcqRel) & emitted == 0 {
                 self.publish(EventKind::Misconfigured(what));
             }
         }
@@ -201,7 +203,7 @@ impl EventSource {
         // Parameters that are all defaults are not part of the name.
         let is_default = policy == std::any::type_name::<Policy>() || policy.contains(default);
         if is_default {
-            self.default_classifier.store(true, Ordering::Relaxed);
+            self.marks.fetch_or(DEFAULT_CLASSIFIER, Ordering::Relaxed);
         }
         if is_default && BY_STATUS.iter().any(|part| service.contains(part)) {
             self.misconfigure(Misconfiguration::Unclassified);
@@ -211,7 +213,7 @@ impl EventSource {
     /// That there is no classifier, as a setting: field and value. Of a type of the user's own nobody
     /// knows whether its responses report failures, so this is all that is known.
     pub fn classifier_setting(&self) -> Option<(&'static str, String)> {
-        let is_default = self.default_classifier.load(Ordering::Relaxed);
+        let is_default = self.marks.load(Ordering::Relaxed) & DEFAULT_CLASSIFIER != 0;
         is_default.then(|| ("classifier", "none: every Ok is a success".to_owned()))
     }
 
