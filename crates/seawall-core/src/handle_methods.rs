@@ -37,7 +37,7 @@
 /// assert!(handle.control(Command::Block).is_ok());
 /// assert_eq!(handle.commands(), [Command::Block]);
 /// let unsupported = handle.control(Command::Bypass).unwrap_err();
-/// assert_eq!(unsupported.to_string(), "`door` has no command Bypass");
+/// assert_eq!(unsupported.to_string(), "`door` has no command `bypass`");
 /// ```
 #[macro_export]
 macro_rules! handle_methods {

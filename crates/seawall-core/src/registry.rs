@@ -131,7 +131,12 @@ impl Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` has no command {:?}", self.pattern, self.command)
+        write!(
+            f,
+            "`{}` has no command `{}`",
+            self.pattern,
+            self.command.as_str()
+        )
     }
 }
 
@@ -410,7 +415,7 @@ mod tests {
         let rejected = Switch(InstanceName::new("a")).control(Command::Block);
         assert_eq!(
             rejected.unwrap_err().to_string(),
-            "`switch` has no command Block"
+            "`switch` has no command `block`"
         );
     }
 }
