@@ -72,8 +72,10 @@ function alertButtons(view) {
     view.acknowledged
       ? button('Unacknowledge', 'Nobody takes care of it any more.', `${of}/unacknowledge`)
       : button('Acknowledge', 'Others see that you know of it. If it still fires after that time, it is sent again.', `${of}/acknowledge`, {}),
-    view.silenced ? null : button('Silence', `Alerts of this rule${view.service ? ` and of ${view.service}` : ''} are shown and not sent for that time.`, 'api/v1/resilience/silences', matcher),
-  ].filter(Boolean);
+    view.silenced
+      ? button('End silence', 'Alerts that it has held back are sent.', `api/v1/resilience/silences/${view.silence}/end`)
+      : button('Silence', `Alerts of this rule${view.service ? ` and of ${view.service}` : ''} are shown and not sent for that time.`, 'api/v1/resilience/silences', matcher),
+  ];
 }
 
 const noteOf = (done, what) => (done ? `${what} by ${done.by} until ${clock(done.until_unix_ms)}: ${done.reason}` : '');
@@ -106,7 +108,7 @@ export class Alerts {
       const note = [noteOf(it.acknowledged, 'Known'), noteOf(it.silenced, 'Silenced')].filter(Boolean).join(' · ');
       text(parts.note, note);
       parts.note.hidden = note === '';
-      const state = `${isFiring && may('operator')}${Boolean(it.acknowledged)}${Boolean(it.silenced)}`;
+      const state = `${isFiring && may('operator')}${Boolean(it.acknowledged)}${it.silence}`;
       if (node.state !== state) {
         node.state = state;
         parts.buttons.replaceChildren(...(isFiring && may('operator') ? alertButtons(it) : []));

@@ -163,6 +163,10 @@ test('the kill switch stops trading, and an alert is acknowledged', async () => 
   const alert = page.locator('.alerts li.firing', { hasText: 'KillSwitchEngaged' }).or(page.locator('.alerts li.firing', { hasText: /kill switch/i })).first();
   await command(alert.getByRole('button', { name: 'Acknowledge' }), 'I am on it');
   await alert.getByText(/^Known by anna until .*: I am on it$/).waitFor();
+  await command(alert.getByRole('button', { name: 'Silence', exact: true }), 'it is known');
+  await alert.getByText(/Silenced by anna until .*: it is known$/).waitFor();
+  await command(alert.getByRole('button', { name: 'End silence' }), 'it is to be heard again');
+  await alert.getByRole('button', { name: 'Silence', exact: true }).waitFor();
   await command(page.locator('[data-command="release"]'), 'they match again');
   await until(page, () => !document.getElementById('why').textContent.includes('kill switch'));
   assert.deepEqual(page.errors, []);

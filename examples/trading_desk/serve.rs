@@ -113,6 +113,7 @@ fn health(
     let orders = orders.clone();
     let score = HealthScore::new(ScoreConfig::default())
         .registry(registry)
+        .critical("broker")
         .system(SystemProbe::new())
         .trading(move || figures(orders.snapshot()));
     health.set_score(score);

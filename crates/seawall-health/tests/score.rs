@@ -283,6 +283,36 @@ async fn sources_are_asked_at_each_report() {
 }
 
 #[test]
+fn a_critical_service_that_lets_nothing_pass_caps_the_score() {
+    for (state, is_capped) in [
+        ("open", true),
+        ("forced_open", true),
+        ("half_open", false),
+        ("forced_closed", false),
+        ("closed", false),
+    ] {
+        let feeds = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let mut all: Vec<_> = feeds.map(|feed| ("breaker", feed, "closed")).into();
+        all.push(("breaker", "broker", state));
+        let registry = registry(&all);
+        let score = || HealthScore::default().registry(&registry);
+        assert!(!score().report().is_low, "one of many: {state}");
+        assert!(!score().critical("a").report().is_low);
+        let report = score().critical("a").critical("broker").report();
+        assert_eq!(report.is_low, is_capped, "{state}");
+        if is_capped {
+            assert_eq!(report.score, Some(40.0));
+            let words = &report.recommendations[0].words;
+            assert!(words.contains("breaker `broker` is"), "{words}");
+            assert!(
+                words.ends_with("until then the score is at most 40"),
+                "{words}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_does_not_work_caps_the_score_below_the_threshold() {
     let registry = registry(&[("breaker", "broker", "closed")]);
     let of = |figures: ServiceFigures, opens, closes, config: ScoreConfig| {

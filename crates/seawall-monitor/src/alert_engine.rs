@@ -69,6 +69,13 @@ struct Firing {
     acknowledged_until: Option<Instant>,
 }
 
+impl Firing {
+    fn show_silence(&mut self, silence: Option<&Silence>) {
+        self.view.silenced = silence.map(|silence| silence.shown.clone());
+        self.view.silence = silence.map(|silence| silence.id);
+    }
+}
+
 /// Which alerts a silence is for; an empty one is for all.
 ///
 /// ```
@@ -311,9 +318,8 @@ impl Engine {
                 // It may have been forgotten meanwhile.
                 firing.is_due = true;
             }
-            let silence = self.silences.iter().find(|it| it.matcher.matches(*key));
-            firing.view.silenced = silence.map(|silence| silence.shown.clone());
-            if silence.is_none() && firing.is_due {
+            firing.show_silence(silence_of(&self.silences, *key));
+            if firing.view.silence.is_none() && firing.is_due {
                 firing.is_due = false;
                 firing.is_sent = true;
                 out.push(firing.view.clone());
@@ -415,11 +421,14 @@ impl Engine {
     fn show_silences(&mut self) {
         for (key, active) in &mut self.active {
             if let Some(firing) = &mut active.firing {
-                let silence = self.silences.iter().find(|it| it.matcher.matches(*key));
-                firing.view.silenced = silence.map(|silence| silence.shown.clone());
+                firing.show_silence(silence_of(&self.silences, *key));
             }
         }
     }
+}
+
+fn silence_of(silences: &[Silence], key: AlertKey) -> Option<&Silence> {
+    silences.iter().find(|it| it.matcher.matches(key))
 }
 
 fn until(
@@ -485,6 +494,7 @@ fn view(
         runbook,
         acknowledged: None,
         silenced: None,
+        silence: None,
     }
 }
 

@@ -61,6 +61,8 @@ pub struct AlertView {
     pub acknowledged: Option<Acknowledgement>,
     /// That it is not sent, by a silence.
     pub silenced: Option<Acknowledgement>,
+    /// The number of that silence, by which it is ended.
+    pub silence: Option<u64>,
 }
 
 /// A silence that holds: alerts that match are shown and not sent.

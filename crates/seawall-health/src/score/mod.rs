@@ -11,7 +11,7 @@ mod trading;
 
 use std::fmt;
 
-use seawall_core::Registry;
+use seawall_core::{InstanceName, Registry};
 
 use crate::run::caught;
 use crate::{HealthHandle, HealthReport};
@@ -33,9 +33,9 @@ type TradingSource = Box<dyn Fn() -> TradingFigures + Send + Sync>;
 /// A part without a source is left out: the others keep their weights beside each other, and the report
 /// says so.
 ///
-/// Where no new order passes, or every call of a service or of a critical check fails, the score is at most
-/// half of the threshold, whatever else is well, and the recommendation says so: such a program is not nearly
-/// healthy.
+/// Where no new order passes, every call of a service or of a critical check fails, or a layer of a
+/// [critical](Self::critical) service lets nothing pass, the score is at most half of the threshold, whatever else
+/// is well, and the recommendation says so: such a program is not nearly healthy.
 ///
 /// | part | what it is made of |
 /// |---|---|
@@ -61,6 +61,7 @@ type TradingSource = Box<dyn Fn() -> TradingFigures + Send + Sync>;
 pub struct HealthScore {
     config: ScoreConfig,
     registries: Vec<Registry>,
+    critical: Vec<InstanceName>,
     layers: Vec<HealthHandle>,
     services: Vec<ServiceSource>,
     trading: Option<TradingSource>,
@@ -80,6 +81,13 @@ impl HealthScore {
     /// Takes the layers of a registry for the resilience.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registries.push(registry.clone());
+        self
+    }
+
+    /// Makes a service critical: a layer of that name that lets nothing pass (a circuit that is open, a command that
+    /// blocks) caps the score. By default none is, and an open circuit among many costs its share.
+    pub fn critical(mut self, service: impl Into<InstanceName>) -> Self {
+        self.critical.push(service.into());
         self
     }
 
@@ -128,7 +136,10 @@ impl HealthScore {
         #[cfg(feature = "system")]
         let system = self.system.as_ref().map(crate::SystemProbe::read);
         let parts = [
-            (Part::Resilience, resilience::judge(&self.registries)),
+            (
+                Part::Resilience,
+                resilience::judge(&self.registries, &self.critical),
+            ),
             #[cfg(feature = "system")]
             (Part::System, system.as_ref().and_then(system::judge)),
             #[cfg(not(feature = "system"))]
@@ -196,6 +207,7 @@ impl fmt::Debug for HealthScore {
         f.debug_struct("HealthScore")
             .field("config", &self.config)
             .field("registries", &self.registries.len())
+            .field("critical", &self.critical)
             .field("layers", &self.layers.len())
             .field("services", &self.services.len())
             .field("trading", &self.trading.is_some())

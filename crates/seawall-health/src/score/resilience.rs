@@ -1,6 +1,6 @@
 //! How much of the protection is at work.
 
-use seawall_core::{InstanceHandle, Registry};
+use seawall_core::{InstanceHandle, InstanceName, Registry};
 
 use super::report::{Finding, Judged};
 
@@ -11,7 +11,7 @@ const CIRCUITS: f64 = 0.7;
 const OTHERS: [&str; 4] = ["health", "health_monitor", "recovery", "telemetry"];
 
 /// `None` where nothing is registered that protects.
-pub(super) fn judge(registries: &[Registry]) -> Option<Judged> {
+pub(super) fn judge(registries: &[Registry], critical: &[InstanceName]) -> Option<Judged> {
     let all = registries.iter().flat_map(Registry::all);
     let all = all.filter(|layer| !OTHERS.contains(&layer.pattern()));
     let (circuits, layers): (Vec<_>, Vec<_>) = all.partition(|layer| layer.pattern() == "breaker");
@@ -30,7 +30,8 @@ pub(super) fn judge(registries: &[Registry]) -> Option<Judged> {
             let lost = each * (1.0 - value);
             points -= lost;
             if value < 1.0 {
-                findings.push(Finding::new(lost, words(&**layer, advice)));
+                let caps = value == 0.0 && critical.contains(&layer.name());
+                findings.push(Finding::new(lost, words(&**layer, advice)).capping(caps));
             }
         }
     }

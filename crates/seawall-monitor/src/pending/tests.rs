@@ -21,6 +21,7 @@ fn alert(id: u64, state: AlertState) -> AlertView {
         runbook: String::new(),
         acknowledged: None,
         silenced: None,
+        silence: None,
     }
 }
 

@@ -443,6 +443,7 @@ async fn a_silenced_alert_is_shown_and_sent_when_that_ends() {
         .silence(matcher, "ann", "again", 600 * SECOND)
         .unwrap();
     assert!(monitor.alerts()[0].silenced.is_some());
+    assert_eq!(monitor.alerts()[0].silence, Some(silence));
     // The one that has expired is not shown; the newest is first.
     let shown = monitor.silences();
     let services: Vec<_> = shown.iter().map(|it| (it.rule, it.service)).collect();
@@ -461,6 +462,7 @@ async fn a_silenced_alert_is_shown_and_sent_when_that_ends() {
     assert!(changes.has_changed().unwrap());
     assert_eq!(monitor.silences().len(), 1);
     assert!(monitor.alerts()[0].silenced.is_none());
+    assert_eq!(monitor.alerts()[0].silence, None);
     monitor
         .silence(matcher, "ann", "again", 600 * SECOND)
         .unwrap();
