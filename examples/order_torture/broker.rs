@@ -14,7 +14,7 @@ use crate::plan::Class;
 use crate::world::{EXECUTED_WITHIN, REJECTED_FOR, VISIBLE_WITHIN};
 
 /// How long the machine may be busy with other things between two steps of a request.
-const BUSY: Duration = Duration::from_millis(600);
+pub(crate) const BUSY: Duration = Duration::from_millis(600);
 
 fn rules(class: Class, operation: Operation) -> Result<Rules, InvalidConfig> {
     let duplicates = match class {

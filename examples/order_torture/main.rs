@@ -23,6 +23,7 @@ mod progress;
 mod report;
 mod resilience;
 mod score;
+mod standstill;
 mod wire;
 mod world;
 
@@ -39,6 +40,7 @@ use driver::Run;
 use plan::Plan;
 use progress::{Counts, Progress};
 use report::Report;
+use standstill::Standstill;
 
 /// What its messages begin with.
 const PROGRAM: &str = "order_torture";
@@ -78,6 +80,7 @@ impl Drop for Directory {
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let directory = Directory::new()?;
     let mut report = Report::default();
+    let standstill = Standstill::watch();
     for name in &options.contenders {
         let counts = Arc::new(Counts::default());
         let progress = Progress::start(*name, options.orders, &counts);
@@ -104,8 +107,18 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         "\n{orders} orders, seed {seed}, provider class {class}\n\n"
     ));
     print(&report.table());
+    let longest = standstill.longest();
+    print(&format!(
+        "longest standstill of the machine: {longest:.1?}\n"
+    ));
     if !broken.is_empty() {
         print(&format!("\nSeawall BROKE: {}\n", broken.join(", ")));
+        let allowed = broker::BUSY;
+        if longest > allowed {
+            print(&format!(
+                "No verdict: the machine stood still for {longest:.1?}, and the brokers' rules allow for {allowed:.1?}\n"
+            ));
+        }
     }
     if options.json {
         print(&format!("{}\n", report.json()?));
