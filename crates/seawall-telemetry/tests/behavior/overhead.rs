@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_telemetry::{ClientProbeLayer, TelemetryConfig, TelemetryLayer};
+use seawall_telemetry::{ClientProbeLayer, Overhead, TelemetryConfig, TelemetryLayer};
 use tokio::time::advance;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -46,27 +46,38 @@ async fn what_the_layers_compute_is_overhead_and_what_the_client_computes_is_not
             std::hint::spin_loop();
         }
     }
-    let telemetry = always();
-    let handle = telemetry.handle();
-    let client = ClientProbeLayer::new().layer(service_fn(|()| async {
-        spin(30);
-        tokio::task::yield_now().await;
-        spin(30);
-        Ok::<_, super::Failure>(())
-    }));
-    let stack = telemetry.layer(service_fn(move |()| {
-        spin(2);
-        async move {
+    async fn measured() -> Overhead {
+        let telemetry = always();
+        let handle = telemetry.handle();
+        let client = ClientProbeLayer::new().layer(service_fn(|()| async {
+            spin(30);
+            tokio::task::yield_now().await;
+            spin(30);
+            Ok::<_, super::Failure>(())
+        }));
+        let stack = telemetry.layer(service_fn(move |()| {
             spin(2);
-            client.oneshot(()).await
+            async move {
+                spin(2);
+                client.oneshot(()).await
+            }
+        }));
+        stack.oneshot(()).await.unwrap();
+        handle.snapshot().overhead
+    }
+    // A machine under load may take the processor away meanwhile, though not each time.
+    let mut last = None;
+    for _ in 0..20 {
+        let overhead = measured().await;
+        assert_eq!(overhead.samples, 1);
+        assert!(overhead.sum >= Duration::from_millis(4), "{overhead:?}");
+        // Less than the client computes.
+        if overhead.sum < Duration::from_millis(60) {
+            return;
         }
-    }));
-    stack.oneshot(()).await.unwrap();
-    let overhead = handle.snapshot().overhead;
-    assert_eq!(overhead.samples, 1);
-    assert!(overhead.sum >= Duration::from_millis(4), "{overhead:?}");
-    // A machine under load may take the processor away meanwhile: less than the client computes.
-    assert!(overhead.sum < Duration::from_millis(60), "{overhead:?}");
+        last = Some(overhead);
+    }
+    panic!("{last:?}");
 }
 
 #[tokio::test(start_paused = true)]
