@@ -313,6 +313,21 @@ fn a_critical_service_that_lets_nothing_pass_caps_the_score() {
 }
 
 #[test]
+fn a_critical_service_that_is_not_there_caps_the_score() {
+    let feeds = registry(&[("breaker", "feed", "closed")]);
+    for registry in [feeds, Registry::new("empty")] {
+        let score = HealthScore::default().registry(&registry);
+        let report = score.critical("brokr").report();
+        assert!(report.is_low, "{report:?}");
+        let words = &report.recommendations[0].words;
+        assert!(
+            words.starts_with("register `brokr`, which is critical"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
 fn what_does_not_work_caps_the_score_below_the_threshold() {
     let registry = registry(&[("breaker", "broker", "closed")]);
     let of = |figures: ServiceFigures, opens, closes, config: ScoreConfig| {

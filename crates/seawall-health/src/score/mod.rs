@@ -85,7 +85,8 @@ impl HealthScore {
     }
 
     /// Makes a service critical: a layer of that name that lets nothing pass (a circuit that is open, a command that
-    /// blocks) caps the score. By default none is, and an open circuit among many costs its share.
+    /// blocks) caps the score, and so does a name that no layer of the registries has. By default none is, and an open
+    /// circuit among many costs its share.
     pub fn critical(mut self, service: impl Into<InstanceName>) -> Self {
         self.critical.push(service.into());
         self

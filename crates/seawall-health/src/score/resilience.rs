@@ -10,18 +10,28 @@ const CIRCUITS: f64 = 0.7;
 /// Patterns that protect nothing themselves.
 const OTHERS: [&str; 4] = ["health", "health_monitor", "recovery", "telemetry"];
 
-/// `None` where nothing is registered that protects.
+/// `None` where nothing is registered that protects, and nothing is critical.
 pub(super) fn judge(registries: &[Registry], critical: &[InstanceName]) -> Option<Judged> {
     let all = registries.iter().flat_map(Registry::all);
     let all = all.filter(|layer| !OTHERS.contains(&layer.pattern()));
     let (circuits, layers): (Vec<_>, Vec<_>) = all.partition(|layer| layer.pattern() == "breaker");
     let (circuit_share, layer_share) = match (circuits.is_empty(), layers.is_empty()) {
-        (true, true) => return None,
+        (true, true) if critical.is_empty() => return None,
+        (true, true) => (0.0, 0.0),
         (false, true) => (1.0, 0.0),
         (true, false) => (0.0, 1.0),
         (false, false) => (CIRCUITS, 1.0 - CIRCUITS),
     };
-    let mut findings = Vec::new();
+    let is_missing = |name: &&InstanceName| {
+        let mut all = circuits.iter().chain(&layers);
+        !all.any(|layer| layer.name() == **name)
+    };
+    // A name that nothing has would be a setting without effect.
+    let missing = critical.iter().filter(is_missing).map(|name| {
+        let words = format!("register `{name}`, which is critical and is not there");
+        Finding::new(0.0, words).capping(true)
+    });
+    let mut findings: Vec<_> = missing.collect();
     let mut points = 100.0;
     for (group, share) in [(&circuits, circuit_share), (&layers, layer_share)] {
         let each = 100.0 * share / group.len().max(1) as f64;
