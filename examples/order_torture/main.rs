@@ -116,7 +116,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         let allowed = broker::BUSY;
         if longest > allowed {
             print(&format!(
-                "No verdict: the machine stood still for {longest:.1?}, and the brokers' rules allow for {allowed:.1?}\n"
+                "The machine stood still for {longest:.1?}, and the brokers' rules allow for {allowed:.1?}: run it again on a quieter one\n"
             ));
         }
     }
