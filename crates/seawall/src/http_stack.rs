@@ -20,7 +20,7 @@ use crate::http_handles::HttpHandles;
 use crate::preset::HttpParts;
 use crate::settings::Settings;
 use crate::stack::{
-    Assemble, Between, ClientStack, Departing, Layered, Limits, Pay, Replaced, Slots, StackHandles,
+    Assemble, Between, ClientStack, Departing, Failing, Layered, Limits, Pay, Replaced, Slots, StackHandles,
     StackSlots, option_setters,
 };
 
@@ -339,7 +339,9 @@ impl<X, I, O: StackSlots> HttpStack<X, I, O> {
 }
 
 /// The client with everything below the layers of the stack.
-type Client<S, X, I, O> = Departing<Receive<ClientProbe<S>, <X as Policies>::Classifier, I>, X, O>;
+type Client<S, X, I, O> = Departing<Receiving<S, X, I, O>, X, O>;
+type Receiving<S, X, I, O> =
+    Receive<ClientProbe<Failing<S, X, O>>, <X as Policies>::Classifier, I>;
 /// What corrects the rate limit, around that.
 type Feedback<X, O> = <<O as StackSlots>::RateLimit as Limits>::Feedback<
     HttpFeedback<CarriedOutcome>,
@@ -357,7 +359,7 @@ where
             Keeper: Clone,
         >,
     I: Inspector + Clone,
-    O: StackSlots<Departure: Assemble<Receive<ClientProbe<S>, X::Classifier, I>, X>>
+    O: StackSlots<Chaos: Assemble<S, X>, Departure: Assemble<Receiving<S, X, I, O>, X>>
         + Between<Corrected<S, X, I, O>, CarriedPolicy<X>, PropagateHttpDeadline>,
     Feedback<X, O>: Layer<Client<S, X, I, O>>,
 {
@@ -376,7 +378,7 @@ where
         let receive = ReceiveLayer::new(classifier, self.reading(), self.body_timeout.clone());
         let client = self
             .stack
-            .departing(receive.layer(ClientProbeLayer::new().layer(client)));
+            .departing(receive.layer(ClientProbeLayer::new().layer(self.stack.failing(client))));
         // Below everything that waits or rejects: it reads the responses of calls that departed.
         let reader = self.feedback.clone().classify(CarriedOutcome);
         let feedback = self.stack.carried_feedback(reader);

@@ -5,6 +5,7 @@ use seawall_retry::RetryHandle;
 use seawall_telemetry::TelemetryHandle;
 use seawall_timeout::DeadlineHandle;
 
+use super::answers::Answering;
 use super::attempts::AttemptHandle;
 use super::limits::LimitHandle;
 use super::permits::PermitHandle;
@@ -14,6 +15,9 @@ use super::snapshot::{StackCounts, StackSnapshot};
 use crate::settings::Settings;
 
 type HandleOf<L> = <L as Slot>::Handle;
+type Fallback<O> = <<O as StackSlots>::Answers as Answering>::Fallback;
+type Cache<O> = <<O as StackSlots>::Answers as Answering>::Cache;
+type Coalesce<O> = <<O as StackSlots>::Answers as Answering>::Coalesce;
 
 /// Handles of every layer of a stack, outermost first, and what can be done with all of them at
 /// once.
@@ -47,6 +51,12 @@ pub struct StackHandles<O: StackSlots = Slots, E = ()> {
     pub telemetry: TelemetryHandle,
     /// The overall deadline.
     pub deadline: DeadlineHandle,
+    /// Answers in place of failures.
+    pub fallback: HandleOf<Fallback<O>>,
+    /// Answers that are kept.
+    pub cache: HandleOf<Cache<O>>,
+    /// Calls of one key that share an answer.
+    pub coalesce: HandleOf<Coalesce<O>>,
     /// Attempts and budget.
     pub retry: RetryHandle,
     /// Hedged attempts.
@@ -63,6 +73,8 @@ pub struct StackHandles<O: StackSlots = Slots, E = ()> {
     pub health: HandleOf<O::Health>,
     /// The attempt timeout.
     pub attempt_timeout: HandleOf<O::AttemptTimeout>,
+    /// Failures on purpose.
+    pub chaos: HandleOf<O::Chaos>,
     /// What is particular to the protocol.
     pub protocol: E,
     name: InstanceName,
@@ -79,6 +91,9 @@ impl<O: StackSlots> StackHandles<O> {
         Self {
             telemetry,
             deadline,
+            fallback: slots.answers.fallback().handle(),
+            cache: slots.answers.cache().handle(),
+            coalesce: slots.answers.coalesce().handle(),
             retry: slots.retry.handle(),
             hedge: slots.hedge.handle(),
             throttle: slots.throttle.handle(),
@@ -87,6 +102,7 @@ impl<O: StackSlots> StackHandles<O> {
             breaker: slots.breaker.handle(),
             health: slots.health.handle(),
             attempt_timeout: slots.attempt_timeout.handle(),
+            chaos: slots.chaos.handle(),
             protocol: (),
             name,
         }
@@ -98,6 +114,9 @@ impl<O: StackSlots> StackHandles<O> {
         StackHandles {
             telemetry: self.telemetry,
             deadline: self.deadline,
+            fallback: self.fallback,
+            cache: self.cache,
+            coalesce: self.coalesce,
             retry: self.retry,
             hedge: self.hedge,
             throttle: self.throttle,
@@ -106,6 +125,7 @@ impl<O: StackSlots> StackHandles<O> {
             breaker: self.breaker,
             health: self.health,
             attempt_timeout: self.attempt_timeout,
+            chaos: self.chaos,
             protocol,
             name: self.name,
         }
@@ -223,12 +243,16 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
             #[cfg(feature = "http")]
             http: None,
         };
+        self.fallback.add_to(&mut snapshot);
+        self.cache.add_to(&mut snapshot);
+        self.coalesce.add_to(&mut snapshot);
         self.hedge.add_to(&mut snapshot);
         self.throttle.add_to(&mut snapshot);
         self.bulkhead.add_to(&mut snapshot);
         self.rate_limit.add_to(&mut snapshot);
         self.breaker.add_to(&mut snapshot);
         self.health.add_to(&mut snapshot);
+        self.chaos.add_to(&mut snapshot);
         self.protocol.add_to(&mut snapshot);
         snapshot
     }
@@ -244,6 +268,9 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     pub fn reset(&self) {
         self.telemetry.reset();
         self.deadline.reset();
+        self.fallback.reset();
+        self.cache.reset();
+        self.coalesce.reset();
         self.retry.reset();
         self.hedge.reset();
         self.throttle.reset();
@@ -252,6 +279,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
         self.breaker.reset();
         self.health.reset();
         self.attempt_timeout.reset();
+        self.chaos.reset();
         self.protocol.reset();
     }
 
@@ -264,6 +292,9 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
         registry.register(self.telemetry.clone())?;
         registry.register(self.deadline.clone())?;
+        self.fallback.register(registry)?;
+        self.cache.register(registry)?;
+        self.coalesce.register(registry)?;
         registry.register(self.retry.clone())?;
         self.hedge.register(registry)?;
         self.throttle.register(registry)?;
@@ -272,6 +303,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
         self.breaker.register(registry)?;
         self.health.register(registry)?;
         self.attempt_timeout.register(registry)?;
+        self.chaos.register(registry)?;
         self.protocol.register(registry)
     }
 
@@ -294,6 +326,9 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
     pub fn unregister(&self, registry: &Registry) {
         remove(registry, &self.telemetry);
         remove(registry, &self.deadline);
+        self.fallback.unregister(registry);
+        self.cache.unregister(registry);
+        self.coalesce.unregister(registry);
         remove(registry, &self.retry);
         self.hedge.unregister(registry);
         self.throttle.unregister(registry);
@@ -302,6 +337,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
         self.breaker.unregister(registry);
         self.health.unregister(registry);
         self.attempt_timeout.unregister(registry);
+        self.chaos.unregister(registry);
         self.protocol.unregister(registry);
     }
 }

@@ -1,5 +1,6 @@
 //! The order of a stack, once for all of them.
 
+mod answers;
 mod attempts;
 mod circuit;
 mod handles;
@@ -26,6 +27,7 @@ use tower_layer::Layer;
 use crate::settings::Settings;
 
 pub(crate) use attempts::longest;
+pub use answers::{Answering, Answers};
 pub use attempts::{AttemptHandle, Attempts};
 pub use circuit::Circuit;
 pub use handles::{ProtocolHandles, StackHandles};
@@ -242,6 +244,12 @@ type Throttle<S, X, T, B, L, C, M, A> = Around<T, Gate<S, X, B, L, C, M, A>, X>;
 type Hedge<S, X, H, T, B, L, C, M, A> = Around<H, Throttle<S, X, T, B, L, C, M, A>, X>;
 type Retry<S, X, R, H, T, B, L, C, M, A> = Around<R, Hedge<S, X, H, T, B, L, C, M, A>, X>;
 
+type Coalesced<S, X, R, H, T, B, L, C, M, A, Z> = Around<Z, Retry<S, X, R, H, T, B, L, C, M, A>, X>;
+type Cached<S, X, R, H, T, B, L, C, M, A, K, Z> =
+    Around<K, Coalesced<S, X, R, H, T, B, L, C, M, A, Z>, X>;
+type Answered<S, X, R, H, T, B, L, C, M, A, F, K, Z> =
+    Around<F, Cached<S, X, R, H, T, B, L, C, M, A, K, Z>, X>;
+
 /// The layers between what describes requests and what classifies results: those of a
 /// [`ClientStack`], around a service `S` of requests and results that carry what they are, which the
 /// policy `X` reads. Sealed.
@@ -259,7 +267,8 @@ pub trait Between<S, X: Policies, W>: StackSlots {
     ) -> Self::Service;
 }
 
-impl<S, X, W, R, H, T, B, L, C, M, A, D> Between<S, X, W> for Slots<R, H, T, B, L, C, M, A, D>
+impl<S, X, W, R, H, T, B, L, C, M, A, D, F, K, Z, J> Between<S, X, W>
+    for Slots<R, H, T, B, L, C, M, A, D, Answers<F, K, Z>, J>
 where
     Self: StackSlots,
     X: Policies<Classifier: Clone, Describer: Clone, Completion: Clone>,
@@ -273,9 +282,12 @@ where
     T: Assemble<Gate<S, X, B, L, C, M, A>, X>,
     H: Assemble<Throttle<S, X, T, B, L, C, M, A>, X>,
     R: Assemble<Hedge<S, X, H, T, B, L, C, M, A>, X>,
+    Z: Assemble<Retry<S, X, R, H, T, B, L, C, M, A>, X>,
+    K: Assemble<Coalesced<S, X, R, H, T, B, L, C, M, A, Z>, X>,
+    F: Assemble<Cached<S, X, R, H, T, B, L, C, M, A, K, Z>, X>,
 {
     type Service =
-        Telemetry<Deadline<Retry<S, X, R, H, T, B, L, C, M, A>, Carried<W>>, Learning<X>>;
+        Telemetry<Deadline<Answered<S, X, R, H, T, B, L, C, M, A, F, K, Z>, Carried<W>>, Learning<X>>;
 
     fn between(
         &self,
@@ -311,6 +323,10 @@ where
         // Outside of the breaker: each attempt is one vote, and no permit is held while it backs
         // off.
         let service = self.retry.assemble(service, policy);
+        // Outside of the attempts: what is answered here takes no permit, no token and no vote.
+        let service = self.answers.coalesce.assemble(service, policy);
+        let service = self.answers.cache.assemble(service, policy);
+        let service = self.answers.fallback.assemble(service, policy);
         // Outside of everything that waits or rejects: bounds waits, attempts and readiness together.
         let service = deadline.carry_deadline().layer(service);
         // Outermost: what a caller sees.
@@ -324,6 +340,8 @@ where
 
 /// The hook at departure around a client, whose requests and results carry what they are.
 pub(crate) type Departing<S, X, O> = Around<<O as StackSlots>::Departure, S, X>;
+/// A client that fails on purpose where the stack has that. Its requests and results are the caller's.
+pub(crate) type Failing<S, X, O> = Around<<O as StackSlots>::Chaos, S, X>;
 /// The layers of a [`ClientStack`] around that.
 pub(crate) type Layered<S, X, W, O> = <O as Between<S, CarriedPolicy<X>, W>>::Service;
 
@@ -341,6 +359,14 @@ where
         self.slots.slots().departure.assemble(client, &self.policy)
     }
 
+    /// `client`, which fails on purpose where the stack has that.
+    pub(crate) fn failing<S>(&self, client: S) -> Failing<S, X, O>
+    where
+        O: StackSlots<Chaos: Assemble<S, X>>,
+    {
+        self.slots.slots().chaos.assemble(client, &self.policy)
+    }
+
     /// All layers around `client`, which is or contains a departing one.
     pub(crate) fn around<S>(&self, client: S) -> Layered<S, X, W, O>
     where
@@ -354,8 +380,9 @@ where
 }
 
 /// The client of a [`ClientStack`], whose results are classified, with the hook at departure.
-type Client<S, X, O> =
-    Departing<ClassifyService<ClientProbe<S>, <X as Policies>::Classifier>, X, O>;
+type Client<S, X, O> = Departing<Classifying<S, X, O>, X, O>;
+type Classifying<S, X, O> =
+    ClassifyService<ClientProbe<Failing<S, X, O>>, <X as Policies>::Classifier>;
 
 impl<S, X, W, O> Layer<S> for ClientStack<X, W, O>
 where
@@ -367,7 +394,7 @@ where
             Keeper: Clone,
         >,
     W: Clone,
-    O: StackSlots<Departure: Assemble<ClassifyService<ClientProbe<S>, X::Classifier>, X>>
+    O: StackSlots<Chaos: Assemble<S, X>, Departure: Assemble<Classifying<S, X, O>, X>>
         + Between<Client<S, X, O>, CarriedPolicy<X>, W>,
 {
     type Service = DescribeService<Layered<Client<S, X, O>, X, W, O>, X::Describer>;
@@ -376,7 +403,7 @@ where
         // The layers know no policy but what is carried.
         let retry = self.slots.slots().retry.handle();
         retry.check_classifier::<S, X>();
-        let client = ClientProbeLayer::new().layer(client);
+        let client = ClientProbeLayer::new().layer(self.failing(client));
         let client = ClassifyLayer::new(self.policy.classifier().clone()).layer(client);
         let service = self.around(self.departing(client));
         DescribeLayer::new(self.policy.describer().clone()).layer(service)

@@ -8,7 +8,7 @@ macro_rules! exchange {
         $exchange:ident($field:ident: $Old:ident) -> [$($New:ident),*],
         keeping $($other:ident),*;
     )+) => {
-        impl<R, H, T, B, L, C, M, A, D> Slots<R, H, T, B, L, C, M, A, D> {$(
+        impl<R, H, T, B, L, C, M, A, D, G, J> Slots<R, H, T, B, L, C, M, A, D, G, J> {$(
             pub(crate) fn $exchange<N>(
                 self,
                 change: impl FnOnce($Old) -> N,
@@ -23,24 +23,28 @@ macro_rules! exchange {
 }
 
 exchange! {
-    with_retry(retry: R) -> [N, H, T, B, L, C, M, A, D],
-        keeping hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure;
-    with_hedge(hedge: H) -> [R, N, T, B, L, C, M, A, D],
-        keeping retry, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure;
-    with_throttle(throttle: T) -> [R, H, N, B, L, C, M, A, D],
-        keeping retry, hedge, bulkhead, rate_limit, breaker, health, attempt_timeout, departure;
-    with_bulkhead(bulkhead: B) -> [R, H, T, N, L, C, M, A, D],
-        keeping retry, hedge, throttle, rate_limit, breaker, health, attempt_timeout, departure;
-    with_rate_limit(rate_limit: L) -> [R, H, T, B, N, C, M, A, D],
-        keeping retry, hedge, throttle, bulkhead, breaker, health, attempt_timeout, departure;
-    with_breaker(breaker: C) -> [R, H, T, B, L, N, M, A, D],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, health, attempt_timeout, departure;
-    with_health(health: M) -> [R, H, T, B, L, C, N, A, D],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, attempt_timeout, departure;
-    with_attempt_timeout(attempt_timeout: A) -> [R, H, T, B, L, C, M, N, D],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, departure;
-    with_departure(departure: D) -> [R, H, T, B, L, C, M, A, N],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout;
+    with_retry(retry: R) -> [N, H, T, B, L, C, M, A, D, G, J],
+        keeping hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, answers, chaos;
+    with_hedge(hedge: H) -> [R, N, T, B, L, C, M, A, D, G, J],
+        keeping retry, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, answers, chaos;
+    with_throttle(throttle: T) -> [R, H, N, B, L, C, M, A, D, G, J],
+        keeping retry, hedge, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, answers, chaos;
+    with_bulkhead(bulkhead: B) -> [R, H, T, N, L, C, M, A, D, G, J],
+        keeping retry, hedge, throttle, rate_limit, breaker, health, attempt_timeout, departure, answers, chaos;
+    with_rate_limit(rate_limit: L) -> [R, H, T, B, N, C, M, A, D, G, J],
+        keeping retry, hedge, throttle, bulkhead, breaker, health, attempt_timeout, departure, answers, chaos;
+    with_breaker(breaker: C) -> [R, H, T, B, L, N, M, A, D, G, J],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, health, attempt_timeout, departure, answers, chaos;
+    with_health(health: M) -> [R, H, T, B, L, C, N, A, D, G, J],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, attempt_timeout, departure, answers, chaos;
+    with_attempt_timeout(attempt_timeout: A) -> [R, H, T, B, L, C, M, N, D, G, J],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, departure, answers, chaos;
+    with_departure(departure: D) -> [R, H, T, B, L, C, M, A, N, G, J],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, answers, chaos;
+    with_answers(answers: G) -> [R, H, T, B, L, C, M, A, D, N, J],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, chaos;
+    with_chaos(chaos: J) -> [R, H, T, B, L, C, M, A, D, G, N],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, answers;
 }
 
 /// Writes the methods of a stack by which it gets layers that it does not have by default.
@@ -60,8 +64,8 @@ macro_rules! option_setters {
         /// bypassed; any other command is not taken over. From then on it is on its own: what the
         /// handles of the stack before the option change, and a file that is read again, reach the old
         /// layer alone. Configure the new one by its handle.
-        impl<$($rest,)* R, H, T, B, L, C, M, A, D>
-            $Stack<$($rest,)* $crate::Slots<R, H, T, B, L, C, M, A, D>>
+        impl<$($rest,)* R, H, T, B, L, C, M, A, D, G, J>
+            $Stack<$($rest,)* $crate::Slots<R, H, T, B, L, C, M, A, D, G, J>>
         {
             /// Sends a request that may be sent twice a second time when its response is slow, and
             /// takes the first good response. Right inside of retry, whose budget pays for it.
@@ -81,7 +85,7 @@ macro_rules! option_setters {
                 config: $crate::HedgeConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, $crate::HedgeLayer, T, B, L, C, M, A, D>,
+                $crate::Slots<R, $crate::HedgeLayer, T, B, L, C, M, A, D, G, J>,
             >
             where
                 R: $crate::stack::Slot<Handle = $crate::RetryHandle>,
@@ -114,7 +118,7 @@ macro_rules! option_setters {
                 config: $crate::AdaptiveThrottleConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, $crate::AdaptiveThrottleLayer, B, L, C, M, A, D>,
+                $crate::Slots<R, H, $crate::AdaptiveThrottleLayer, B, L, C, M, A, D, G, J>,
             > {
                 self.map_slots(|name, slots| {
                     slots.with_throttle(|_| $crate::AdaptiveThrottleLayer::new(name, config))
@@ -141,7 +145,7 @@ macro_rules! option_setters {
                 config: $crate::HealthConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, L, C, $crate::HealthLayer, A, D>,
+                $crate::Slots<R, H, T, B, L, C, $crate::HealthLayer, A, D, G, J>,
             > {
                 self.map_slots(|name, slots| {
                     slots.with_health(|_| $crate::HealthLayer::new(name, config))
@@ -174,7 +178,7 @@ macro_rules! option_setters {
                 config: $crate::KeyedRateLimitConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A, D>,
+                $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A, D, G, J>,
             >
             where
                 L: $crate::stack::Limits,
@@ -207,7 +211,7 @@ macro_rules! option_setters {
                 extract: F,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, L, $crate::KeyedBreakerLayer<$crate::Policy, K, F>, M, A, D>,
+                $crate::Slots<R, H, T, B, L, $crate::KeyedBreakerLayer<$crate::Policy, K, F>, M, A, D, G, J>,
             >
             where
                 C: $crate::stack::Circuit,
@@ -247,7 +251,7 @@ macro_rules! option_setters {
                 config: $crate::AdaptiveConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, $crate::AdaptiveBulkheadLayer, L, C, M, A, D>,
+                $crate::Slots<R, H, T, $crate::AdaptiveBulkheadLayer, L, C, M, A, D, G, J>,
             >
             where
                 B: $crate::stack::Permits,
@@ -300,7 +304,7 @@ macro_rules! option_setters {
                 hook: N,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, L, C, M, A, $crate::DepartureLayer<N>>,
+                $crate::Slots<R, H, T, B, L, C, M, A, $crate::DepartureLayer<N>, G, J>,
             > {
                 self.map_slots(|_, slots| {
                     slots.with_departure(|_| $crate::DepartureLayer::new(hook))
@@ -341,7 +345,7 @@ macro_rules! option_setters {
                             $crate::timeout::NoOverride,
                             $crate::timeout::Learned,
                         >,
-                        D,
+                        D, G, J,
                     >,
                 >,
                 $crate::InvalidConfig,
@@ -364,12 +368,12 @@ macro_rules! option_setters {
         }
 
         /// Hooks of the retry.
-        impl<$($rest,)* Ra, Rb, Rc, H, T, B, L, C, M, A, D>
+        impl<$($rest,)* Ra, Rb, Rc, H, T, B, L, C, M, A, D, G, J>
             $Stack<
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, Rb, Rc>>,
-                    H, T, B, L, C, M, A, D,
+                    H, T, B, L, C, M, A, D, G, J,
                 >,
             >
         {
@@ -415,7 +419,7 @@ macro_rules! option_setters {
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<N, Rb, Rc>>,
-                    H, T, B, L, C, M, A, D,
+                    H, T, B, L, C, M, A, D, G, J,
                 >,
             > {
                 self.map_slots(|_, slots| slots.with_retry(|retry| retry.retry_if(predicate)))
@@ -456,7 +460,7 @@ macro_rules! option_setters {
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, N, Rc>>,
-                    H, T, B, L, C, M, A, D,
+                    H, T, B, L, C, M, A, D, G, J,
                 >,
             > {
                 self.map_slots(|_, slots| slots.with_retry(|retry| retry.prepare(prepare)))
@@ -497,7 +501,7 @@ macro_rules! option_setters {
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, Rb, N>>,
-                    H, T, B, L, C, M, A, D,
+                    H, T, B, L, C, M, A, D, G, J,
                 >,
             > {
                 self.map_slots(|_, slots| {

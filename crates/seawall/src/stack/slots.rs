@@ -7,6 +7,7 @@ use seawall_ratelimit::RateLimitLayer;
 use seawall_retry::{AdaptiveRate, RetryHandle, RetryLayer};
 use seawall_timeout::AttemptTimeoutLayer;
 
+use super::answers::{Answering, Answers};
 use super::attempts::Attempts;
 use super::circuit::Circuit;
 use super::limits::Limits;
@@ -14,12 +15,13 @@ use super::permits::Permits;
 use super::slot::{Configure, NoLayer, Slot, sealed};
 use crate::settings::Settings;
 
-/// The layers between deadline and client, outermost first: retry `R`, hedge `H`, throttle `T`,
-/// bulkhead `B`, rate limit `L`, breaker `C`, health `M`, attempt timeout `A` and the hook at
-/// departure `D`.
+/// The layers between deadline and client: retry `R`, hedge `H`, throttle `T`, bulkhead `B`, rate
+/// limit `L`, breaker `C`, health `M`, attempt timeout `A` and the hook at departure `D`, from the
+/// outside; around retry what answers without the upstream (`G`), and around the client what makes it
+/// fail on purpose (`J`).
 ///
-/// The default is what every stack has; hedge, throttle, health and the hook are [`NoLayer`], of
-/// size zero.
+/// The default is what every stack has; those that a stack has on demand are [`NoLayer`], of size
+/// zero.
 /// It is only named where the type of a stack with options is written out.
 #[derive(Clone, Debug)]
 pub struct Slots<
@@ -32,7 +34,10 @@ pub struct Slots<
     M = NoLayer,
     A = AttemptTimeoutLayer,
     D = NoLayer,
+    G = Answers,
+    J = NoLayer,
 > {
+    pub(crate) answers: G,
     pub(crate) retry: R,
     pub(crate) hedge: H,
     pub(crate) throttle: T,
@@ -42,6 +47,7 @@ pub struct Slots<
     pub(crate) health: M,
     pub(crate) attempt_timeout: A,
     pub(crate) departure: D,
+    pub(crate) chaos: J,
 }
 
 /// The parts of [`Slots`]; implemented for it alone.
@@ -64,6 +70,10 @@ pub trait StackSlots: sealed::Sealed {
     type AttemptTimeout: Attempts;
     /// The hook at departure.
     type Departure: Slot;
+    /// What answers without the upstream.
+    type Answers: Answering;
+    /// What makes the client fail on purpose.
+    type Chaos: Slot;
 
     /// The layers by their slots.
     #[doc(hidden)]
@@ -83,11 +93,13 @@ pub struct SlotsOf<'a, O: StackSlots + ?Sized> {
     pub(crate) health: &'a O::Health,
     pub(crate) attempt_timeout: &'a O::AttemptTimeout,
     pub(crate) departure: &'a O::Departure,
+    pub(crate) answers: &'a O::Answers,
+    pub(crate) chaos: &'a O::Chaos,
 }
 
-impl<R, H, T, B, L, C, M, A, D> sealed::Sealed for Slots<R, H, T, B, L, C, M, A, D> {}
+impl<R, H, T, B, L, C, M, A, D, G, J> sealed::Sealed for Slots<R, H, T, B, L, C, M, A, D, G, J> {}
 
-impl<R, H, T, B, L, C, M, A, D> StackSlots for Slots<R, H, T, B, L, C, M, A, D>
+impl<R, H, T, B, L, C, M, A, D, G, J> StackSlots for Slots<R, H, T, B, L, C, M, A, D, G, J>
 where
     R: Slot<Handle = RetryHandle>,
     H: Slot,
@@ -98,6 +110,8 @@ where
     M: Slot,
     A: Attempts,
     D: Slot,
+    G: Answering,
+    J: Slot,
 {
     type Retry = R;
     type Hedge = H;
@@ -108,6 +122,8 @@ where
     type Health = M;
     type AttemptTimeout = A;
     type Departure = D;
+    type Answers = G;
+    type Chaos = J;
 
     fn slots(&self) -> SlotsOf<'_, Self> {
         SlotsOf {
@@ -120,6 +136,8 @@ where
             health: &self.health,
             attempt_timeout: &self.attempt_timeout,
             departure: &self.departure,
+            answers: &self.answers,
+            chaos: &self.chaos,
         }
     }
 }
@@ -147,6 +165,8 @@ impl Slots {
             health: NoLayer,
             attempt_timeout: AttemptTimeoutLayer::new(name, settings.attempt_timeout),
             departure: NoLayer,
+            answers: Answers::default(),
+            chaos: NoLayer,
         }
     }
 }
