@@ -97,6 +97,8 @@ crate::counters! {
         ignored => "seawall_calls_total" [outcome = "ignored"],
         /// The request may have been executed.
         unknown => "seawall_calls_total" [outcome = "unknown"],
+        /// It was answered by something else than the upstream's answer to it.
+        degraded => "seawall_calls_total" [outcome = "degraded"],
         /// A layer below rejected it, or the layer itself.
         rejected => "seawall_calls_total" [outcome = "rejected"],
     }
@@ -120,6 +122,7 @@ impl OutcomeStripe {
             Outcome::Banned { .. } => &self.banned,
             Outcome::QuotaExhausted { .. } => &self.quota_exhausted,
             Outcome::Unknown => &self.unknown,
+            Outcome::Degraded => &self.degraded,
             Outcome::Ignored if rejected => &self.rejected,
             Outcome::Ignored | Outcome::Success => &self.ignored,
         }
@@ -140,7 +143,7 @@ impl OutcomeCounts {
     }
 
     /// Each count with the value of the label `outcome` that metrics give it.
-    pub const fn by_label(&self) -> [(&'static str, u64); 8] {
+    pub const fn by_label(&self) -> [(&'static str, u64); 9] {
         [
             ("success", self.success),
             ("failure", self.failure),
@@ -149,6 +152,7 @@ impl OutcomeCounts {
             ("quota_exhausted", self.quota_exhausted),
             ("ignored", self.ignored),
             ("unknown", self.unknown),
+            ("degraded", self.degraded),
             ("rejected", self.rejected),
         ]
     }
@@ -336,6 +340,7 @@ mod tests {
             Outcome::QuotaExhausted { renews_in: None },
             Outcome::Ignored,
             Outcome::Unknown,
+            Outcome::Degraded,
         ] {
             attempts.add(&outcome, false);
             let counts = attempts.get().by_label();
@@ -343,6 +348,6 @@ mod tests {
             assert_eq!(of, Some(&(outcome.as_str(), 1)));
         }
         attempts.add(&Outcome::Ignored, true);
-        assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 8));
+        assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 9));
     }
 }

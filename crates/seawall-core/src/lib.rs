@@ -45,6 +45,7 @@ mod clock;
 mod commander;
 mod completion;
 mod copy;
+mod degraded;
 mod departure;
 mod error;
 mod event;
@@ -88,6 +89,10 @@ pub use clock::{Clock, ClockReading, ReadFor, SharedReadings, deadline, ns};
 pub use commander::{Operated, as_recovery};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
+pub use degraded::{
+    AnyAge, ClassifyMarked, Degradation, Degraded, MarkDegraded, MarkInValue, NoMark,
+    ParsedDegradation, WantsFresh,
+};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};
 pub use error::{Error, Rejectable, find_rejection};
 pub use event::{

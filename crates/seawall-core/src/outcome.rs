@@ -31,6 +31,10 @@ pub enum Outcome {
     Ignored,
     /// The request may have been executed: it timed out or was cut off after it was sent.
     Unknown,
+    /// The call was answered, but not by the upstream's answer to it: by a fallback, or by what was kept
+    /// of an earlier answer. It says nothing about the upstream, and is never sent again; see
+    /// [`Degradation`](crate::Degradation).
+    Degraded,
 }
 
 /// In what way the upstream failed.
@@ -101,6 +105,18 @@ pub enum Vote {
 }
 
 impl Outcome {
+    /// Every word of [`as_str`](Self::as_str).
+    pub(crate) const WORDS: [&str; 8] = [
+        "success",
+        "failure",
+        "throttled",
+        "banned",
+        "quota_exhausted",
+        "ignored",
+        "unknown",
+        "degraded",
+    ];
+
     /// How this outcome counts for the health of the upstream.
     ///
     /// Throttles and used-up quotas abstain: the upstream is healthy, this client is too fast. A
@@ -109,7 +125,10 @@ impl Outcome {
         match self {
             Self::Success => Vote::Success,
             Self::Failure(_) | Self::Banned { .. } | Self::Unknown => Vote::Failure,
-            Self::Throttled { .. } | Self::QuotaExhausted { .. } | Self::Ignored => Vote::Abstain,
+            Self::Throttled { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::Ignored
+            | Self::Degraded => Vote::Abstain,
         }
     }
 
@@ -133,6 +152,7 @@ impl Outcome {
             Self::QuotaExhausted { .. } => "quota_exhausted",
             Self::Ignored => "ignored",
             Self::Unknown => "unknown",
+            Self::Degraded => "degraded",
         }
     }
 }
@@ -150,5 +170,7 @@ mod tests {
         assert_eq!(throttled.vote(), Vote::Abstain);
         assert_eq!(Outcome::Banned { lasts: None }.vote(), Vote::Failure);
         assert_eq!(Outcome::Unknown.vote(), Vote::Failure);
+        assert_eq!(Outcome::Degraded.vote(), Vote::Abstain);
+        assert_eq!(Outcome::Degraded.retry_after(), None);
     }
 }

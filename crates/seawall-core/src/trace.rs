@@ -73,6 +73,14 @@ fn of_call(pattern: &'static str, name: &'static str, what: &EventKind) {
         EventKind::Throttled { wait } => {
             tracing::debug!(target: "seawall", pattern, name, ?wait, "throttled");
         }
+        EventKind::Degraded {
+            reason,
+            source,
+            age,
+        } => {
+            let source = source.as_str();
+            tracing::debug!(target: "seawall", pattern, name, reason, source, ?age, "degraded");
+        }
         EventKind::OrderSettled {
             number,
             copy,

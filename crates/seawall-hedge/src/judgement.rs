@@ -22,7 +22,10 @@ impl Judgement {
     /// Whether it can be the call's result while other attempts are under way. A local rejection
     /// never can.
     pub(crate) const fn is_good(&self) -> bool {
-        matches!(self.outcome, Outcome::Success | Outcome::Ignored) && self.rejection.is_none()
+        matches!(
+            self.outcome,
+            Outcome::Success | Outcome::Ignored | Outcome::Degraded
+        ) && self.rejection.is_none()
     }
 
     pub(crate) fn is_rejected_unsent(&self) -> bool {

@@ -250,7 +250,7 @@ fn table(config: &RetryConfig, attempted: &Attempted) -> Result<Option<Duration>
         Err(StopReason::NotReplaySafe)
     };
     match attempted.outcome {
-        Outcome::Success | Outcome::Ignored => Err(match attempted.rejection {
+        Outcome::Success | Outcome::Ignored | Outcome::Degraded => Err(match attempted.rejection {
             Some(rejection) if rejection.reason() == Reason::DeadlineExceeded => {
                 StopReason::Deadline
             }

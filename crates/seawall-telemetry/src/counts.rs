@@ -4,7 +4,7 @@ use seawall_core::counters::OutcomeCounts;
 use seawall_core::{FailureKind, Outcome, Reason, Rejection, Sent};
 
 /// How many ways a call can end.
-pub(crate) const ENDS: usize = 9;
+pub(crate) const ENDS: usize = 10;
 /// How many types of error there are.
 pub(crate) const ERRORS: usize = FIRST_REASON as usize + Reason::ALL.len();
 
@@ -31,6 +31,7 @@ pub(crate) enum End {
     Unknown,
     Rejected,
     Abandoned,
+    Degraded,
 }
 
 impl End {
@@ -44,6 +45,7 @@ impl End {
         Self::Unknown,
         Self::Rejected,
         Self::Abandoned,
+        Self::Degraded,
     ];
 
     #[inline]
@@ -55,6 +57,7 @@ impl End {
             Outcome::Banned { .. } => Self::Banned,
             Outcome::QuotaExhausted { .. } => Self::QuotaExhausted,
             Outcome::Unknown => Self::Unknown,
+            Outcome::Degraded => Self::Degraded,
             Outcome::Ignored if rejected => Self::Rejected,
             _ => Self::Ignored,
         }
@@ -81,17 +84,19 @@ impl End {
             Self::Unknown => "unknown",
             Self::Rejected => "rejected",
             Self::Abandoned => "abandoned",
+            Self::Degraded => "degraded",
         }
     }
 }
 
-/// The type of an error, as a number into all of them; `None` for a success.
+/// The type of an error, as a number into all of them; `None` for a success and for a degraded answer,
+/// whose reason is in the event and in the mark.
 pub(crate) fn error_type(outcome: Outcome, rejection: Option<&Rejection>) -> Option<u8> {
     if let Some(rejection) = rejection {
         return Some(FIRST_REASON + rejection.reason() as u8 - 1);
     }
     let outcome = match outcome {
-        Outcome::Success => return None,
+        Outcome::Success | Outcome::Degraded => return None,
         Outcome::Failure(kind) => {
             let index = FailureKind::ALL.iter().position(|k| *k == kind);
             return index.map(|index| index as u8);
@@ -138,6 +143,7 @@ pub(crate) fn add(counts: &mut OutcomeCounts, end: End, calls: u64) -> u64 {
         End::Ignored => &mut counts.ignored,
         End::Unknown => &mut counts.unknown,
         End::Rejected => &mut counts.rejected,
+        End::Degraded => &mut counts.degraded,
         End::Abandoned => return calls,
     };
     *sum = sum.wrapping_add(calls);
@@ -176,6 +182,7 @@ mod tests {
             assert_eq!(error_word(usize::from(index)), word);
         }
         assert_eq!(error_type(Outcome::Success, None), None);
+        assert_eq!(error_type(Outcome::Degraded, None), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) enum Acceptance {
 impl Acceptance {
     pub(crate) const fn of(outcome: Outcome, count_failures: bool) -> Self {
         match outcome {
-            Outcome::Success | Outcome::Ignored => Self::Accepted,
+            Outcome::Success | Outcome::Ignored | Outcome::Degraded => Self::Accepted,
             // It accepted the request and failed while processing it.
             Outcome::Failure(FailureKind::Server | FailureKind::Timeout | FailureKind::Body)
                 if !count_failures =>
@@ -67,6 +67,7 @@ mod tests {
         let table = [
             (Outcome::Success, Accepted, Accepted),
             (Outcome::Ignored, Accepted, Accepted),
+            (Outcome::Degraded, Accepted, Accepted),
             (failure(FailureKind::Server), Accepted, NotAccepted),
             (failure(FailureKind::Timeout), Accepted, NotAccepted),
             (failure(FailureKind::Body), Accepted, NotAccepted),

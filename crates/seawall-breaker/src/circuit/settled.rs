@@ -45,7 +45,7 @@ impl Settled {
         };
         Self {
             vote: outcome.vote(),
-            slow: !matches!(outcome, Outcome::Ignored) && is_slow(config, took),
+            slow: !matches!(outcome, Outcome::Ignored | Outcome::Degraded) && is_slow(config, took),
             hint,
             took,
             asked_until: 0,

@@ -60,6 +60,13 @@ impl<T> Classified<T> {
         &mut self.value
     }
 
+    /// Changes what it means; a wait that the upstream asked for is not part of it any more.
+    #[inline]
+    pub const fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        self.retry_after = None;
+    }
+
     /// The response or the error by itself.
     #[inline]
     pub fn into_value(self) -> T {

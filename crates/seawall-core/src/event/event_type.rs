@@ -19,6 +19,8 @@ crate::state_words! {
         Bounded = "bounded",
         /// [`EventKind::Throttled`](crate::EventKind::Throttled).
         Throttled = "throttled",
+        /// [`EventKind::Degraded`](crate::EventKind::Degraded).
+        Degraded = "degraded",
         /// [`EventKind::OrderSettled`](crate::EventKind::OrderSettled).
         OrderSettled = "order_settled",
         /// [`EventKind::Transition`](crate::EventKind::Transition).
@@ -52,7 +54,7 @@ crate::state_words! {
 
 impl EventType {
     /// Every type; first those of what happens to one call.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Rejected,
         Self::Shadowed,
         Self::Retry,
@@ -61,6 +63,7 @@ impl EventType {
         Self::Abandoned,
         Self::Bounded,
         Self::Throttled,
+        Self::Degraded,
         Self::OrderSettled,
         Self::Transition,
         Self::Commanded,

@@ -171,6 +171,22 @@ pub enum EventKind {
         )]
         wait: Duration,
     },
+    /// A call was answered, but not by the upstream's answer to it.
+    Degraded {
+        /// The failure in a word; see [`Degradation::reason`](crate::Degradation::reason).
+        reason: &'static str,
+        /// Where the answer comes from.
+        source: InstanceName,
+        /// How old its data is; none where it was made for the call.
+        #[cfg_attr(
+            feature = "serde",
+            serde(
+                rename = "age_seconds",
+                serialize_with = "crate::serialize::optional_seconds"
+            )
+        )]
+        age: Option<Duration>,
+    },
     /// The outcome of an order is known that was never in doubt.
     OrderSettled {
         /// Its number in the journal; `None` until the journal has it.
@@ -262,6 +278,7 @@ impl EventKind {
             Self::FileNotWritten => EventType::FileNotWritten,
             Self::JournalRecovered { .. } => EventType::JournalRecovered,
             Self::Throttled { .. } => EventType::Throttled,
+            Self::Degraded { .. } => EventType::Degraded,
             Self::OrderSettled { .. } => EventType::OrderSettled,
             Self::Order { .. } => EventType::Order,
             Self::OrdersDiffer { .. } => EventType::OrdersDiffer,

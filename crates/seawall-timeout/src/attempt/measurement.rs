@@ -87,7 +87,7 @@ where
             Some(NoResponse::GivenUp)
         } else {
             match (classify_result(&self.classifier, result), result) {
-                (Outcome::Success | Outcome::Ignored, Ok(_)) => None,
+                (Outcome::Success | Outcome::Ignored | Outcome::Degraded, Ok(_)) => None,
                 // A rejection below: the request did not reach the upstream.
                 (Outcome::Ignored, Err(_)) if rejection.is_some() => return,
                 _ => Some(NoResponse::Failed),
