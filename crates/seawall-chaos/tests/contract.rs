@@ -7,10 +7,13 @@
 
 use std::time::Duration;
 
-use seawall_chaos::{Chaos, ChaosConfig, ChaosLayer, Delay, Fault, FaultSet, Policy};
+use seawall_chaos::{
+    Chaos, ChaosConfig, ChaosLayer, Delay, Fault, FaultSet, PartitionKey, Policy, Reach,
+    RequestMeta,
+};
 use seawall_core::ConstMeta;
 use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks};
-use tower::Layer as _;
+use tower::{Layer as _, Service as _, ServiceExt as _};
 
 type Subject = Chaos<Mock, Policy<seawall_core::ErrorIsFailure, ConstMeta>>;
 
@@ -53,22 +56,45 @@ mod while_delaying {
     seawall_testkit::contract_tests! { super::delayed => all }
 }
 
-fn refused(inner: Mock) -> Subject {
-    with(vec![Fault::refused_connection()], inner)
-}
+type ByKey = Chaos<Mock, Policy<seawall_core::ErrorIsFailure, fn(&u32) -> RequestMeta>>;
 
-mod while_refusing {
-    seawall_testkit::contract_tests! { super::refused =>
-        dropped_service_releases_its_reservation,
-        pending_has_registered_the_waker,
-        clone_resets_readiness,
-        polls_inner_again_before_ready,
-        reserves_once_when_polled_again,
+/// Request 1, which the check sends, is refused; any other passes.
+fn one_is_refused(inner: Mock) -> ByKey {
+    fn describe(request: &u32) -> RequestMeta {
+        RequestMeta::idempotent().with_key(PartitionKey(u64::from(*request)))
     }
+    let layer = ChaosLayer::new("contract", ChaosConfig::default());
+    let layer = layer.describe(describe as fn(&u32) -> RequestMeta);
+    let one = Reach::everything().key(PartitionKey(1));
+    let fault = Fault::refused_connection().with_reach(one);
+    let _ = layer.handle().start(fault).unwrap().detach();
+    layer.layer(inner)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_injected_error_comes_from_call_and_gives_the_reservation_up() {
-    let nothing = async |_: &mut Subject, _: &MockHandle| {};
-    assert_check(checks::rejects_in_call(refused, nothing).await);
+    let first = async |service: &mut ByKey, _: &MockHandle| {
+        assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
+    };
+    assert_check(checks::rejects_in_call(one_is_refused, first).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ready_instance_whose_call_is_replaced_holds_nothing() {
+    let (inner, mock) = seawall_testkit::contract::mock();
+    mock.set_capacity(1);
+    let mut service = one_is_refused(inner);
+    service.ready().await.unwrap().call(1).await.unwrap_err();
+    assert_eq!(mock.reserved(), 0);
+    assert_eq!(
+        service
+            .clone()
+            .ready()
+            .await
+            .unwrap()
+            .call(2)
+            .await
+            .unwrap(),
+        2
+    );
 }

@@ -34,7 +34,7 @@ async fn every_way_to_end_faults_ends_their_hangs() {
     type End = fn(&ChaosHandle, seawall_chaos::Injection);
     let ends: [End; 5] = [
         |_, injection| drop(injection),
-        |_, injection| drop(injection.stop()),
+        |_, injection| assert_eq!(injection.stop().hang, 1),
         |handle, injection| assert!(handle.stop(injection.detach())),
         |handle, injection| {
             let _ = injection.detach();
@@ -92,7 +92,7 @@ async fn starts_do_not_overwrite_each_other() {
         .iter()
         .map(|i| i.label.as_str())
         .collect();
-    assert_eq!(labels, ["", "an experiment"]);
+    assert_eq!(labels, ["unnamed", "an experiment"]);
     assert_eq!(experiment.stop().delay, 1);
     assert_eq!(
         call(&mut service).await.1,
@@ -185,7 +185,7 @@ async fn a_registry_has_the_counts_the_events_and_the_settings() {
     assert_eq!((snapshot.pattern, snapshot.state), ("chaos", "off"));
     let value = |metric: &str, fault: &str| {
         let of = |s: &&OwnedSample| {
-            s.metric == metric && s.labels.iter().all(|(_, value)| value == fault)
+            s.metric == metric && s.labels.iter().all(|(_, value)| *value == fault)
         };
         snapshot
             .samples
@@ -199,7 +199,7 @@ async fn a_registry_has_the_counts_the_events_and_the_settings() {
     assert!(snapshot.settings.contains(&("seed", "7".to_owned())));
 
     let mut transitions = Vec::new();
-    while let Some(Received::Event(event)) = events.try_recv() {
+    while let Some(Received::Event(event)) = events.try_next() {
         if let EventKind::Transition { from, to, reason } = event.kind {
             transitions.push((from, to, reason));
         }

@@ -16,9 +16,8 @@ fn faults() -> FaultSet {
 
 /// What became of each of some calls: its fault, and how long it took.
 fn run(seed: Option<u64>, layer_seed: u64, calls: u32) -> Vec<(Option<FaultKind>, Duration)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true);
     runtime.build().unwrap().block_on(async {
         let config = ChaosConfig::builder().seed(layer_seed).build().unwrap();
         let layer = ChaosLayer::new("repeat", config).assume_idempotent();
