@@ -1,19 +1,21 @@
 //! How a response becomes something that can be kept and given to another call.
 
 use std::future::{Future, Ready, ready};
+use std::time::Duration;
 
 /// Where what is kept of a response goes, once it is known to be complete.
 ///
 /// A sink that is dropped was never filled: the response broke off, was too long, or nobody read it to its
 /// end.
 pub trait StoreSink<T>: Send + 'static {
-    /// Takes what is kept of a complete response.
-    fn put(self, stored: T);
+    /// Takes what is kept of a complete response, and what it weighs: bytes, where a store is limited by
+    /// them.
+    fn put(self, stored: T, weight: u64);
 }
 
-impl<T, F: FnOnce(T) + Send + 'static> StoreSink<T> for F {
-    fn put(self, stored: T) {
-        self(stored);
+impl<T, F: FnOnce(T, u64) + Send + 'static> StoreSink<T> for F {
+    fn put(self, stored: T, weight: u64) {
+        self(stored, weight);
     }
 }
 
@@ -27,7 +29,7 @@ impl<T, F: FnOnce(T) + Send + 'static> StoreSink<T> for F {
 /// use seawall_core::{StoreClone, StoreResponse};
 ///
 /// let kept = Arc::new(Mutex::new(None));
-/// let sink = { let kept = Arc::clone(&kept); move |price: f64| *kept.lock().unwrap() = Some(price) };
+/// let sink = { let kept = Arc::clone(&kept); move |price: f64, _| *kept.lock().unwrap() = Some(price) };
 /// assert_eq!(StoreClone::new().store(101.25, sink), 101.25);
 /// assert_eq!(*kept.lock().unwrap(), Some(101.25));
 /// ```
@@ -50,18 +52,13 @@ pub trait StoreResponse<Res> {
     /// Hands `response` on, and keeps nothing of it.
     fn pass(&self, response: Res) -> Self::Response;
 
-    /// A response of what is kept.
-    fn restore(&self, stored: &Self::Stored) -> Self::Response;
+    /// A response of what is kept, which is as old as `age`; `None` where it is the answer to a call under
+    /// way, given to all its callers.
+    fn restore(&self, stored: &Self::Stored, age: Option<Duration>) -> Self::Response;
 
     /// Reads a response to its end that no caller waits for, so that it is kept. It may be dropped at any
     /// time.
     fn drain(&self, response: Self::Response) -> Self::Draining;
-
-    /// What it weighs: bytes, where a store is limited by them. 1 unless implemented.
-    fn weight(&self, stored: &Self::Stored) -> u64 {
-        let _ = stored;
-        1
-    }
 
     /// When the data of the response was made, as a number that grows with time; `None` unless
     /// implemented. What is kept is never replaced by something older.
@@ -82,7 +79,7 @@ pub trait StoreResponse<Res> {
 /// let storer = StoreClone::new()
 ///     .weigh(|_: &Quote| 16)
 ///     .timestamp(|quote: &Quote| Some(quote.at_ms));
-/// assert_eq!(storer.weight(&Quote { price: 101.25, at_ms: 7 }), 16);
+/// assert_eq!(storer.timestamp(&Quote { price: 101.25, at_ms: 7 }), Some(7));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreClone<W = (), T = ()> {
@@ -152,7 +149,8 @@ where
 
     #[inline]
     fn store<K: StoreSink<Res>>(&self, response: Res, sink: K) -> Res {
-        sink.put(response.clone());
+        let weight = self.weigh.read(&response).unwrap_or(1);
+        sink.put(response.clone(), weight);
         response
     }
 
@@ -162,17 +160,13 @@ where
     }
 
     #[inline]
-    fn restore(&self, stored: &Res) -> Res {
+    fn restore(&self, stored: &Res, _: Option<Duration>) -> Res {
         stored.clone()
     }
 
     fn drain(&self, response: Res) -> Ready<()> {
         drop(response);
         ready(())
-    }
-
-    fn weight(&self, stored: &Res) -> u64 {
-        self.weigh.read(stored).unwrap_or(1)
     }
 
     fn timestamp(&self, response: &Res) -> Option<u64> {

@@ -55,4 +55,4 @@ pub use guarded::{AllGuards, GuardList, GuardedResponse, Guards, HasOutcome, Kee
 pub use parts::{Carried, CarriedMeta, CarriedOutcome, CarriedPolicy, KeepingClassified, carried};
 pub use service::{PooledFuture, PooledService};
 pub use storage::{Pooled, Storage};
-pub use store::{MapResponse, StoredOutcome};
+pub use store::{DrainingCarried, MapResponse, StoredOutcome};

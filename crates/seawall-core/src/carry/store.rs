@@ -1,5 +1,12 @@
 //! Responses that are carried are kept with what they mean.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
 use super::{Carried, Classified, ClassifiedResponse, GuardedResponse, Guards, Pooled};
 use crate::{Outcome, StoreResponse, StoreSink};
 
@@ -57,8 +64,9 @@ struct WithOutcome<K> {
 }
 
 impl<T, K: StoreSink<StoredOutcome<T>>> StoreSink<T> for WithOutcome<K> {
-    fn put(self, stored: T) {
-        self.sink.put(StoredOutcome::new(stored, self.outcome));
+    fn put(self, stored: T, weight: u64) {
+        self.sink
+            .put(StoredOutcome::new(stored, self.outcome), weight);
     }
 }
 
@@ -73,7 +81,7 @@ where
 {
     type Stored = StoredOutcome<R::Stored>;
     type Response = MappedOf<Res, R>;
-    type Draining = R::Draining;
+    type Draining = DrainingCarried<R::Draining, Res::Rest>;
 
     fn store<K: StoreSink<Self::Stored>>(&self, response: Res, sink: K) -> Self::Response {
         let (value, rest) = response.split();
@@ -88,22 +96,41 @@ where
     }
 
     /// It holds nothing of the layers below.
-    fn restore(&self, stored: &Self::Stored) -> Self::Response {
+    fn restore(&self, stored: &Self::Stored, age: Option<Duration>) -> Self::Response {
         let meaning = Classified::new((), stored.outcome, None);
-        Self::Response::join(self.0.restore(&stored.stored), meaning.into())
+        Self::Response::join(self.0.restore(&stored.stored, age), meaning.into())
     }
 
     fn drain(&self, response: Self::Response) -> Self::Draining {
-        // What its call holds is given back before its body is read: nobody waits for it.
-        let (value, _) = response.split();
-        self.0.drain(value)
-    }
-
-    fn weight(&self, stored: &Self::Stored) -> u64 {
-        self.0.weight(&stored.stored)
+        let (value, rest) = response.split();
+        DrainingCarried {
+            draining: self.0.drain(value),
+            rest: Some(rest),
+        }
     }
 
     fn timestamp(&self, response: &Res) -> Option<u64> {
         self.0.timestamp(response.value())
+    }
+}
+
+pin_project! {
+    /// Reads a response to its end; what its call held is released then.
+    #[derive(Debug)]
+    pub struct DrainingCarried<F, R> {
+        #[pin]
+        draining: F,
+        rest: Option<R>,
+    }
+}
+
+impl<F: Future<Output = ()>, R> Future for DrainingCarried<F, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        ready!(this.draining.poll(cx));
+        *this.rest = None;
+        Poll::Ready(())
     }
 }
