@@ -44,6 +44,7 @@ mod guarded;
 mod parts;
 mod service;
 mod storage;
+mod store;
 
 pub use classify::{
     Classified, ClassifiedResponse, ClassifyFuture, ClassifyLayer, ClassifyService,
@@ -54,3 +55,4 @@ pub use guarded::{AllGuards, GuardList, GuardedResponse, Guards, HasOutcome, Kee
 pub use parts::{Carried, CarriedMeta, CarriedOutcome, CarriedPolicy, KeepingClassified, carried};
 pub use service::{PooledFuture, PooledService};
 pub use storage::{Pooled, Storage};
+pub use store::{DrainingCarried, MapResponse, StoredOutcome};

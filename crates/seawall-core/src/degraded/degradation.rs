@@ -26,7 +26,8 @@ use crate::{FailureKind, InstanceName, Outcome, Reason, Rejection};
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Degradation {
-    /// The failure in a word: of an [`Outcome`], of a [`FailureKind`] or of a [`Reason`].
+    /// The failure in a word: of an [`Outcome`], of a [`FailureKind`] or of a [`Reason`];
+    /// [`STALE`](Self::STALE) where nothing has failed.
     pub reason: &'static str,
     /// Where the answer comes from: `last_good`, `cache`, the name of a backup.
     pub source: InstanceName,
@@ -35,6 +36,9 @@ pub struct Degradation {
 }
 
 impl Degradation {
+    /// The reason of an answer that is older than it should be while a new one is fetched.
+    pub const STALE: &str = "stale";
+
     /// An answer of `source`, made for this call since it failed for `reason`; see
     /// [`reason_of`](Self::reason_of).
     pub fn new(reason: &'static str, source: impl Into<InstanceName>) -> Self {
@@ -68,7 +72,7 @@ impl Degradation {
         let outcomes = Outcome::WORDS.into_iter();
         let kinds = FailureKind::ALL.into_iter().map(FailureKind::as_str);
         let reasons = Reason::ALL.into_iter().map(Reason::as_str);
-        let mut known = outcomes.chain(kinds).chain(reasons);
+        let mut known = outcomes.chain(kinds).chain(reasons).chain([Self::STALE]);
         known.find(|one| *one == word).unwrap_or("other")
     }
 }

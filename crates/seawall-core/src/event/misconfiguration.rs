@@ -52,8 +52,8 @@ impl Misconfiguration {
                  failure: set one with `classify`, for HTTP an `HttpClassifier`"
             }
             Self::Undescribed => {
-                "nothing is sent again, since no describer says whether a request may be sent twice: \
-                 set one with `describe`, or use `assume_idempotent` if every request may"
+                "nothing is sent again, cached or shared, since no describer says whether a request may be sent \
+                 twice: set one with `describe`, or use `assume_idempotent` if every request may"
             }
             Self::Unnamed => {
                 "the name is empty, so rejections, events and metrics show `unnamed`: give each \

@@ -1,0 +1,176 @@
+//! What a call knows while its answer is fetched, and what becomes of its result.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use seawall_core::{
+    Classify, Degradation, EventKind, MarkDegraded, Outcome, Policies, Rejectable, Sent,
+    StoreResponse, classify_result,
+};
+
+use crate::fill::{By, Change, Draft, Fill};
+use crate::kept::{Entry, Guard, Moment, Order};
+use crate::state::{Answer, Common, CommonLocal};
+use crate::{CacheHooks, CacheRules, Demand, Lifetime};
+
+/// A call that is made.
+pub(crate) struct Fetch<X, H, K, V, A> {
+    pub(crate) common: CommonLocal<X, H, K, V>,
+    pub(crate) kind: Kind<K, V, A>,
+}
+
+pub(crate) enum Kind<K, V, A> {
+    /// It is not cached.
+    Passed(Option<Change<K, V>>),
+    Keyed(Keyed<K, V, A>),
+}
+
+/// A call whose answer is kept.
+pub(crate) struct Keyed<K, V, A> {
+    pub(crate) by: By<K, V>,
+    pub(crate) asked: A,
+    pub(crate) demand: Demand,
+    pub(crate) hash: u64,
+    pub(crate) guard: Guard,
+    pub(crate) began: Moment,
+    /// Whether its caller takes an answer that is stale.
+    pub(crate) takes_stale: bool,
+    /// What its caller gets where another one fetches a new answer.
+    pub(crate) meanwhile: Option<Arc<Entry<V>>>,
+    /// Whether no caller waits for it.
+    pub(crate) is_refresh: bool,
+}
+
+impl<X, H, K, V, A> Fetch<X, H, K, V, A>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    H: CacheHooks,
+{
+    /// What the caller gets of the result of its call.
+    pub(crate) fn finish<Req, Res, Err>(
+        self,
+        result: Result<Res, Err>,
+    ) -> Result<<H::Storer as StoreResponse<Res>>::Response, Err>
+    where
+        Err: Rejectable,
+        X: Policies<Classifier: Classify<Res, Err>>,
+        H::Storer: StoreResponse<Res, Stored = V>,
+        H::Rules: CacheRules<Req, Res, V, Key = K, Asked = A>,
+        H::Mark: MarkDegraded<Res> + MarkDegraded<<H::Storer as StoreResponse<Res>>::Response>,
+    {
+        let common = self.common.common();
+        let storer = common.hooks.storer();
+        let outcome = classify_result(common.policy.classifier(), &result);
+        let mut keyed = match self.kind {
+            Kind::Passed(change) => {
+                if let Some(change) = change {
+                    let rejection = result.as_ref().err().and_then(Rejectable::rejection);
+                    let not_sent = rejection.is_some_and(|r| r.sent() == Sent::No);
+                    change.settle(&outcome, not_sent);
+                }
+                return result.map(|response| storer.pass(response));
+            }
+            Kind::Keyed(keyed) => keyed,
+        };
+        let reason = match &result {
+            Ok(response) => {
+                let is_degraded = common.hooks.mark().degradation(response).is_some();
+                match outcome {
+                    Outcome::Success if !is_degraded => None,
+                    Outcome::Ignored if !is_degraded => None,
+                    outcome => Some(Degradation::reason_of(outcome, None)),
+                }
+            }
+            Err(error) => Some(Degradation::reason_of(outcome, error.rejection())),
+        };
+        let (Ok(response), None) = (&result, reason) else {
+            self.common.stripe().stores.not_good.add();
+            let fails = match &result {
+                // Its mark says more than ours would.
+                Ok(_) => !matches!(outcome, Outcome::Success | Outcome::Ignored | Outcome::Degraded),
+                Err(error) => outcome != Outcome::Ignored || error.rejection().is_some(),
+            };
+            let stale = fails.then(|| keyed.stale::<Req, Res, X, H>(common)).flatten();
+            let (Some(stale), Some(reason)) = (stale, reason) else {
+                // Dropped without an answer, the next waiter makes the call.
+                return result.map(|response| storer.pass(response));
+            };
+            keyed.by.take().answer(Answer::Failed(reason));
+            drop(result);
+            self.common.stripe().calls.stale.add();
+            return Ok(degraded::<Res, X, H, K, V>(common, &stale, reason));
+        };
+        let lifetime = common.hooks.rules().lifetime(&keyed.asked, response);
+        let timestamp = storer.timestamp(response);
+        if !lifetime.store {
+            self.common.stripe().stores.not_allowed.add();
+            keyed.by.take().answer(Answer::Alone);
+            return result.map(|response| storer.pass(response));
+        }
+        let draft = keyed.draft(lifetime, timestamp, outcome, common.state.now());
+        let fill = Fill::new(Arc::clone(&common.state), keyed.by.take(), draft);
+        result.map(|response| storer.store(response, fill))
+    }
+}
+
+impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
+    const fn draft(
+        &self,
+        lifetime: Lifetime,
+        timestamp: Option<u64>,
+        outcome: Outcome,
+        now: Moment,
+    ) -> Draft {
+        let began = self.began;
+        Draft {
+            order: Order { began, timestamp },
+            guard: self.guard,
+            lifetime,
+            is_negative: !matches!(outcome, Outcome::Success),
+            now,
+        }
+    }
+
+    /// What may be used in place of the upstream's answer.
+    pub(crate) fn stale<Req, Res, X, H>(&self, common: &Common<X, H, K, V>) -> Option<Arc<Entry<V>>>
+    where
+        H: CacheHooks<Rules: CacheRules<Req, Res, V, Key = K, Asked = A>>,
+    {
+        if !self.takes_stale || self.is_refresh {
+            return None;
+        }
+        let now = common.state.now();
+        let look_up = |key: &K| common.state.kept.look_up_stale(key, now);
+        let entry = self.by.with_key(look_up)??;
+        let too_old = self.demand.max_age.is_some_and(|most| entry.age(now) > most);
+        let suits = !too_old && common.hooks.rules().answers(&self.asked, &entry.stored);
+        suits.then_some(entry)
+    }
+}
+
+/// A response of what is kept, marked as degraded.
+pub(crate) fn degraded<Res, X, H, K, V>(
+    common: &Common<X, H, K, V>,
+    entry: &Entry<V>,
+    reason: &'static str,
+) -> <H::Storer as StoreResponse<Res>>::Response
+where
+    K: Clone + Eq + Hash,
+    H: CacheHooks,
+    H::Storer: StoreResponse<Res, Stored = V>,
+    H::Mark: MarkDegraded<<H::Storer as StoreResponse<Res>>::Response>,
+{
+    let state = &common.state;
+    let age = entry.age(state.now());
+    let mut response = common.hooks.storer().restore(&entry.stored, Some(age));
+    let source = state.events.name();
+    let degradation = Degradation::new(reason, source).with_age(age);
+    common.hooks.mark().mark(&mut response, degradation);
+    state.events.emit_call(|| EventKind::Degraded {
+        reason,
+        source,
+        age: Some(age),
+    });
+    response
+}

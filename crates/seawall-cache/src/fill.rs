@@ -1,0 +1,202 @@
+//! What becomes of the answer to a call: it is kept, and given to the waiters.
+
+use std::hash::Hash;
+use std::mem;
+use std::sync::Arc;
+
+use seawall_core::{FailureKind, Outcome, StoreSink};
+
+use crate::calls::Lead;
+use crate::kept::{Entry, Guard, Moment, NotKept, Order, Until};
+use crate::state::{Answer, State};
+use crate::{CacheConfig, Lifetime};
+
+/// By whom a call is made.
+pub(crate) enum By<K, V> {
+    /// By a caller for itself.
+    Alone(K),
+    /// By a caller for others, too.
+    Lead(Lead<K, Answer<V>>),
+    /// Its answer is where it belongs.
+    Nobody,
+}
+
+impl<K, V> By<K, V> {
+    pub(crate) const fn take(&mut self) -> Self {
+        mem::replace(self, Self::Nobody)
+    }
+
+    /// Runs `run` with the key; `None` where the call was replaced by one that began later.
+    pub(crate) fn with_key<T>(&self, run: impl FnOnce(&K) -> T) -> Option<T> {
+        match self {
+            Self::Alone(key) => Some(run(key)),
+            Self::Lead(lead) => lead.with_key(run),
+            Self::Nobody => None,
+        }
+    }
+
+    /// Gives `answer` to the waiters.
+    pub(crate) fn answer(self, answer: Answer<V>) {
+        if let Self::Lead(lead) = self {
+            lead.answer(answer);
+        }
+    }
+}
+
+/// What is known of an answer before it is complete.
+#[derive(Clone, Copy)]
+pub(crate) struct Draft {
+    pub(crate) order: Order,
+    pub(crate) guard: Guard,
+    pub(crate) lifetime: Lifetime,
+    /// Whether it says nothing of the upstream, as that there is no such thing.
+    pub(crate) is_negative: bool,
+    /// When the response was there.
+    pub(crate) now: Moment,
+}
+
+impl Draft {
+    /// Until when it may be used; `None` where it is given to the waiters alone.
+    fn until(&self, config: &CacheConfig) -> Option<Until> {
+        let Lifetime { age, .. } = self.lifetime;
+        let made = self.now.before(age);
+        let ttl = match self.is_negative {
+            true => config.negative_ttl()?,
+            false => config.ttl(),
+        };
+        let fresh = self.lifetime.fresh.unwrap_or(ttl);
+        let fresh = if self.is_negative { fresh.min(ttl) } else { fresh };
+        let fresh = self.now.after(fresh);
+        if self.is_negative {
+            return Some(Until { fresh, refreshing: fresh, failing: fresh });
+        }
+        let refreshing = self.lifetime.stale_while_revalidate;
+        let refreshing = refreshing.or(config.stale_while_revalidate());
+        let refreshing = fresh.after(refreshing.unwrap_or_default());
+        // The bound of the settings is one of age.
+        let bound = config.stale_on_failure().map(|bound| made.after(bound));
+        let failing = match (self.lifetime.stale_on_failure, bound) {
+            (Some(after), Some(bound)) => fresh.after(after).min(bound),
+            (Some(after), None) => fresh.after(after),
+            (None, Some(bound)) => bound,
+            (None, None) => fresh,
+        };
+        Some(Until { fresh, refreshing, failing: failing.max(refreshing) })
+    }
+}
+
+/// Keeps an answer once it is complete.
+pub(crate) struct Fill<K, V> {
+    // `None` when it is done.
+    parts: Option<(Arc<State<K, V>>, By<K, V>)>,
+    draft: Draft,
+}
+
+impl<K, V> Fill<K, V> {
+    pub(crate) const fn new(state: Arc<State<K, V>>, by: By<K, V>, draft: Draft) -> Self {
+        Self {
+            parts: Some((state, by)),
+            draft,
+        }
+    }
+}
+
+impl<K, V> StoreSink<V> for Fill<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn put(mut self, stored: V, weight: u64) {
+        let Some((state, by)) = self.parts.take() else {
+            return;
+        };
+        let config = state.config();
+        let draft = &self.draft;
+        let until = draft.until(&config);
+        let now = draft.now;
+        let never = Until { fresh: now, refreshing: now, failing: now };
+        let entry = Arc::new(Entry {
+            stored,
+            made: now.before(draft.lifetime.age),
+            order: draft.order,
+            until: until.unwrap_or(never),
+            weight: config.counted(weight),
+            guard: draft.guard,
+        });
+        if until.is_none() {
+            return by.answer(Answer::Kept(entry));
+        }
+        let keep = |key: K| {
+            let again = key.clone();
+            let kept = state.kept.keep(key, Arc::clone(&entry), state.now());
+            // A waiter gets nothing that is older than what is kept.
+            let newer = matches!(kept, Err(NotKept::Older)).then(|| state.kept.get(&again));
+            let answer = newer.flatten().unwrap_or_else(|| Arc::clone(&entry));
+            (Answer::Kept(answer), kept)
+        };
+        let kept = match by {
+            By::Alone(key) => {
+                let hash = state.kept.hash(&key);
+                Some(state.calls.exclusive(hash, || keep(key).1))
+            }
+            By::Lead(lead) => lead.finish(keep),
+            By::Nobody => return,
+        };
+        let stores = &state.stripes.here().stores;
+        match kept.unwrap_or(Err(NotKept::Invalidated)) {
+            Ok(_evicted) => stores.stored.add(),
+            Err(NotKept::Older) => stores.older.add(),
+            Err(NotKept::Invalidated) => stores.invalidated.add(),
+            Err(NotKept::TooHeavy) => stores.too_heavy.add(),
+        }
+    }
+}
+
+impl<K, V> Drop for Fill<K, V> {
+    fn drop(&mut self) {
+        if let Some((state, by)) = self.parts.take() {
+            state.stripes.here().stores.unfinished.add();
+            // The next waiter makes the call.
+            drop(by);
+        }
+    }
+}
+
+/// A call that may change what is kept. Unless it is certain that it was not executed, everything of its group is
+/// invalid then; also where it is dropped.
+pub(crate) struct Change<K, V> {
+    state: Option<Arc<State<K, V>>>,
+    group: u64,
+}
+
+impl<K, V> Change<K, V> {
+    pub(crate) const fn new(state: Arc<State<K, V>>, group: u64) -> Self {
+        Self {
+            state: Some(state),
+            group,
+        }
+    }
+
+    /// The call has this outcome; `not_sent` where it certainly was not.
+    pub(crate) fn settle(mut self, outcome: &Outcome, not_sent: bool) {
+        let not_executed = matches!(
+            outcome,
+            Outcome::Failure(FailureKind::NotSent)
+                | Outcome::Throttled { .. }
+                | Outcome::Banned { .. }
+                | Outcome::QuotaExhausted { .. }
+                | Outcome::Ignored
+        );
+        if not_sent || not_executed {
+            self.state = None;
+        }
+    }
+}
+
+impl<K, V> Drop for Change<K, V> {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            state.invalidate_group(self.group);
+        }
+    }
+}

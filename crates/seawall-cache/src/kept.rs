@@ -1,0 +1,325 @@
+//! What is kept: entries with their times, and what makes them invalid.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Weighter};
+use seawall_core::ns;
+
+use crate::Demand;
+use crate::calls::hash_of;
+
+/// How many counters of invalidations there are: one of another key does away with one entry in so many.
+const SLOTS: usize = 4096;
+
+/// Moments are nanoseconds of the layer's clock plus this, so that what is older than the process has one.
+const START: u64 = 1 << 62;
+/// The longest span that is added to a moment.
+const LONGEST: u64 = 1 << 61;
+
+/// A moment of the layer's clock, also before its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    pub(crate) const fn at(clock: u64) -> Self {
+        Self(START.saturating_add(clock))
+    }
+
+    pub(crate) fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(ns(span).min(LONGEST)))
+    }
+
+    pub(crate) fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(ns(span).min(LONGEST)))
+    }
+
+    /// How long ago `earlier` was.
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// An answer that is kept.
+#[derive(Debug)]
+pub(crate) struct Entry<V> {
+    pub(crate) stored: V,
+    /// When its data was made, as far as is known.
+    pub(crate) made: Moment,
+    /// When its call began, and the time that the data has itself.
+    pub(crate) order: Order,
+    pub(crate) until: Until,
+    pub(crate) weight: u64,
+    pub(crate) guard: Guard,
+}
+
+/// Until when an entry may be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    /// Without more.
+    pub(crate) fresh: Moment,
+    /// While a new one is fetched.
+    pub(crate) refreshing: Moment,
+    /// Where the upstream fails.
+    pub(crate) failing: Moment,
+}
+
+/// Which of two answers is newer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) began: Moment,
+    pub(crate) timestamp: Option<u64>,
+}
+
+impl Order {
+    /// Whether this is older than `other`: by the time of the data, where both have one, otherwise by when
+    /// the call began.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        match (self.timestamp, other.timestamp) {
+            (Some(mine), Some(theirs)) if mine != theirs => mine < theirs,
+            _ => self.began < other.began,
+        }
+    }
+}
+
+/// Which counters of invalidations an answer depends on, and what they were when its call began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard {
+    slots: [u16; 2],
+    count: u64,
+    /// How often whatever matched was invalidated.
+    matching: u64,
+}
+
+impl Guard {
+    /// One number that grows with every invalidation that it depends on.
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.count.wrapping_add(self.matching)
+    }
+}
+
+/// What a look-up finds.
+#[derive(Debug)]
+pub(crate) enum Found<V> {
+    Fresh(Arc<Entry<V>>),
+    /// It may be used while a new one is fetched.
+    Refresh(Arc<Entry<V>>),
+    /// It may be used where the upstream fails, or nothing is there.
+    Nothing,
+}
+
+/// Why an answer was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotKept {
+    Older,
+    Invalidated,
+    TooHeavy,
+}
+
+/// What is kept. An entry that was invalidated is never found again, also one whose call was under way.
+pub(crate) struct Kept<K, V> {
+    cache: Cache<K, Arc<Entry<V>>, ByWeight>,
+    hasher: DefaultHashBuilder,
+    /// Invalidations of keys and groups, by hash.
+    counts: Box<[AtomicU64]>,
+    /// Invalidations of what matches.
+    matching: AtomicU64,
+}
+
+#[derive(Clone, Debug)]
+struct ByWeight;
+
+impl<K, V> Weighter<K, Arc<Entry<V>>> for ByWeight {
+    #[inline]
+    fn weight(&self, _: &K, entry: &Arc<Entry<V>>) -> u64 {
+        entry.weight
+    }
+}
+
+/// What a store puts aside to be dropped outside of every lock.
+pub(crate) type Evicted<K, V> = [Option<(K, Arc<Entry<V>>)>; 2];
+
+impl<K: Eq + Hash + Clone, V> Kept<K, V> {
+    pub(crate) fn new(max_entries: usize, max_weight: u64) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let lifecycle = DefaultLifecycle::default();
+        Self {
+            cache: Cache::with(max_entries, max_weight, ByWeight, hasher.clone(), lifecycle),
+            hasher,
+            counts: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            matching: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn hash(&self, key: &K) -> u64 {
+        hash_of(&self.hasher, key)
+    }
+
+    fn count(&self, slots: [u16; 2]) -> u64 {
+        let [key, group] = slots.map(|slot| self.counts[usize::from(slot)].load(Ordering::Acquire));
+        key.wrapping_add(group)
+    }
+
+    /// What an answer depends on whose call begins now.
+    pub(crate) fn guard(&self, hash: u64, group: Option<u64>) -> Guard {
+        let slots = [Self::slot(hash), Self::slot(group.unwrap_or(hash))];
+        Guard {
+            slots,
+            count: self.count(slots),
+            matching: self.matching.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether nothing that it depends on was invalidated since.
+    pub(crate) fn is_valid(&self, guard: &Guard) -> bool {
+        self.count(guard.slots) == guard.count
+            && self.matching.load(Ordering::Acquire) == guard.matching
+    }
+
+    /// What is kept under `key`, and valid.
+    #[inline]
+    pub(crate) fn get(&self, key: &K) -> Option<Arc<Entry<V>>> {
+        let entry = self.cache.get(key)?;
+        // What matched an invalidation was taken out then.
+        (self.count(entry.guard.slots) == entry.guard.count).then_some(entry)
+    }
+
+    /// What is kept under `key`, and suits a request that wants this.
+    #[inline]
+    pub(crate) fn look_up(&self, key: &K, now: Moment, demand: &Demand) -> Found<V> {
+        let Some(entry) = self.get(key) else {
+            return Found::Nothing;
+        };
+        entry.suits(now, demand)
+    }
+
+    /// What is kept under `key` and may be used although the upstream fails.
+    pub(crate) fn look_up_stale(&self, key: &K, now: Moment) -> Option<Arc<Entry<V>>> {
+        self.get(key).filter(|entry| now < entry.until.failing)
+    }
+
+    /// Keeps an answer, unless it is older than what is kept, or was invalidated since its call began. To be
+    /// called while nothing else is kept under that key.
+    pub(crate) fn keep(
+        &self,
+        key: K,
+        entry: Arc<Entry<V>>,
+        now: Moment,
+    ) -> Result<Evicted<K, V>, NotKept> {
+        if !self.is_valid(&entry.guard) {
+            return Err(NotKept::Invalidated);
+        }
+        if let Some(before) = self.cache.peek(&key)
+            && self.count(before.guard.slots) == before.guard.count
+            && (now < before.until.failing || now < before.until.fresh)
+            && entry.order.is_before(&before.order)
+        {
+            return Err(NotKept::Older);
+        }
+        if entry.weight > self.cache.shard_capacity() {
+            // What is kept is older than this.
+            self.cache.remove(&key);
+            return Err(NotKept::TooHeavy);
+        }
+        let mut evicted = Evicted::default();
+        self.cache.insert_with_lifecycle(key, entry, &mut evicted);
+        Ok(evicted)
+    }
+
+    /// Keeps what comes from a file, unless something is there.
+    pub(crate) fn insert_if_absent(&self, key: K, entry: Arc<Entry<V>>) -> bool {
+        let fits = entry.weight <= self.cache.shard_capacity();
+        if !fits || self.get(&key).is_some() {
+            return false;
+        }
+        self.cache.insert(key, entry);
+        true
+    }
+
+    /// Takes what is kept under `key` out of memory.
+    pub(crate) fn remove(&self, key: &K) -> bool {
+        self.cache.remove(key).is_some()
+    }
+
+    /// From now on nothing is kept whose call began before. What matches is to be
+    /// [taken out](Self::retain) once what is being kept now is kept.
+    pub(crate) fn invalidate_pending(&self) {
+        self.matching.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes out what does not pass.
+    pub(crate) fn retain(&self, passes: impl Fn(&K, &Entry<V>) -> bool) {
+        self.cache.retain(|key, entry| passes(key, entry));
+    }
+
+    /// Everything that is valid.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, Arc<Entry<V>>)> {
+        let is_valid =
+            |entry: &Entry<V>| self.count(entry.guard.slots) == entry.guard.count;
+        self.cache.iter().filter(move |(_, entry)| is_valid(entry))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    pub(crate) fn set_capacity(&self, weight: u64) {
+        self.cache.set_capacity(weight);
+    }
+}
+
+impl<K, V> Kept<K, V> {
+    const fn slot(hash: u64) -> u16 {
+        // The table of the store takes the others.
+        (hash >> 20) as u16 % SLOTS as u16
+    }
+
+    /// Makes everything of a key or a group invalid, by its hash.
+    pub(crate) fn invalidate(&self, hash: u64) {
+        self.counts[usize::from(Self::slot(hash))].fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl<V> Entry<V> {
+    /// How old it is.
+    pub(crate) const fn age(&self, now: Moment) -> Duration {
+        now.since(self.made)
+    }
+
+    /// How it suits a request that wants this.
+    #[inline]
+    pub(crate) fn suits(self: Arc<Self>, now: Moment, demand: &Demand) -> Found<V> {
+        if now < self.until.fresh && *demand == Demand::DEFAULT {
+            return Found::Fresh(self);
+        }
+        self.suits_special(now, demand)
+    }
+
+    #[cold]
+    fn suits_special(self: Arc<Self>, now: Moment, demand: &Demand) -> Found<V> {
+        if !demand.look_up || demand.max_age.is_some_and(|most| now.since(self.made) > most) {
+            return Found::Nothing;
+        }
+        if now.after(demand.min_fresh) < self.until.fresh {
+            return Found::Fresh(self);
+        }
+        // Only what may be used when stale at all may be because the request says so.
+        let asked_for = self.until.fresh.after(demand.max_stale).min(self.until.failing);
+        if demand.min_fresh.is_zero() && now < asked_for {
+            return Found::Fresh(self);
+        }
+        if demand.stale && demand.min_fresh.is_zero() && now < self.until.refreshing {
+            return Found::Refresh(self);
+        }
+        Found::Nothing
+    }
+}
+
+seawall_core::impl_debug!(Kept<K, V>: |this| entries = this.counts.len());

@@ -1,0 +1,37 @@
+//! Cache.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod calls;
+mod config;
+mod counts;
+mod fetch;
+mod fill;
+mod future;
+mod handle;
+mod kept;
+mod layer;
+mod refresh;
+mod rules;
+mod send;
+mod service;
+mod state;
+mod sync;
+
+pub use config::{CacheConfig, CacheConfigBuilder, CoalesceConfig, CoalesceConfigBuilder};
+pub use counts::{CacheCounts, CoalesceCounts, LookUpCounts, RefreshCounts, StoreCounts};
+pub use future::ResponseFuture;
+pub use handle::{CacheHandle, CacheSnapshot, CacheState};
+pub use layer::CacheLayer;
+pub use refresh::{InBackground, InPlace, Refresh, RefreshBy};
+pub use rules::{
+    Ask, CacheHooks, CacheRules, Demand, Hooks, Keyed, Lifetime, NoRules, PrefixKey,
+};
+pub use service::Cache;
+
+pub use seawall_core::{
+    AnyAge, Classify, CloneRequest, ConstMeta, CopyRequest, DefaultMeta, Degradation, Degraded,
+    Describe, Error, ErrorIsFailure, FailureKind, InvalidConfig, LayerExt, MarkDegraded,
+    MarkInValue, NoMark, Outcome, Policies, Policy, Reason, Registry, Rejectable, Rejection, Replay,
+    RequestMeta, StoreClone, StoreResponse, StoreSink, WantsFresh, WrapErrorLayer, assert_service,
+    rejectable,
+};
