@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use seawall_core::carry::Carried;
 use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{
     AnyAge, ConstMeta, InstanceName, InvalidConfig, NoMark, Policy, RequestMeta, policy_setters,
@@ -175,18 +176,17 @@ impl<X, Req, Res, M, W, V> FallbackLayer<X, Req, Res, M, W, V> {
     /// For a layer between [`DescribeLayer`](seawall_core::carry::DescribeLayer) and
     /// [`ClassifyLayer`](seawall_core::carry::ClassifyLayer): requests are described, responses have their outcome
     /// with them, and that of an answer is [`Outcome::Degraded`](seawall_core::Outcome::Degraded). Steps, the mark
-    /// and the keys are of plain requests and responses as before; the policy is
-    /// [`carried`](seawall_core::carry::carried), and a hook of [`fresh_only`](Self::fresh_only) is in
-    /// [`Carried`](seawall_core::carry::Carried).
+    /// the keys and the hook of [`fresh_only`](Self::fresh_only) are of plain requests and responses as before; the
+    /// policy is [`carried`](seawall_core::carry::carried).
     #[must_use]
-    pub fn carried(self) -> FallbackLayer<X, Req, Res, M, W, InCarry> {
+    pub fn carried(self) -> FallbackLayer<X, Req, Res, M, Carried<W>, InCarry> {
         FallbackLayer {
             core: self.core,
             steps: self.steps,
             order: self.order,
             policy: self.policy,
             mark: self.mark,
-            fresh: self.fresh,
+            fresh: Carried(self.fresh),
             envelope: PhantomData,
         }
     }

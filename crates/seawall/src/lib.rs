@@ -182,8 +182,11 @@ pub use preset::{
 #[cfg(feature = "services")]
 pub use services::Services;
 pub use settings::Settings;
+#[cfg(feature = "chaos")]
+#[doc(no_inline)]
+pub use seawall_chaos as chaos;
 pub use stack::{
-    ClientStack, NoLayer, Slots, StackCounts, StackHandles, StackService, StackSnapshot,
+    Answers, ClientStack, NoLayer, Slots, StackCounts, StackHandles, StackService, StackSnapshot,
 };
 #[cfg(feature = "http")]
 pub use stack::{HttpCounts, HttpSnapshot};
@@ -192,7 +195,7 @@ pub use stack::{HttpCounts, HttpSnapshot};
 #[doc(no_inline)]
 pub use {
     seawall_adaptive as adaptive, seawall_breaker as breaker, seawall_bulkhead as bulkhead,
-    seawall_health as health, seawall_hedge as hedge, seawall_ratelimit as ratelimit,
+    seawall_cache as cache, seawall_fallback as fallback, seawall_health as health, seawall_hedge as hedge, seawall_ratelimit as ratelimit,
     seawall_retry as retry, seawall_telemetry as telemetry, seawall_throttle as throttle,
     seawall_timeout as timeout,
 };

@@ -1,8 +1,6 @@
 //! What answers without the upstream: fallback, cache and coalescing, as one slot.
 
-use seawall_core::Policies;
-
-use super::slot::{Assemble, NoLayer, Slot, sealed};
+use super::slot::{NoLayer, Slot, sealed};
 
 /// What answers without the upstream, outermost first: fallback `F`, cache `K`, coalescing `Z`.
 ///
@@ -37,6 +35,32 @@ pub trait Answering: sealed::Sealed {
     /// The coalescing.
     #[doc(hidden)]
     fn coalesce(&self) -> &Self::Coalesce;
+}
+
+impl<F, K, Z> Answers<F, K, Z> {
+    pub(crate) fn with_fallback<N>(self, fallback: N) -> Answers<N, K, Z> {
+        Answers {
+            fallback,
+            cache: self.cache,
+            coalesce: self.coalesce,
+        }
+    }
+
+    pub(crate) fn with_cache<N>(self, cache: N) -> Answers<F, N, Z> {
+        Answers {
+            fallback: self.fallback,
+            cache,
+            coalesce: self.coalesce,
+        }
+    }
+
+    pub(crate) fn with_coalesce<N>(self, coalesce: N) -> Answers<F, K, N> {
+        Answers {
+            fallback: self.fallback,
+            cache: self.cache,
+            coalesce,
+        }
+    }
 }
 
 impl<F, K, Z> sealed::Sealed for Answers<F, K, Z> {}

@@ -229,6 +229,9 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
             name: self.name,
             telemetry: self.telemetry.snapshot(),
             deadline: self.deadline.snapshot(),
+            fallback: None,
+            cache: None,
+            coalesce: None,
             retry: self.retry.snapshot(),
             hedge: None,
             throttle: None,
@@ -240,6 +243,8 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
             breaker_per_key: None,
             health: None,
             attempt_timeout: self.attempt_timeout.snapshot(),
+            #[cfg(feature = "chaos")]
+            chaos: None,
             #[cfg(feature = "http")]
             http: None,
         };

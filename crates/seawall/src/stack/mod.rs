@@ -1,8 +1,11 @@
 //! The order of a stack, once for all of them.
 
+mod answer_slots;
 mod answers;
 mod attempts;
 mod circuit;
+#[cfg(feature = "chaos")]
+mod failing;
 mod handles;
 #[cfg(feature = "ai")]
 mod headroom;
@@ -27,6 +30,7 @@ use tower_layer::Layer;
 use crate::settings::Settings;
 
 pub(crate) use attempts::longest;
+pub(crate) use answer_slots::check_name;
 pub use answers::{Answering, Answers};
 pub use attempts::{AttemptHandle, Attempts};
 pub use circuit::Circuit;

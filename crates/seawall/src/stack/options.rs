@@ -367,6 +367,179 @@ macro_rules! option_setters {
             }
         }
 
+        /// What answers without the upstream, outside of retry and inside of the deadline, and what makes
+        /// the client fail on purpose. Each is given as a layer that has the stack's name and no policy of
+        /// its own: its [`Policy`](crate::Policy) is the stack's.
+        impl<$($rest,)* R, H, T, B, L, C, M, A, D, F, K, Z, J>
+            $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, T, B, L, C, M, A, D, $crate::Answers<F, K, Z>, J>,
+            >
+        {
+            /// Answers calls that fail by the steps of `layer`: a value, a function, another service, the
+            /// last good answer. What it answers is marked, and means
+            /// [`Outcome::Degraded`](crate::Outcome::Degraded).
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
+            ///
+            /// ```
+            /// use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+            /// use seawall::{ConstMeta, Policy, RequestMeta, WrapErrorLayer};
+            /// use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+            ///
+            /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// let hold: Step<&str, &str> = Step::value("hold", "HOLD");
+            /// let fallback = FallbackLayer::new("opinions", FallbackConfig::default(), [hold])?;
+            /// let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
+            /// let stack = seawall::ai_api("opinions").build_generic(reads)?.fallback(fallback)?;
+            /// let handles = stack.handles();
+            /// let opinions = ServiceBuilder::new()
+            ///     .layer(stack)
+            ///     .layer(WrapErrorLayer)
+            ///     .service(service_fn(|_: &str| async { Err::<&str, _>("down") }));
+            /// assert_eq!(opinions.oneshot("SPY?").await?, "HOLD");
+            /// assert_eq!(handles.fallback.counts().answered, 1);
+            /// assert_eq!(handles.telemetry.counts().calls.degraded, 1);
+            /// # Ok(()) }
+            /// ```
+            pub fn fallback<Req, Res, Mark, Fresh>(
+                self,
+                layer: $crate::fallback::FallbackLayer<$crate::Policy, Req, Res, Mark, Fresh>,
+            ) -> Result<
+                $Stack<
+                    $($rest,)*
+                    $crate::Slots<
+                        R, H, T, B, L, C, M, A, D,
+                        $crate::Answers<
+                            $crate::fallback::FallbackLayer<$crate::Policy, Req, Res, Mark, Fresh>,
+                            K, Z,
+                        >,
+                        J,
+                    >,
+                >,
+                $crate::InvalidConfig,
+            > {
+                $crate::stack::check_name(layer.handle().name(), self.name())?;
+                Ok(self.map_slots(|_, slots| {
+                    slots.with_answers(|answers| answers.with_fallback(layer))
+                }))
+            }
+
+            /// Keeps good answers by key and gives them to later calls, which then take no permit, no token
+            /// and no attempt.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use seawall::cache::{CacheConfig, CacheLayer};
+            /// use seawall::{ConstMeta, Policy, RequestMeta, WrapErrorLayer};
+            /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+            ///
+            /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// let cache = CacheLayer::new("feed", CacheConfig::new(Duration::from_secs(1))?)
+            ///     .key(|symbol: &&'static str| Some(*symbol));
+            /// let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
+            /// let stack = seawall::market_data("feed").build_generic(reads)?.cache(cache)?;
+            /// let handles = stack.handles();
+            /// let mut feed = ServiceBuilder::new()
+            ///     .layer(stack)
+            ///     .layer(WrapErrorLayer)
+            ///     .service(service_fn(|symbol: &'static str| async move {
+            ///         Ok::<_, std::io::Error>(symbol.len())
+            ///     }));
+            /// for _ in 0..2 {
+            ///     assert_eq!(feed.ready().await?.call("SPY").await?, 3);
+            /// }
+            /// assert_eq!(handles.cache.counts().calls.hit, 1);
+            /// assert_eq!(handles.telemetry.counts().attempts.success, 1);
+            /// # Ok(()) }
+            /// ```
+            pub fn cache<Key, Kept, Hooks, Refresh>(
+                self,
+                layer: $crate::cache::CacheLayer<$crate::Policy, Key, Kept, Hooks, Refresh>,
+            ) -> Result<
+                $Stack<
+                    $($rest,)*
+                    $crate::Slots<
+                        R, H, T, B, L, C, M, A, D,
+                        $crate::Answers<
+                            F,
+                            $crate::cache::CacheLayer<$crate::Policy, Key, Kept, Hooks, Refresh>,
+                            Z,
+                        >,
+                        J,
+                    >,
+                >,
+                $crate::InvalidConfig,
+            > {
+                $crate::stack::check_name(layer.handle().name(), self.name())?;
+                Ok(self.map_slots(|_, slots| {
+                    slots.with_answers(|answers| answers.with_cache(layer))
+                }))
+            }
+
+            /// Lets callers that ask for the same at the same time share one call.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
+            pub fn coalesce<Key, Kept, Hooks>(
+                self,
+                layer: $crate::cache::CoalesceLayer<$crate::Policy, Key, Kept, Hooks>,
+            ) -> Result<
+                $Stack<
+                    $($rest,)*
+                    $crate::Slots<
+                        R, H, T, B, L, C, M, A, D,
+                        $crate::Answers<
+                            F, K,
+                            $crate::cache::CoalesceLayer<$crate::Policy, Key, Kept, Hooks>,
+                        >,
+                        J,
+                    >,
+                >,
+                $crate::InvalidConfig,
+            > {
+                $crate::stack::check_name(layer.handle().name(), self.name())?;
+                Ok(self.map_slots(|_, slots| {
+                    slots.with_answers(|answers| answers.with_coalesce(layer))
+                }))
+            }
+
+            /// Makes the client fail on purpose while faults are started by
+            /// [`handles().chaos`](crate::StackHandles::chaos): around the client, so that every layer
+            /// meets what it would meet of an upstream.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
+            #[cfg(feature = "chaos")]
+            pub fn chaos<Faults: $crate::chaos::FaultHooks>(
+                self,
+                layer: $crate::chaos::ChaosLayer<$crate::Policy, Faults>,
+            ) -> Result<
+                $Stack<
+                    $($rest,)*
+                    $crate::Slots<
+                        R, H, T, B, L, C, M, A, D,
+                        $crate::Answers<F, K, Z>,
+                        $crate::chaos::ChaosLayer<$crate::Policy, Faults>,
+                    >,
+                >,
+                $crate::InvalidConfig,
+            > {
+                $crate::stack::check_name(layer.handle().name(), self.name())?;
+                Ok(self.map_slots(|_, slots| slots.with_chaos(|_| layer)))
+            }
+        }
+
         /// Hooks of the retry.
         impl<$($rest,)* Ra, Rb, Rc, H, T, B, L, C, M, A, D, G, J>
             $Stack<

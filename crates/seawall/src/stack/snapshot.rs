@@ -3,7 +3,11 @@
 use seawall_adaptive::AdaptiveSnapshot;
 use seawall_breaker::{BreakerRegistrySnapshot, CircuitCounts, CircuitSnapshot};
 use seawall_bulkhead::{BulkheadCounts, BulkheadSnapshot};
+use seawall_cache::{CacheCounts, CacheSnapshot, CoalesceCounts, CoalesceSnapshot};
+#[cfg(feature = "chaos")]
+use seawall_chaos::{ChaosCounts, ChaosSnapshot};
 use seawall_core::InstanceName;
+use seawall_fallback::{FallbackCounts, FallbackSnapshot};
 use seawall_health::{HealthCounts, HealthSnapshot};
 use seawall_hedge::{HedgeCounts, HedgeSnapshot};
 #[cfg(feature = "http")]
@@ -32,6 +36,12 @@ pub struct StackSnapshot {
     pub telemetry: TelemetrySnapshot,
     /// The overall deadline.
     pub deadline: DeadlineSnapshot,
+    /// Answers in place of failures.
+    pub fallback: Option<FallbackSnapshot>,
+    /// Answers that are kept.
+    pub cache: Option<CacheSnapshot>,
+    /// Calls of one key that share an answer.
+    pub coalesce: Option<CoalesceSnapshot>,
     /// Attempts and budget.
     pub retry: RetrySnapshot,
     /// Hedged attempts.
@@ -54,6 +64,9 @@ pub struct StackSnapshot {
     pub health: Option<HealthSnapshot>,
     /// The attempt timeout.
     pub attempt_timeout: AttemptTimeoutSnapshot,
+    /// Failures on purpose.
+    #[cfg(feature = "chaos")]
+    pub chaos: Option<ChaosSnapshot>,
     /// What is particular to HTTP.
     #[cfg(feature = "http")]
     pub http: Option<HttpSnapshot>,
@@ -82,6 +95,12 @@ pub struct StackCounts {
     pub telemetry: TelemetryCounts,
     /// The overall deadline.
     pub deadline: DeadlineCounts,
+    /// Answers in place of failures.
+    pub fallback: Option<FallbackCounts>,
+    /// Answers that are kept.
+    pub cache: Option<CacheCounts>,
+    /// Calls of one key that share an answer.
+    pub coalesce: Option<CoalesceCounts>,
     /// Attempts and budget.
     pub retry: RetryCounts,
     /// Hedged attempts.
@@ -98,6 +117,9 @@ pub struct StackCounts {
     pub health: Option<HealthCounts>,
     /// The attempt timeout.
     pub attempt_timeout: AttemptTimeoutCounts,
+    /// Failures on purpose.
+    #[cfg(feature = "chaos")]
+    pub chaos: Option<ChaosCounts>,
     /// What is particular to HTTP.
     #[cfg(feature = "http")]
     pub http: Option<HttpCounts>,
@@ -111,6 +133,9 @@ impl From<StackSnapshot> for StackCounts {
         Self {
             telemetry: stack.telemetry.counts,
             deadline: stack.deadline.counts,
+            fallback: stack.fallback.map(|fallback| fallback.counts),
+            cache: stack.cache.map(|cache| cache.counts),
+            coalesce: stack.coalesce.map(|coalesce| coalesce.counts),
             retry: stack.retry.counts,
             hedge: stack.hedge.map(|hedge| hedge.counts),
             throttle: stack.throttle.map(|throttle| throttle.counts),
@@ -119,6 +144,8 @@ impl From<StackSnapshot> for StackCounts {
             breaker: circuit.or(circuits).unwrap_or_default(),
             health: stack.health.map(|health| health.counts),
             attempt_timeout: stack.attempt_timeout.counts,
+            #[cfg(feature = "chaos")]
+            chaos: stack.chaos.map(|chaos| chaos.counts),
             #[cfg(feature = "http")]
             http: stack.http.map(|http| http.counts()),
         }
