@@ -205,9 +205,25 @@ impl<K, A> Lead<K, A> {
         Some(run(&pending.key))
     }
 
-    /// The hash of the key.
-    pub(crate) const fn hash(&self) -> u64 {
-        self.hash
+    /// Ends the call, if no caller waits for it.
+    pub(crate) fn end_alone(&mut self) -> bool {
+        let Some(calls) = &self.calls else {
+            return true;
+        };
+        let mut shard = lock(calls.shard(self.hash));
+        let (id, leader) = (self.id, self.leader);
+        let found = shard.pending.find_entry(self.hash, |one| one.id == id);
+        let removed = match found {
+            Ok(found) if !found.get().waiters.is_empty() => return false,
+            // Another one leads that has taken over; it ends the call.
+            Ok(found) if found.get().leader != leader => None,
+            Ok(found) => Some(found.remove().0),
+            Err(_) => None,
+        };
+        drop(shard);
+        drop(removed);
+        self.calls = None;
+        true
     }
 }
 

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod calls;
+mod coalesce;
 mod config;
 mod counts;
 mod fetch;
@@ -17,6 +18,10 @@ mod service;
 mod state;
 mod sync;
 
+pub use coalesce::{
+    CloneError, Coalesce, CoalesceFuture, CoalesceHandle, CoalesceLayer, CoalesceSnapshot,
+    CoalesceState, CopyError, NoErrorCopies,
+};
 pub use config::{CacheConfig, CacheConfigBuilder, CoalesceConfig, CoalesceConfigBuilder};
 pub use counts::{CacheCounts, CoalesceCounts, LookUpCounts, RefreshCounts, StoreCounts};
 pub use future::ResponseFuture;

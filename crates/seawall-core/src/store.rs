@@ -39,6 +39,9 @@ impl<T, F: FnOnce(T, u64) + Send + 'static> StoreSink<T> for F {
     note = "`StoreClone` keeps a clone of a response that is `Clone + Send + Sync + 'static`; `StoreBody` of `seawall-http` keeps an `http::Response<B>`"
 )]
 pub trait StoreResponse<Res> {
+    /// Whether [`store`](Self::store) always fills the sink at once; `false` unless implemented.
+    const AT_ONCE: bool = false;
+
     /// What is kept.
     type Stored: Send + Sync + 'static;
     /// What the caller gets, of the upstream or of what is kept.
@@ -143,6 +146,8 @@ where
     W: ReadValue<Res, u64>,
     T: ReadValue<Res, Option<u64>>,
 {
+    const AT_ONCE: bool = true;
+
     type Stored = Res;
     type Response = Res;
     type Draining = Ready<()>;

@@ -79,6 +79,8 @@ where
     Res: MapResponse<<R as StoreResponse<<Res as ClassifiedResponse>::Value>>::Response>,
     R: StoreResponse<Res::Value>,
 {
+    const AT_ONCE: bool = R::AT_ONCE;
+
     type Stored = StoredOutcome<R::Stored>;
     type Response = MappedOf<Res, R>;
     type Draining = DrainingCarried<R::Draining, Res::Rest>;

@@ -1,0 +1,42 @@
+//! What is kept is never replaced by something older.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_an_earlier_call_does_not_replace_a_later_one() {
+    let (cache, upstream, handle) = cache(one_second().coalesce(false));
+    upstream.hold();
+    let first = tokio::spawn(cache.clone().oneshot("SPY"));
+    tokio::task::yield_now().await;
+    advance(MS).await;
+    let second = tokio::spawn(cache.clone().oneshot("SPY"));
+    tokio::task::yield_now().await;
+    upstream.answer(1, Ok(Degraded::fresh(2)));
+    assert_eq!(second.await.unwrap(), Ok(Degraded::fresh(2)));
+    upstream.answer(0, Ok(Degraded::fresh(1)));
+    assert_eq!(first.await.unwrap(), Ok(Degraded::fresh(1)));
+    assert_eq!(price(&cache, "SPY").await, 2);
+    assert_eq!(handle.counts().stores.older, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_data_decides_where_it_has_one() {
+    let config = one_second().stale_on_failure(60 * SECOND);
+    let storer = StoreClone::new().timestamp(|price: &Price| Some(*price.value()));
+    let layer = layer(config).store(storer);
+    let handle = layer.handle();
+    let upstream = Upstream::default();
+    let cache = layer.layer(upstream.clone());
+    upstream.script([
+        Ok(Degraded::fresh(50)),
+        Ok(Degraded::fresh(40)),
+        Err(Failed::Down),
+    ]);
+    let ask = || cache.clone().oneshot("SPY");
+    assert_eq!(ask().await, Ok(Degraded::fresh(50)));
+    advance(SECOND).await;
+    // A replica that lags behind.
+    assert_eq!(ask().await, Ok(Degraded::fresh(40)));
+    assert_eq!(handle.counts().stores.older, 1);
+    assert_eq!(ask().await.map(Degraded::into_value), Ok(50));
+}

@@ -1,0 +1,85 @@
+//! Callers of a cache share a call.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_stampede_on_expiry_is_one_call() {
+    let (cache, upstream, handle) = cache(one_second());
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(SECOND).await;
+    upstream.hold();
+    let callers: Vec<_> = (0..1_000)
+        .map(|_| tokio::spawn(cache.clone().oneshot("SPY")))
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(handle.snapshot().waiting, 999);
+    upstream.answer(0, Ok(Degraded::fresh(7)));
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), Ok(Degraded::fresh(7)));
+    }
+    assert_eq!(upstream.calls(), 2);
+    let calls = handle.counts().calls;
+    assert_eq!((calls.miss, calls.joined), (2, 999));
+    assert_eq!((handle.snapshot().under_way, handle.snapshot().waiting), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_call_fails_every_waiter_gets_what_is_stale() {
+    let (cache, upstream, handle) = cache(one_second().stale_on_failure(60 * SECOND));
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(SECOND).await;
+    upstream.hold();
+    let callers: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(cache.clone().oneshot("SPY")))
+        .collect();
+    tokio::task::yield_now().await;
+    upstream.answer(0, rejected(Reason::CircuitOpen));
+    for caller in callers {
+        let price = caller.await.unwrap().unwrap();
+        assert_eq!(price.degradation().map(|d| d.reason), Some("circuit_open"));
+    }
+    assert_eq!((upstream.calls(), handle.counts().calls.stale), (2, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_coalescing_every_caller_makes_its_call() {
+    let (cache, upstream, _) = cache(one_second().coalesce(false));
+    upstream.hold();
+    let callers: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(cache.clone().oneshot("SPY")))
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(upstream.calls(), 3);
+    for caller in callers {
+        upstream.answer(0, Ok(Degraded::fresh(1)));
+        caller.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_polls_any_more_is_taken_over() {
+    let (cache, upstream, _) = cache(one_second().max_wait(SECOND));
+    upstream.hold();
+    let mut stuck = Box::pin(cache.clone().oneshot("SPY"));
+    assert!(futures_poll(stuck.as_mut()).is_pending());
+    let waiter = tokio::spawn(cache.clone().oneshot("SPY"));
+    let other = tokio::spawn(cache.clone().oneshot("SPY"));
+    tokio::task::yield_now().await;
+    advance(999 * MS).await;
+    tokio::task::yield_now().await;
+    assert_eq!(upstream.calls(), 1);
+    advance(MS).await;
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(upstream.calls(), 2, "one of the two");
+    upstream.answer(1, Ok(Degraded::fresh(2)));
+    assert_eq!(waiter.await.unwrap(), Ok(Degraded::fresh(2)));
+    assert_eq!(other.await.unwrap(), Ok(Degraded::fresh(2)));
+    drop(stuck);
+    assert_eq!(price(&cache, "SPY").await, 2);
+}
+
+fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(std::task::Waker::noop()))
+}
