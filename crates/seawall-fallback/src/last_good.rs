@@ -234,27 +234,26 @@ impl<K: Hash + Eq, Res> Kept<K, Res> {
             .is_none_or(|kept| kept.began <= began)
     }
 
-    /// Puts an answer; what had to go is returned, to be dropped outside of the lock.
-    fn put(&mut self, key: K, entry: Entry<Res>) -> Vec<Entry<Res>> {
+    /// Puts an answer; what has to go for it is returned, to be dropped outside of the lock: that of its key,
+    /// and others.
+    fn put(&mut self, key: K, entry: Entry<Res>) -> (Option<Entry<Res>>, Vec<Entry<Res>>) {
         let max_weight = self.config.max_weight.unwrap_or(u64::MAX);
-        let mut gone = Vec::new();
+        let mut evicted = Vec::new();
         if entry.weight > max_weight || !self.is_newest(&key, entry.began) {
-            gone.push(entry);
-            return gone;
+            return (Some(entry), evicted);
         }
         self.weight = self.weight.saturating_add(entry.weight);
-        if let Some(older) = self.answers.put(key, entry) {
-            self.weight = self.weight.saturating_sub(older.weight);
-            gone.push(older);
-        }
+        let older = self.answers.put(key, entry);
+        let gone = older.as_ref().map_or(0, |older| older.weight);
+        self.weight = self.weight.saturating_sub(gone);
         while self.weight > max_weight || self.answers.len() > self.config.max_keys {
             let Some((_, oldest)) = self.answers.pop_lru() else {
                 break;
             };
             self.weight = self.weight.saturating_sub(oldest.weight);
-            gone.push(oldest);
+            evicted.push(oldest);
         }
-        gone
+        (older, evicted)
     }
 }
 
