@@ -281,6 +281,9 @@ impl Hooks {
     }
 }
 
+/// [`Hooks`] of plain requests and responses, for those that carry what they are.
+pub type CarriedHooks<R, T, M, W> = Hooks<Carried<R>, Carried<T>, Carried<M>, Carried<W>>;
+
 /// The parts of [`Hooks`].
 pub trait CacheHooks {
     /// See [`CacheRules`].
@@ -347,6 +350,22 @@ macro_rules! hook_setters {
                     hooks: change(self.hooks),
                     $($field: self.$field,)*
                 }
+            }
+
+            /// For a layer between [`DescribeLayer`](seawall_core::carry::DescribeLayer) and
+            /// [`ClassifyLayer`](seawall_core::carry::ClassifyLayer): its hooks are of plain requests and
+            /// responses as before, and work on those that carry what they are. Its policy is
+            /// [`carried`](seawall_core::carry::carried).
+            #[must_use]
+            pub fn carry_hooks(
+                self,
+            ) -> $Layer<$($before,)* $crate::rules::CarriedHooks<R, T, M, W> $(, $after)*> {
+                self.map_hooks(|hooks| $crate::Hooks {
+                    rules: seawall_core::carry::Carried(hooks.rules),
+                    storer: seawall_core::carry::Carried(hooks.storer),
+                    mark: seawall_core::carry::Carried(hooks.mark),
+                    fresh: seawall_core::carry::Carried(hooks.fresh),
+                })
             }
 
             /// Keeps the answer to a request under `key(&request)`, a `Fn(&Req) -> Option<Key>`; of `None`

@@ -29,7 +29,9 @@ fn config() -> Result<CacheConfig, InvalidConfig> {
 /// Undescribed requests are not cached.
 fn subject(inner: Mock) -> Cache<Mock, Policy, u32, u32, Hooks> {
     let config = config().expect("a valid one");
-    CacheLayer::new("contract", config).key(by_number as Key).layer(inner)
+    CacheLayer::new("contract", config)
+        .key(by_number as Key)
+        .layer(inner)
 }
 
 seawall_testkit::contract_tests! { subject => all }

@@ -20,8 +20,8 @@ use crate::http_handles::HttpHandles;
 use crate::preset::HttpParts;
 use crate::settings::Settings;
 use crate::stack::{
-    Assemble, Between, ClientStack, Departing, Failing, Layered, Limits, Pay, Replaced, Slots, StackHandles,
-    StackSlots, option_setters,
+    Assemble, Between, ClientStack, Departing, Failing, Layered, Limits, Pay, Replaced, Slots,
+    StackHandles, StackSlots, option_setters,
 };
 
 /// The longest body that is inspected: throttles and errors are far shorter.
@@ -340,8 +340,7 @@ impl<X, I, O: StackSlots> HttpStack<X, I, O> {
 
 /// The client with everything below the layers of the stack.
 type Client<S, X, I, O> = Departing<Receiving<S, X, I, O>, X, O>;
-type Receiving<S, X, I, O> =
-    Receive<ClientProbe<Failing<S, X, O>>, <X as Policies>::Classifier, I>;
+type Receiving<S, X, I, O> = Receive<ClientProbe<Failing<S, X, O>>, <X as Policies>::Classifier, I>;
 /// What corrects the rate limit, around that.
 type Feedback<X, O> = <<O as StackSlots>::RateLimit as Limits>::Feedback<
     HttpFeedback<CarriedOutcome>,

@@ -179,12 +179,12 @@ pub use preset::inference_routes;
 pub use preset::{
     ai_agents, ai_api, api_client, broker, database, market_data, news, order_execution,
 };
-#[cfg(feature = "services")]
-pub use services::Services;
-pub use settings::Settings;
 #[cfg(feature = "chaos")]
 #[doc(no_inline)]
 pub use seawall_chaos as chaos;
+#[cfg(feature = "services")]
+pub use services::Services;
+pub use settings::Settings;
 pub use stack::{
     Answers, ClientStack, NoLayer, Slots, StackCounts, StackHandles, StackService, StackSnapshot,
 };
@@ -195,9 +195,9 @@ pub use stack::{HttpCounts, HttpSnapshot};
 #[doc(no_inline)]
 pub use {
     seawall_adaptive as adaptive, seawall_breaker as breaker, seawall_bulkhead as bulkhead,
-    seawall_cache as cache, seawall_fallback as fallback, seawall_health as health, seawall_hedge as hedge, seawall_ratelimit as ratelimit,
-    seawall_retry as retry, seawall_telemetry as telemetry, seawall_throttle as throttle,
-    seawall_timeout as timeout,
+    seawall_cache as cache, seawall_fallback as fallback, seawall_health as health,
+    seawall_hedge as hedge, seawall_ratelimit as ratelimit, seawall_retry as retry,
+    seawall_telemetry as telemetry, seawall_throttle as throttle, seawall_timeout as timeout,
 };
 
 pub use seawall_adaptive::{AdaptiveBulkheadHandle, AdaptiveBulkheadLayer, AdaptiveConfig};

@@ -1,5 +1,8 @@
 //! How an error is given to several callers.
 
+use seawall_core::SharedReadings;
+use seawall_core::carry::{Carried, Classified};
+
 /// Copies the error of a call for the callers that wait for it.
 ///
 /// Closures and `fn` pointers `Fn(&Err) -> Option<Err>` do so, as [`CloneError`] and [`NoErrorCopies`].
@@ -38,5 +41,13 @@ pub struct NoErrorCopies;
 impl<Err> CopyError<Err> for NoErrorCopies {
     fn copy(&self, _: &Err) -> Option<Err> {
         None
+    }
+}
+
+/// The copy means what the error does.
+impl<Err, C: CopyError<Err>> CopyError<Classified<Err>> for Carried<C> {
+    fn copy(&self, error: &Classified<Err>) -> Option<Classified<Err>> {
+        let copied = SharedReadings::apart(|| self.0.copy(error.value()));
+        copied.map(|copy| Classified::new(copy, error.outcome(), error.retry_after()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use seawall_core::carry::Carried;
 use seawall_core::{ConstMeta, InstanceName, Policy, RequestMeta, impl_debug, policy_setters};
 use tower_layer::Layer;
 
@@ -76,6 +77,17 @@ impl<X, K, V, E, H, C> CoalesceLayer<X, K, V, E, H, C> {
             policy: self.policy,
             hooks: self.hooks,
             errors,
+        }
+    }
+
+    /// As [`carry_hooks`](Self::carry_hooks), for the copies of errors.
+    #[must_use]
+    pub fn carry_errors(self) -> CoalesceLayer<X, K, V, E, H, Carried<C>> {
+        CoalesceLayer {
+            state: self.state,
+            policy: self.policy,
+            hooks: self.hooks,
+            errors: Carried(self.errors),
         }
     }
 

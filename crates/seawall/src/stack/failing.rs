@@ -23,12 +23,8 @@ impl<X, H: FaultHooks> Slot for ChaosLayer<X, H> {
 }
 
 /// What a request is, and its copy.
-type Copying<X> = Policy<
-    ErrorIsFailure,
-    <X as Policies>::Describer,
-    CompleteOnResponse,
-    <X as Policies>::Copier,
->;
+type Copying<X> =
+    Policy<ErrorIsFailure, <X as Policies>::Describer, CompleteOnResponse, <X as Policies>::Copier>;
 
 impl<S, X, H> Assemble<S, X> for ChaosLayer<Policy, H>
 where

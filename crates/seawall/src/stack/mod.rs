@@ -29,9 +29,9 @@ use tower_layer::Layer;
 
 use crate::settings::Settings;
 
-pub(crate) use attempts::longest;
 pub(crate) use answer_slots::check_name;
 pub use answers::{Answering, Answers};
+pub(crate) use attempts::longest;
 pub use attempts::{AttemptHandle, Attempts};
 pub use circuit::Circuit;
 pub use handles::{ProtocolHandles, StackHandles};
@@ -290,8 +290,10 @@ where
     K: Assemble<Coalesced<S, X, R, H, T, B, L, C, M, A, Z>, X>,
     F: Assemble<Cached<S, X, R, H, T, B, L, C, M, A, K, Z>, X>,
 {
-    type Service =
-        Telemetry<Deadline<Answered<S, X, R, H, T, B, L, C, M, A, F, K, Z>, Carried<W>>, Learning<X>>;
+    type Service = Telemetry<
+        Deadline<Answered<S, X, R, H, T, B, L, C, M, A, F, K, Z>, Carried<W>>,
+        Learning<X>,
+    >;
 
     fn between(
         &self,

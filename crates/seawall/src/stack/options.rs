@@ -490,9 +490,9 @@ macro_rules! option_setters {
             /// # Errors
             ///
             /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
-            pub fn coalesce<Key, Kept, Hooks>(
+            pub fn coalesce<Key, Kept, Error, Hooks, Copies>(
                 self,
-                layer: $crate::cache::CoalesceLayer<$crate::Policy, Key, Kept, Hooks>,
+                layer: $crate::cache::CoalesceLayer<$crate::Policy, Key, Kept, Error, Hooks, Copies>,
             ) -> Result<
                 $Stack<
                     $($rest,)*
@@ -500,7 +500,9 @@ macro_rules! option_setters {
                         R, H, T, B, L, C, M, A, D,
                         $crate::Answers<
                             F, K,
-                            $crate::cache::CoalesceLayer<$crate::Policy, Key, Kept, Hooks>,
+                            $crate::cache::CoalesceLayer<
+                                $crate::Policy, Key, Kept, Error, Hooks, Copies,
+                            >,
                         >,
                         J,
                     >,
