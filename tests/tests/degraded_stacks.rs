@@ -1,0 +1,213 @@
+//! Stacks that answer without the upstream: what their callers, their layers and their upstream see.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+use seawall::http_client::{DEGRADED, FreshOnly, HttpFresh, HttpMark, ReceivedBody};
+use seawall::{BreakerConfig, RetryConfig};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+type Body = Full<Bytes>;
+type Received = Response<ReceivedBody<Body>>;
+
+const PRICE: &str = "/v2/stocks/SPY/quotes/latest";
+
+/// A vendor that can be down, and counts what it is sent.
+#[derive(Clone, Default)]
+struct Vendor {
+    is_down: Arc<AtomicBool>,
+    requests: Arc<AtomicU32>,
+}
+
+impl Vendor {
+    fn service(
+        &self,
+    ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + use<> {
+        let vendor = self.clone();
+        service_fn(move |_: Request<Body>| {
+            vendor.requests.fetch_add(1, Relaxed);
+            let (status, body) = match vendor.is_down.load(Relaxed) {
+                true => (StatusCode::INTERNAL_SERVER_ERROR, "down"),
+                false => (StatusCode::OK, "101.25"),
+            };
+            let response = Response::builder().status(status).body(Body::from(body));
+            std::future::ready(Ok(response.expect("valid")))
+        })
+    }
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::default()).expect("valid")
+}
+
+async fn text<B>(response: Response<B>) -> String
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+{
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("whole")
+        .to_bytes();
+    String::from_utf8(body.to_vec()).expect("text")
+}
+
+/// A price that the program has of elsewhere.
+fn known_price() -> Step<Request<Body>, Received> {
+    Step::value_with("known", |_| {
+        Some(Response::new(Bytes::from("100.00").into()))
+    })
+}
+
+fn fallback(
+    name: &'static str,
+) -> FallbackLayer<seawall::Policy, Request<Body>, Received, HttpMark, HttpFresh> {
+    FallbackLayer::new(name, FallbackConfig::default(), [known_price()])
+        .expect("valid")
+        .mark(HttpMark)
+        .fresh_only(HttpFresh)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_attempts_failed_at_is_answered_and_marked() {
+    let vendor = Vendor::default();
+    vendor.is_down.store(true, Relaxed);
+    let retry = RetryConfig::builder().attempts(2).build().expect("valid");
+    let stack = seawall::market_data("feed")
+        .retry(retry)
+        .build()
+        .expect("valid");
+    let stack = stack.fallback(fallback("feed")).expect("valid");
+    let handles = stack.handles();
+    let mut client = stack.layer(vendor.service());
+
+    let response = client
+        .ready()
+        .await
+        .expect("ready")
+        .call(get(PRICE))
+        .await
+        .expect("answered");
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()[DEGRADED], "server;source=known");
+    assert_eq!(text(response).await, "100.00");
+
+    assert_eq!(vendor.requests.load(Relaxed), 2, "both attempts were made");
+    let counts = handles.counts();
+    assert_eq!(counts.telemetry.calls.degraded, 1);
+    assert_eq!(counts.telemetry.attempts.failure, 2);
+    assert_eq!(counts.fallback.map(|fallback| fallback.answered), Some(1));
+    assert_eq!(
+        handles.bulkhead.in_flight(),
+        0,
+        "the failed call holds nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn fresh_is_what_a_request_may_ask_for() {
+    let vendor = Vendor::default();
+    vendor.is_down.store(true, Relaxed);
+    let stack = seawall::market_data("feed").build().expect("valid");
+    let client = stack
+        .fallback(fallback("feed"))
+        .expect("valid")
+        .layer(vendor.service());
+    let mut request = get(PRICE);
+    request.extensions_mut().insert(FreshOnly);
+    let response = client.oneshot(request).await.expect("a response");
+    assert_eq!(response.status(), 500);
+    assert!(!response.headers().contains_key(DEGRADED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_is_answered_until_it_has_recovered() {
+    let vendor = Vendor::default();
+    let breaker = BreakerConfig::builder()
+        .consecutive_failures(3)
+        .open_for(Duration::from_secs(5))
+        .build()
+        .expect("valid");
+    let retry = RetryConfig::builder().attempts(1).build().expect("valid");
+    let builder = seawall::market_data("feed").breaker(breaker).retry(retry);
+    let stack = builder
+        .build()
+        .expect("valid")
+        .fallback(fallback("feed"))
+        .expect("valid");
+    let mut client = stack.layer(vendor.service());
+
+    let mut ask = async || {
+        let response = client
+            .ready()
+            .await
+            .expect("ready")
+            .call(get(PRICE))
+            .await
+            .expect("one");
+        response
+            .headers()
+            .get(DEGRADED)
+            .map(|mark| mark.to_str().expect("text").to_owned())
+    };
+    assert_eq!(ask().await, None);
+    vendor.is_down.store(true, Relaxed);
+    for _ in 0..3 {
+        assert_eq!(ask().await.as_deref(), Some("server;source=known"));
+    }
+    let sent = vendor.requests.load(Relaxed);
+    for _ in 0..5 {
+        assert_eq!(ask().await.as_deref(), Some("circuit_open;source=known"));
+    }
+    assert_eq!(
+        vendor.requests.load(Relaxed),
+        sent,
+        "nothing is sent to an upstream that is down"
+    );
+
+    vendor.is_down.store(false, Relaxed);
+    let mut fresh = 0;
+    for _ in 0..600 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fresh += u32::from(ask().await.is_none());
+    }
+    assert!(
+        fresh > 400,
+        "{fresh} of 600 calls of the minute after were answered by the vendor"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_is_never_answered_from_elsewhere() {
+    let vendor = Vendor::default();
+    vendor.is_down.store(true, Relaxed);
+    let stack = seawall::broker("desk").build().expect("valid");
+    let stack = stack.fallback(fallback("desk")).expect("valid");
+    let handles = stack.handles();
+    let client = stack.layer(vendor.service());
+    let order = Request::post("/v2/orders")
+        .body(Body::from("{}"))
+        .expect("valid");
+    let response = client.oneshot(order).await.expect("a response");
+    assert_eq!(response.status(), 500);
+    assert_eq!(handles.fallback.counts().answered, 0);
+}
+
+#[test]
+fn a_layer_of_another_name_is_an_error() {
+    let stack = seawall::market_data("feed").build().expect("valid");
+    let error = stack.fallback(fallback("other")).expect_err("another name");
+    assert_eq!(
+        error.to_string(),
+        "`name` is \"other\", accepted is \"feed\", the name of the stack",
+    );
+}
