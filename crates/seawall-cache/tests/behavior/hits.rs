@@ -43,7 +43,7 @@ async fn only_good_answers_are_kept() {
         rejected(Reason::RateLimited),
     ]);
     for _ in 0..6 {
-        drop(cache.clone().oneshot("SPY").await);
+        let _ = cache.clone().oneshot("SPY").await;
     }
     assert_eq!(handle.snapshot().entries, 0);
     assert_eq!(handle.counts().stores.stored, 0);

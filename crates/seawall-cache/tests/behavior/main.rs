@@ -6,6 +6,7 @@
 
 mod coalesce;
 mod control;
+mod files;
 mod hits;
 mod invalidation;
 mod model;
