@@ -78,6 +78,7 @@ mod completion;
 mod connections;
 mod copy;
 mod decimal;
+mod degraded;
 mod departure;
 #[cfg(feature = "http2")]
 mod http2;
@@ -105,6 +106,7 @@ pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, brok
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
+pub use degraded::{DEGRADED, FreshOnly, HttpFresh, HttpMark, HttpReads};
 pub use departure::{Departures, NoteDeparture, WatchDeparture};
 #[cfg(feature = "http2")]
 pub use http2::was_not_processed;

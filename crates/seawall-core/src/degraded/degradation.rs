@@ -87,7 +87,7 @@ impl Degradation {
 /// let price = Degraded::fresh(101.25);
 /// assert!(!price.is_degraded());
 ///
-/// let last = Degraded::degraded(101.0, Degradation::new("circuit_open", "last_good"));
+/// let last = Degraded::marked(101.0, Degradation::new("circuit_open", "last_good"));
 /// assert_eq!(last.degradation().map(|d| d.reason), Some("circuit_open"));
 /// assert_eq!(last.into_value(), 101.0);
 /// ```
@@ -105,7 +105,7 @@ impl<T> Degraded<T> {
     }
 
     /// An answer that is degraded.
-    pub const fn degraded(value: T, degradation: Degradation) -> Self {
+    pub const fn marked(value: T, degradation: Degradation) -> Self {
         let degradation = Some(degradation);
         Self { value, degradation }
     }

@@ -24,7 +24,7 @@ use crate::carry::{Carried, Described, Storage};
     note = "use a `fn(&Request) -> bool`, a closure of that shape, `AnyAge`, or a type that implements `WantsFresh`"
 )]
 pub trait WantsFresh<Req> {
-    /// Whether this request wants no degraded answer. Asked only where it would get one.
+    /// Whether this request wants no degraded answer. Asked when the call is made.
     fn wants_fresh(&self, request: &Req) -> bool;
 }
 

@@ -132,7 +132,7 @@ where
 /// let of = |price: Degraded<f64>| classifier.classify(Ok::<_, &()>(&price));
 /// assert_eq!(of(Degraded::fresh(101.0)), Outcome::Success);
 /// let last_good = Degradation::new("timeout", "last_good");
-/// assert_eq!(of(Degraded::degraded(101.0, last_good)), Outcome::Degraded);
+/// assert_eq!(of(Degraded::marked(101.0, last_good)), Outcome::Degraded);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClassifyMarked<M, C> {

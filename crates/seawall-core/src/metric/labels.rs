@@ -57,11 +57,12 @@ pub const METRIC_LABELS: &[MetricLabel] = &[
     words("reason", "why it was rejected"),
     words(
         "result",
-        "what became of a configuration that was read, or of an alert",
+        "what became of a configuration that was read, of an alert, or of a call that failed",
     ),
     configured("service", "the name of the registry"),
     words("severity", "how urgent an alert is"),
     configured("sink", "the name of a sink of alerts"),
+    configured("source", "the name of a step of a fallback"),
     words("state", "the state of a circuit"),
     configured("symbol", "the symbol of a position that differs"),
     words("to", "the state after"),

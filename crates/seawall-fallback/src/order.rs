@@ -1,0 +1,112 @@
+//! The order of answers by the time of their data.
+
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+use seawall_core::InvalidConfig;
+
+use crate::last_good::Forget;
+
+/// Keeps answers in the order of their data: a step's answer that is older than what was returned before for
+/// the same key is not returned, and the next step is asked.
+///
+/// The time of an answer is the upstream's own, such as the time of a quote, in any unit: it is only
+/// compared. What the upstream itself answers is always returned; the next degraded answer is then compared
+/// with it, too.
+///
+/// ```
+/// use seawall_fallback::NeverOlder;
+///
+/// struct Quote { price: f64, at_ms: i64 }
+///
+/// let order = NeverOlder::new(
+///     10_000,
+///     |symbol: &&'static str| Some(*symbol),
+///     |quote: &Quote| Some(quote.at_ms),
+/// )?;
+/// # let _ = order;
+/// # Ok::<(), seawall_fallback::InvalidConfig>(())
+/// ```
+pub struct NeverOlder<Req, Res> {
+    shown: Arc<dyn Shown<Req, Res>>,
+    pub(crate) erased: Arc<dyn Forget>,
+}
+
+/// The newest answers that were returned.
+trait Shown<Req, Res>: Send + Sync {
+    /// Notes that an answer is about to be returned; `false` where a newer one was.
+    fn show(&self, request: &Req, response: &Res) -> bool;
+}
+
+struct Newest<K, F, G> {
+    times: Arc<Mutex<LruCache<K, i64>>>,
+    key: F,
+    time: G,
+}
+
+impl<Req, Res> NeverOlder<Req, Res> {
+    /// Remembers the newest times of the `max_keys` keys that were used last. `key` is what a request asks
+    /// for, and `time` that of an answer; where one of them is `None`, the answer is returned as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `max_keys` when it is zero.
+    pub fn new<K: Hash + Eq + Send + 'static>(
+        max_keys: usize,
+        key: impl Fn(&Req) -> Option<K> + Send + Sync + 'static,
+        time: impl Fn(&Res) -> Option<i64> + Send + Sync + 'static,
+    ) -> Result<Self, InvalidConfig>
+    where
+        Req: 'static,
+        Res: 'static,
+    {
+        let Some(max) = NonZeroUsize::new(max_keys) else {
+            return Err(InvalidConfig::new("max_keys", 0, "a whole number from 1"));
+        };
+        let times = Arc::new(Mutex::new(LruCache::new(max)));
+        Ok(Self {
+            erased: Arc::<Mutex<LruCache<K, i64>>>::clone(&times),
+            shown: Arc::new(Newest { times, key, time }),
+        })
+    }
+
+    pub(crate) fn show(&self, request: &Req, response: &Res) -> bool {
+        self.shown.show(request, response)
+    }
+}
+
+impl<K, F, G, Req, Res> Shown<Req, Res> for Newest<K, F, G>
+where
+    K: Hash + Eq + Send,
+    F: Fn(&Req) -> Option<K> + Send + Sync,
+    G: Fn(&Res) -> Option<i64> + Send + Sync,
+{
+    fn show(&self, request: &Req, response: &Res) -> bool {
+        let Some((key, time)) = (self.key)(request).zip((self.time)(response)) else {
+            return true;
+        };
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = times.get_mut(&key) {
+            let is_newest = time >= *newest;
+            *newest = time.max(*newest);
+            return is_newest;
+        }
+        times.put(key, time);
+        true
+    }
+}
+
+impl<K: Hash + Eq + Send> Forget for Mutex<LruCache<K, i64>> {
+    fn forget(&self) {
+        let mut times = self.lock().unwrap_or_else(PoisonError::into_inner);
+        times.clear();
+    }
+
+    fn keys(&self) -> usize {
+        self.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+seawall_core::impl_debug!(NeverOlder<Req, Res>:);
