@@ -34,6 +34,13 @@ pub trait SnapshotCodec<K, V> {
 
     /// What `bytes` say; `None` where they make no sense.
     fn decode(&self, bytes: &[u8]) -> Option<(K, V)>;
+
+    /// What becomes invalid together, as the [rules](crate::Keyed::group) of the cache say; `None` unless
+    /// implemented.
+    fn group(&self, key: &K) -> Option<u64> {
+        let _ = key;
+        None
+    }
 }
 
 /// A file of last good answers, and how they are written.
@@ -342,7 +349,7 @@ where
             order: Order { began: made, timestamp: record.timestamp.checked_sub(1) },
             until,
             weight: config.counted(record.weight),
-            guard: state.kept.guard(hash, None),
+            guard: state.kept.guard(hash, file.codec.group(&key)),
         });
         let kept = state.calls.exclusive(hash, || state.kept.insert_if_absent(key, entry));
         match kept {

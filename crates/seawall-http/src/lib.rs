@@ -17,6 +17,7 @@
 //! | when is the call over? | [`CompleteOnBodyEnd`] |
 //! | what is kept of a response whose call is tried again? | [`KeepBody`] |
 //! | what does a response report about limits and tokens? | [`quota`] |
+//! | what may be kept of a response, and for whom? | `cache` (feature `cache`) |
 //! | what if a body stalls? | [`body_timeout`] |
 //! | what is in a stream of server-sent events? | [`sse`] |
 //! | how long may a call take, and how does the other side learn it? | [`deadline`] |
@@ -63,6 +64,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body_timeout;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod deadline;
 pub mod inspect;
 pub mod quota;
