@@ -53,6 +53,26 @@ impl Service<u64> for Leaf {
     }
 }
 
+/// Fails in `call`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Down;
+
+impl Service<u64> for Down {
+    type Response = u64;
+    type Error = LeafError;
+    type Future = Ready<CallResult>;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeafError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, _: u64) -> Self::Future {
+        ready(Err(LeafError))
+    }
+}
+
 /// Responds at the second poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Late;

@@ -86,7 +86,7 @@ fn pattern(subject: &str) -> &str {
     }
 }
 
-const PATTERNS: [&str; 9] = [
+const PATTERNS: [&str; 10] = [
     "raw",
     "lift",
     "breaker",
@@ -96,6 +96,7 @@ const PATTERNS: [&str; 9] = [
     "timeout",
     "retry",
     "hedge",
+    "fallback",
 ];
 
 fn rank(pattern: &str) -> usize {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use seatbelt::breaker::Breaker;
+use seatbelt::fallback::Fallback;
 use seatbelt::hedging::Hedging;
 use seatbelt::retry::Retry;
 use seatbelt::timeout::Timeout;
@@ -10,7 +11,7 @@ use seatbelt::{RecoveryInfo, ResilienceContext};
 use tower_layer::Layer;
 
 use super::{HOUR, LONG, Subject};
-use crate::leaf::{CallResult, FAIL, Late, Leaf, LeafError, call_once};
+use crate::leaf::{CallResult, Down, FAIL, Late, Leaf, LeafError, call_once};
 
 type Scope = ResilienceContext<u64, CallResult>;
 
@@ -32,6 +33,8 @@ pub(super) fn subjects() -> Vec<Subject> {
                 .hedging_delay(Duration::from_millis(100))
                 .layer(Leaf)
         }),
+        Subject::service("seatbelt/fallback/not-used", || fallback(Leaf)),
+        Subject::service("seatbelt/fallback/answered", || fallback(Down)),
         // It has neither a rate limit nor a bulkhead.
         Subject::service("seatbelt/stack/three", || {
             let scope = scope();
@@ -75,6 +78,13 @@ fn timeout<S>(scope: &Scope, inner: S) -> Timeout<u64, CallResult, S> {
     Timeout::layer("timeout", scope)
         .timeout(LONG)
         .timeout_error(|_| LeafError)
+        .layer(inner)
+}
+
+fn fallback<S>(inner: S) -> Fallback<u64, CallResult, S> {
+    Fallback::layer("fallback", &scope())
+        .should_fallback(|result: &CallResult| result.is_err())
+        .fallback_output(Ok(1))
         .layer(inner)
 }
 

@@ -14,6 +14,7 @@ use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{
     ConstMeta, ErrorIsFailure, PartitionKey, Policy, Rejectable, Replay, RequestMeta, WrapError,
 };
+use seawall_fallback::{FallbackConfig, FallbackLayer, LastGood, LastGoodConfig, Step};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
 use seawall_ratelimit::{
     KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, RateLimitConfig, RateLimitLayer,
@@ -26,7 +27,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
-use crate::leaf::{FAIL, Late, Leaf, Stuck, call_once, respond};
+use crate::leaf::{Down, FAIL, Late, Leaf, Stuck, call_once, respond};
 
 const LEAF: WrapError<Leaf> = WrapError::new(Leaf);
 const SECOND: Duration = Duration::from_secs(1);
@@ -137,6 +138,19 @@ fn others() -> Vec<Subject> {
                 call_once(&mut service, request).expect("the leaf responds");
             }
             service
+        }),
+        Subject::service("seawall/fallback/not-used", || {
+            fallback([Step::value("value", 1)]).layer(LEAF)
+        }),
+        Subject::service("seawall/fallback/not-used-backup", || {
+            fallback([Step::backup("backup", LEAF)]).layer(LEAF)
+        }),
+        Subject::service("seawall/fallback/learned", || {
+            let kept = LastGood::new(LastGoodConfig::default(), |one: &u64| Some(one % 100));
+            fallback([Step::last_good(kept)]).layer(LEAF)
+        }),
+        Subject::service("seawall/fallback/answered", || {
+            fallback([Step::value("value", 1)]).layer(WrapError::new(Down))
         }),
         // Calls, and calls with their attempts as the stacks of the facade measure them.
         Subject::service("seawall/telemetry/calls", || telemetry().layer(LEAF)),
@@ -361,6 +375,13 @@ fn partitions(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
 fn timeout() -> AttemptTimeoutLayer {
     let config = AttemptTimeoutConfig::fixed(LONG).expect("a valid timeout");
     AttemptTimeoutLayer::new("bench", config)
+}
+
+fn fallback(
+    steps: impl IntoIterator<Item = Step<u64, u64>>,
+) -> FallbackLayer<Policy<ErrorIsFailure, ConstMeta>, u64, u64> {
+    let layer = FallbackLayer::new("bench", FallbackConfig::default(), steps);
+    layer.expect("valid steps").assume_idempotent()
 }
 
 fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<Policy<ErrorIsFailure, ConstMeta>> {

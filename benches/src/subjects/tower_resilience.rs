@@ -6,6 +6,7 @@ use tower::ServiceBuilder;
 use tower_layer::Layer;
 use tower_resilience::bulkhead::BulkheadLayer;
 use tower_resilience::circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
+use tower_resilience::fallback::FallbackLayer;
 use tower_resilience::hedge::HedgeLayer;
 use tower_resilience::ratelimiter::{RateLimiterLayer, WindowType};
 use tower_resilience::retry::{RetryBudgetBuilder, RetryLayer};
@@ -13,7 +14,7 @@ use tower_resilience::timelimiter::TimeLimiterLayer;
 use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
-use crate::leaf::{Late, Leaf, LeafError, at_once, call_once};
+use crate::leaf::{Down, Late, Leaf, LeafError, at_once, call_once};
 
 /// More calls per second than are made.
 const PLENTY: usize = 1 << 40;
@@ -144,6 +145,12 @@ fn others() -> Vec<Subject> {
                 .max_hedged_attempts(2)
                 .build()
                 .layer(Leaf)
+        }),
+        Subject::service("tower-resilience/fallback/not-used", || {
+            FallbackLayer::<u64, u64, LeafError>::value(1).layer(Leaf)
+        }),
+        Subject::service("tower-resilience/fallback/answered", || {
+            FallbackLayer::<u64, u64, LeafError>::value(1).layer(Down)
         }),
         Subject::service("tower-resilience/stack/five", || five(Leaf)),
     ]

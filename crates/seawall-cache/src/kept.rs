@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use seawall_core::ns;
 
-use crate::Demand;
 use crate::calls::hash_of;
+use crate::{CacheConfig, Demand};
 
 /// How many counters of invalidations there are: one of another key does away with one entry in so many.
 const SLOTS: usize = 4096;
+
+/// How many parts a store has that is limited by weight, at most: what is heavier than one is not kept.
+const PARTS: usize = 4;
 
 /// Moments are nanoseconds of the layer's clock plus this, so that what is older than the process has one.
 const START: u64 = 1 << 62;
@@ -143,11 +146,20 @@ impl<K, V> Weighter<K, Arc<Entry<V>>> for ByWeight {
 pub(crate) type Evicted<K, V> = [Option<(K, Arc<Entry<V>>)>; 2];
 
 impl<K: Eq + Hash + Clone, V> Kept<K, V> {
-    pub(crate) fn new(max_entries: usize, max_weight: u64) -> Self {
+    pub(crate) fn new(config: &CacheConfig) -> Self {
         let hasher = DefaultHashBuilder::default();
+        let mut options = OptionsBuilder::new();
+        options.estimated_items_capacity(config.max_entries());
+        options.weight_capacity(config.capacity());
+        if config.max_weight().is_some() {
+            options.shards(PARTS);
+        }
+        let Ok(options) = options.build() else {
+            unreachable!("both capacities are set");
+        };
         let lifecycle = DefaultLifecycle::default();
         Self {
-            cache: Cache::with(max_entries, max_weight, ByWeight, hasher.clone(), lifecycle),
+            cache: Cache::with_options(options, ByWeight, hasher.clone(), lifecycle),
             hasher,
             counts: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             matching: AtomicU64::new(0),

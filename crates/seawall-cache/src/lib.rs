@@ -6,6 +6,7 @@ mod coalesce;
 mod config;
 mod counts;
 mod fetch;
+mod file;
 mod fill;
 mod future;
 mod handle;
@@ -24,6 +25,9 @@ pub use coalesce::{
 };
 pub use config::{CacheConfig, CacheConfigBuilder, CoalesceConfig, CoalesceConfigBuilder};
 pub use counts::{CacheCounts, CoalesceCounts, LookUpCounts, RefreshCounts, StoreCounts};
+#[cfg(feature = "serde")]
+pub use file::JsonCodec;
+pub use file::{Loaded, Saved, SnapshotCodec, SnapshotError, SnapshotFile};
 pub use future::ResponseFuture;
 pub use handle::{CacheHandle, CacheSnapshot, CacheState};
 pub use layer::CacheLayer;

@@ -53,7 +53,7 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
         Arc::new(Self {
             events: EventSource::new("cache", name),
             stripes: StripeSet::new(),
-            kept: Kept::new(config.max_entries(), config.capacity()),
+            kept: Kept::new(&config),
             calls: Arc::new(Calls::new()),
             clock: Clock::start(),
             coalesces: AtomicBool::new(config.coalesce()),

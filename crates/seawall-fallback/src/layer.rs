@@ -45,7 +45,7 @@ use crate::{Fallback, FallbackConfig, FallbackHandle, NeverOlder, Step};
 ///     .map_response(Degraded::fresh)
 ///     .layer(WrapErrorLayer)
 ///     .service(service_fn(move |_symbol: &'static str| {
-///         let result = if is_down.load(Relaxed) { Err("down") } else { Ok(101.5) };
+///         let result = if is_down.load(Relaxed) { Err(std::io::Error::other("down")) } else { Ok(101.5) };
 ///         async move { result }
 ///     }));
 ///

@@ -91,6 +91,31 @@ impl<B> WantsFresh<Request<B>> for HttpFresh {
     }
 }
 
+/// As [`HttpFresh`], and of other methods than GET, HEAD, OPTIONS and TRACE every request: what it is to do, no
+/// answer from elsewhere does. Those are the methods that are safe by
+/// [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110.html#name-safe-methods); a cancel by DELETE may be repeated, and
+/// may not be answered by a value.
+///
+/// Use `HttpFresh` where the POST of an operation may be answered, as the call of a model.
+///
+/// ```
+/// use http::{Method, Request};
+/// use seawall_core::WantsFresh;
+/// use seawall_http::{HttpFresh, HttpReads};
+///
+/// let cancel = Request::builder().method(Method::DELETE).body(()).unwrap();
+/// assert!(HttpReads.wants_fresh(&cancel));
+/// assert!(!HttpFresh.wants_fresh(&cancel));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpReads;
+
+impl<B> WantsFresh<Request<B>> for HttpReads {
+    fn wants_fresh(&self, request: &Request<B>) -> bool {
+        !request.method().is_safe() || HttpFresh.wants_fresh(request)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

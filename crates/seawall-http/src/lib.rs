@@ -17,6 +17,7 @@
 //! | when is the call over? | [`CompleteOnBodyEnd`] |
 //! | what is kept of a response whose call is tried again? | [`KeepBody`] |
 //! | what does a response report about limits and tokens? | [`quota`] |
+//! | what may be kept of a response, and for whom? | `cache` (feature `cache`) |
 //! | what if a body stalls? | [`body_timeout`] |
 //! | what is in a stream of server-sent events? | [`sse`] |
 //! | how long may a call take, and how does the other side learn it? | [`deadline`] |
@@ -66,6 +67,8 @@ pub mod body_timeout;
 #[cfg(feature = "chaos")]
 #[cfg_attr(docsrs, doc(cfg(feature = "chaos")))]
 pub mod chaos;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod deadline;
 pub mod inspect;
 pub mod quota;
@@ -109,7 +112,7 @@ pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, brok
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
-pub use degraded::{DEGRADED, FreshOnly, HttpFresh, HttpMark};
+pub use degraded::{DEGRADED, FreshOnly, HttpFresh, HttpMark, HttpReads};
 pub use departure::{Departures, NoteDeparture, WatchDeparture};
 #[cfg(feature = "http2")]
 pub use http2::was_not_processed;

@@ -95,6 +95,7 @@ impl Frame<'_> {
             }),
             hedge_share: hedged.flatten(),
             fallback_share: rerouted.flatten(),
+            degraded_share: recent.degraded_ratio(),
             last_rejection: standing
                 .last_rejection
                 .map(|last| self.rejection(&standing, last)),

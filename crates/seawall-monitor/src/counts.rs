@@ -11,6 +11,8 @@ pub(crate) struct Counts {
     pub(crate) throttled: u64,
     /// Rejected by a layer, as the instance sees its calls.
     pub(crate) rejected: u64,
+    /// Answered by something else than the upstream's answer to them.
+    pub(crate) degraded: u64,
     /// Calls of any other outcome.
     pub(crate) other: u64,
     /// Rejected by the instance itself; timeouts are none of these.
@@ -37,6 +39,7 @@ impl Counts {
             "failure" | "unknown" => &mut self.failure,
             "throttled" | "banned" | "quota_exhausted" => &mut self.throttled,
             "rejected" => &mut self.rejected,
+            "degraded" => &mut self.degraded,
             _ => &mut self.other,
         };
         *count = count.saturating_add(total);
@@ -60,7 +63,7 @@ impl Counts {
         }
     }
 
-    fn numbers(&self) -> [u64; 13] {
+    fn numbers(&self) -> [u64; 14] {
         [
             self.success,
             self.failure,
@@ -75,17 +78,19 @@ impl Counts {
             self.rerouted,
             self.opened,
             self.unpaid,
+            self.degraded,
         ]
     }
 
-    fn of_numbers(numbers: [u64; 13], latency: HistogramSnapshot) -> Self {
+    fn of_numbers(numbers: [u64; 14], latency: HistogramSnapshot) -> Self {
         let [success, failure, throttled, rejected, other, ..] = numbers;
-        let [.., slow, hedged, rerouted, opened, unpaid] = numbers;
+        let [.., slow, hedged, rerouted, opened, unpaid, degraded] = numbers;
         Self {
             success,
             failure,
             throttled,
             rejected,
+            degraded,
             other,
             own_rejections: numbers[5],
             rate_limited: numbers[6],
@@ -144,6 +149,7 @@ impl Counts {
             self.failure,
             self.throttled,
             self.rejected,
+            self.degraded,
             self.other,
         ]
         .iter()

@@ -181,6 +181,8 @@ pub struct ServiceOverview {
     pub hedge_share: Option<f64>,
     /// The share of calls that went on at another deployment, where a router knows several.
     pub fallback_share: Option<f64>,
+    /// The share of calls that were answered by something else than the upstream's answer to them.
+    pub degraded_share: Option<f64>,
     /// The last call that was rejected.
     pub last_rejection: Option<RejectionView>,
     /// The last two minutes, oldest first.

@@ -17,6 +17,7 @@ pub(crate) struct Tick {
     pub(crate) failure: u64,
     pub(crate) throttled: u64,
     pub(crate) rejected: u64,
+    pub(crate) degraded: u64,
     pub(crate) calls: u64,
     pub(crate) rate_limited: u64,
     pub(crate) bulkhead_rejections: u64,
@@ -37,6 +38,7 @@ impl Tick {
             failure: new.failure,
             throttled: new.throttled,
             rejected: new.rejected,
+            degraded: new.degraded,
             calls: new.calls(),
             rate_limited: new.rate_limited,
             bulkhead_rejections: new.bulkhead_rejections,
@@ -57,6 +59,7 @@ impl Tick {
             (&mut self.failure, other.failure),
             (&mut self.throttled, other.throttled),
             (&mut self.rejected, other.rejected),
+            (&mut self.degraded, other.degraded),
             (&mut self.calls, other.calls),
             (&mut self.rate_limited, other.rate_limited),
             (&mut self.bulkhead_rejections, other.bulkhead_rejections),
@@ -86,6 +89,10 @@ impl Tick {
 
     pub(crate) fn rejected_ratio(&self) -> Option<f64> {
         share(self.rejected, self.calls)
+    }
+
+    pub(crate) fn degraded_ratio(&self) -> Option<f64> {
+        share(self.degraded, self.calls)
     }
 
     pub(crate) fn average_seconds(&self) -> Option<f64> {

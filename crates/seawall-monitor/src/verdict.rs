@@ -60,6 +60,12 @@ pub(crate) fn conditions(now: &Standing, recent: &Tick) -> Vec<Condition> {
         let words = format!("{} of the calls are rejected", percent(rejected));
         add(50.0, Level::Degraded, words);
     }
+    if let Some(degraded) = recent.degraded_ratio()
+        && degraded >= 0.1
+    {
+        let words = format!("{} of the answers are degraded", percent(degraded));
+        add(48.0, Level::Degraded, words);
+    }
     if let (Some(waiting), Some(most)) = (now.queue_depth, now.max_waiting)
         && most > 0.0
         && waiting >= most

@@ -6,6 +6,7 @@
 
 mod coalesce;
 mod control;
+mod files;
 mod hits;
 mod invalidation;
 mod model;
@@ -172,4 +173,11 @@ async fn price(cache: &MyCache, symbol: &'static str) -> u64 {
 
 fn rejected(reason: Reason) -> Reply {
     Err(Failed::Rejected(Rejection::new(reason, "below")))
+}
+
+/// Lets every task run as far as it can.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -11,7 +11,7 @@ async fn a_stampede_on_expiry_is_one_call() {
     let callers: Vec<_> = (0..1_000)
         .map(|_| tokio::spawn(cache.clone().oneshot("SPY")))
         .collect();
-    tokio::task::yield_now().await;
+    settle().await;
     assert_eq!(handle.snapshot().waiting, 999);
     upstream.answer(0, Ok(Degraded::fresh(7)));
     for caller in callers {
@@ -35,7 +35,7 @@ async fn where_the_call_fails_every_waiter_gets_what_is_stale() {
     let callers: Vec<_> = (0..100)
         .map(|_| tokio::spawn(cache.clone().oneshot("SPY")))
         .collect();
-    tokio::task::yield_now().await;
+    settle().await;
     upstream.answer(0, rejected(Reason::CircuitOpen));
     for caller in callers {
         let price = caller.await.unwrap().unwrap();
@@ -51,7 +51,7 @@ async fn without_coalescing_every_caller_makes_its_call() {
     let callers: Vec<_> = (0..3)
         .map(|_| tokio::spawn(cache.clone().oneshot("SPY")))
         .collect();
-    tokio::task::yield_now().await;
+    settle().await;
     assert_eq!(upstream.calls(), 3);
     for caller in callers {
         upstream.answer(0, Ok(Degraded::fresh(1)));
@@ -67,14 +67,12 @@ async fn a_call_that_nobody_polls_any_more_is_taken_over() {
     assert!(futures_poll(stuck.as_mut()).is_pending());
     let waiter = tokio::spawn(cache.clone().oneshot("SPY"));
     let other = tokio::spawn(cache.clone().oneshot("SPY"));
-    tokio::task::yield_now().await;
+    settle().await;
     advance(999 * MS).await;
-    tokio::task::yield_now().await;
+    settle().await;
     assert_eq!(upstream.calls(), 1);
     advance(MS).await;
-    for _ in 0..3 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     assert_eq!(upstream.calls(), 2, "one of the two");
     upstream.answer(1, Ok(Degraded::fresh(2)));
     assert_eq!(waiter.await.unwrap(), Ok(Degraded::fresh(2)));

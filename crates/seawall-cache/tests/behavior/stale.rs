@@ -30,7 +30,7 @@ async fn where_the_upstream_fails_what_is_stale_is_given_with_its_age() {
     advance(30 * SECOND).await;
     upstream.script([Err(Failed::Down)]);
     assert_eq!(ask().await, Err(Failed::Down));
-    assert_eq!(price(&cache, "SPY").await, 6);
+    assert_eq!(price(&cache, "SPY").await, 7);
 }
 
 #[tokio::test(start_paused = true)]

@@ -110,6 +110,7 @@ pub enum EventKind {
         ///   `"resume_all"`;
         /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`,
         ///   `"apply_signal"`;
+        /// * of fallbacks: `"read_only_on"` and `"read_only_off"` for `set_read_only`;
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
         ///   `"set_max_keys"`; that of a key has the name of all keys;

@@ -1,0 +1,139 @@
+//! Last good answers in a file.
+
+use super::*;
+use seawall_cache::{SnapshotCodec, SnapshotError, SnapshotFile};
+use std::path::PathBuf;
+
+struct Plain;
+
+impl SnapshotCodec<&'static str, Price> for Plain {
+    fn encode(&self, key: &&'static str, price: &Price, out: &mut Vec<u8>) -> bool {
+        out.extend(price.value().to_le_bytes());
+        out.extend(key.as_bytes());
+        !key.starts_with("secret")
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<(&'static str, Price)> {
+        let (price, key) = bytes.split_first_chunk()?;
+        let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?;
+        Some((key.to_owned().leak(), Degraded::fresh(u64::from_le_bytes(*price))))
+    }
+}
+
+/// A directory that is removed with it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let name = format!("seawall-cache-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> SnapshotFile<Plain> {
+        SnapshotFile::new(self.0.join("prices"), Plain)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn an_hour() -> CacheConfigBuilder {
+    one_second().stale_on_failure(3_600 * SECOND)
+}
+
+#[tokio::test]
+async fn a_restart_in_an_outage_starts_with_what_was_good_before() {
+    let directory = Directory::new("restart");
+    let (cache, _, handle) = self::cache(an_hour());
+    assert_eq!(price(&cache, "SPY").await, 1);
+    assert_eq!(price(&cache, "QQQ").await, 2);
+    assert_eq!(price(&cache, "secret").await, 3);
+    tokio::time::sleep(1_100 * MS).await;
+    let saved = handle.save(&directory.file()).unwrap();
+    assert_eq!((saved.written, saved.left_out), (2, 1));
+
+    let (cache, upstream, handle) = self::cache(an_hour());
+    upstream.script([rejected(Reason::CircuitOpen)]);
+    assert_eq!(handle.load(&directory.file()).unwrap().restored, 2);
+    let price = cache.clone().oneshot("SPY").await.unwrap();
+    let mark = price.degradation().unwrap();
+    assert_eq!((*price.value(), mark.reason), (1, "circuit_open"));
+    assert!(mark.age.unwrap() >= 1_090 * MS, "{mark:?}");
+    // The upstream is back.
+    assert_eq!(self::price(&cache, "SPY").await, 2);
+}
+
+#[tokio::test]
+async fn what_is_kept_already_and_what_is_too_old_is_not_restored() {
+    let directory = Directory::new("old");
+    let (cache, _, handle) = self::cache(an_hour());
+    price(&cache, "SPY").await;
+    handle.save(&directory.file()).unwrap();
+
+    let (cache, upstream, handle) = self::cache(an_hour());
+    upstream.script([Ok(Degraded::fresh(77))]);
+    assert_eq!(price(&cache, "SPY").await, 77);
+    assert_eq!(handle.load(&directory.file()).unwrap().restored, 0);
+    assert_eq!(price(&cache, "SPY").await, 77);
+
+    // Another program has stricter settings.
+    tokio::time::sleep(20 * MS).await;
+    let (_, _, handle) = self::cache(CacheConfig::builder(MS).stale_on_failure(10 * MS));
+    let loaded = handle.load(&directory.file()).unwrap();
+    assert_eq!((loaded.restored, loaded.too_old), (0, 1));
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_or_too_large_is_an_error_and_nothing_is_kept() {
+    let directory = Directory::new("damaged");
+    let file = directory.file();
+    let (cache, _, handle) = self::cache(an_hour());
+    assert!(handle.load(&file).unwrap_err().is_not_found());
+    for symbol in ["SPY", "QQQ"] {
+        price(&cache, symbol).await;
+    }
+    handle.save(&file).unwrap();
+    let good = std::fs::read(file.path()).unwrap();
+    let (_, _, fresh) = self::cache(an_hour());
+
+    for end in 0..good.len() {
+        std::fs::write(file.path(), &good[..end]).unwrap();
+        assert!(fresh.load(&file).is_err(), "cut at {end}");
+    }
+    for index in 0..good.len() {
+        let mut bad = good.clone();
+        bad[index] ^= 1;
+        std::fs::write(file.path(), &bad).unwrap();
+        let error = fresh.load(&file).unwrap_err();
+        let is_head = index < 16;
+        assert_eq!(matches!(error, SnapshotError::Unknown(_)), is_head, "{index}: {error}");
+    }
+    assert_eq!(fresh.snapshot().entries, 0);
+    let (loaded, error) = fresh.load_or_start_empty(&file);
+    assert!(loaded.restored == 0 && matches!(error, Some(SnapshotError::Damaged(_))));
+
+    std::fs::write(file.path(), &good).unwrap();
+    let small = directory.file().max_bytes(good.len() as u64 - 1);
+    assert!(matches!(fresh.load(&small), Err(SnapshotError::TooLarge(..))));
+    let saved = handle.save(&small).unwrap();
+    assert_eq!((saved.written, saved.left_out), (1, 1), "what does not fit is left out");
+    assert_eq!(fresh.load(&small).unwrap().restored, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_leaves_the_one_before() {
+    let directory = Directory::new("unwritable");
+    let (cache, _, handle) = self::cache(an_hour());
+    price(&cache, "SPY").await;
+    handle.save(&directory.file()).unwrap();
+    // A directory in the way of what is written beside it.
+    std::fs::create_dir(directory.0.join("prices.new")).unwrap();
+    assert!(matches!(handle.save(&directory.file()), Err(SnapshotError::Io(..))));
+    let (_, _, again) = self::cache(an_hour());
+    assert_eq!(again.load(&directory.file()).unwrap().restored, 1);
+}

@@ -1,0 +1,72 @@
+//! What a cache, and a layer that coalesces, must know of HTTP: keys, lifetimes, and what is kept of a response.
+//!
+//! [`HttpCache`] has the rules of [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111.html), [`StoreBody`] keeps what
+//! passes through a body once it has come to its good end, and [`HttpCodec`] writes both to a file.
+//!
+//! ```
+//! use std::time::Duration;
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use seawall_cache::{CacheConfig, CacheLayer};
+//! use seawall_core::WrapErrorLayer;
+//! use seawall_http::cache::{HttpCache, StoreBody};
+//! use seawall_http::{HttpClassifier, HttpFresh, HttpMark, Routes};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = CacheConfig::builder(Duration::from_secs(1))
+//!     .stale_on_failure(Duration::from_secs(3600))
+//!     .build()?;
+//! let cache = CacheLayer::new("quotes", config)
+//!     .classify(HttpClassifier::new())
+//!     .describe(Routes::new())
+//!     .rules(HttpCache::new())
+//!     .store(StoreBody::new())
+//!     .mark(HttpMark)
+//!     .fresh_only(HttpFresh);
+//! let handle = cache.handle();
+//! let client = ServiceBuilder::new().layer(cache).layer(WrapErrorLayer).service(service_fn(
+//!     |_: Request<Full<Bytes>>| async {
+//!         let response = Response::builder().header("cache-control", "max-age=60");
+//!         Ok::<_, std::io::Error>(response.body(Full::<Bytes>::from("101.25")).unwrap())
+//!     },
+//! ));
+//! for _ in 0..2 {
+//!     let response = client.clone().oneshot(Request::get("/quotes/SPY").body(Full::default())?).await?;
+//!     assert_eq!(response.into_body().collect().await?.to_bytes(), "101.25");
+//! }
+//! assert_eq!(handle.counts().calls.hit, 1);
+//! handle.invalidate_prefix("/quotes/");
+//! # Ok(()) }
+//! ```
+//!
+//! # What is kept, and for whom
+//!
+//! * The answers to GET and HEAD, where the request has no body, no `Range`, no condition (`If-..`) and no
+//!   `Cache-Control: no-store`. Under the method, the full target, the credentials and what else answers depend
+//!   on: see [`HttpCacheKey`].
+//! * Not what says `no-store` or `no-cache`, sets a cookie, is a stream of events, has trailers, is longer than
+//!   the [bound](StoreBody::with_cap), breaks off, or depends ([`Vary`](http::header::VARY)) on headers of the
+//!   request that are not in the key. Of such a call, callers that wait for it make their own.
+//! * For as long as `max-age` or `Expires` say, less `Age`, [a day](HttpCache::max_age) at most; for the time of
+//!   the layer's settings where the response says nothing. `stale-while-revalidate` and `stale-if-error` are kept
+//!   to, and `must-revalidate`: what is stale is not used then.
+//! * A request may ask for `no-cache`, `max-age`, `min-fresh`, `max-stale` and `only-if-cached`, whose answer is a
+//!   504 where nothing is kept.
+//! * A request of another method that was executed, or may have been, makes everything of its path invalid,
+//!   whatever the query.
+//! * What is kept comes with `Age`.
+
+mod body;
+mod codec;
+mod directives;
+mod key;
+mod rules;
+mod store;
+
+pub use body::CacheBody;
+pub use codec::HttpCodec;
+pub use key::HttpCacheKey;
+pub use rules::HttpCache;
+pub use store::{Draining, HttpStored, StoreBody};

@@ -1,0 +1,307 @@
+//! The rules of RFC 9111.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA,
+    PROXY_AUTHORIZATION, RANGE, SET_COOKIE, UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body;
+use http_cache_semantics::{CacheOptions, CachePolicy};
+use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime};
+
+use super::directives::{Asks, directives, seconds};
+use super::key::{HttpCacheKey, group_of};
+use super::store::HttpStored;
+use crate::inspect::is_event_stream;
+
+/// The longest that an answer is fresh unless set: a day.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// With any of these a request is about what its caller has, or about a part.
+const CONDITIONS: [HeaderName; 7] = [
+    RANGE,
+    IF_RANGE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_UNMODIFIED_SINCE,
+    UPGRADE,
+];
+
+/// The rules of [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111.html) for the cache of a client; see the
+/// [module](crate::cache).
+#[derive(Clone, Debug)]
+pub struct HttpCache {
+    names: Arc<Names>,
+    shared: bool,
+    max_age: Duration,
+}
+
+/// The headers that are part of a key.
+#[derive(Clone, Debug)]
+struct Names {
+    credentials: Vec<HeaderName>,
+    others: Vec<HeaderName>,
+    /// Those that are the same in every request.
+    same: Vec<HeaderName>,
+}
+
+impl HttpCache {
+    /// For a program that acts for one user, or whose users have credentials of their own: what is `private` is
+    /// kept, too, under the credentials of its request.
+    ///
+    /// Credentials are `Authorization`, `Proxy-Authorization`, `Cookie`, `x-api-key`, `api-key`,
+    /// `x-goog-api-key`, `x-auth-token`, `apca-api-key-id` and `x-mbx-apikey`; see
+    /// [`credential`](Self::credential). Answers may depend on `Accept`, `Accept-Encoding`, `Accept-Language` and
+    /// `Origin`; see [`vary_on`](Self::vary_on).
+    pub fn new() -> Self {
+        const KEYS: [&str; 6] = [
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "x-auth-token",
+            "apca-api-key-id",
+            "x-mbx-apikey",
+        ];
+        let mut credentials = vec![AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+        credentials.extend(KEYS.map(HeaderName::from_static));
+        Self {
+            names: Arc::new(Names {
+                credentials,
+                others: vec![ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN],
+                same: Vec::new(),
+            }),
+            shared: false,
+            max_age: MAX_AGE,
+        }
+    }
+
+    /// For a program that acts for several users who may share answers, as a gateway: as [`new`](Self::new), and
+    /// what is `private` is not kept, nor the answer to a request with credentials unless it says `public`,
+    /// `s-maxage` or `must-revalidate`. Credentials are part of the key all the same.
+    pub fn shared() -> Self {
+        Self {
+            shared: true,
+            ..Self::new()
+        }
+    }
+
+    /// Adds a header that has credentials.
+    #[must_use]
+    pub fn credential(mut self, name: HeaderName) -> Self {
+        Arc::make_mut(&mut self.names).credentials.push(name);
+        self
+    }
+
+    /// Leaves credentials out of keys: every request of this program has the same, in whatever header. What is
+    /// kept can be written to a [file](super::HttpCodec) then.
+    #[must_use]
+    pub fn one_identity(mut self) -> Self {
+        let names = Arc::make_mut(&mut self.names);
+        names.same.append(&mut names.credentials);
+        self
+    }
+
+    /// Adds a header of requests that answers may depend on. An answer that depends on another one is not kept.
+    #[must_use]
+    pub fn vary_on(mut self, name: HeaderName) -> Self {
+        Arc::make_mut(&mut self.names).others.push(name);
+        self
+    }
+
+    /// Sets the longest that an answer is fresh, and that it may be used after that, whatever it says; a day
+    /// unless set.
+    #[must_use]
+    pub const fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// Whether the answer depends on nothing but what is in the key.
+    fn knows_vary(&self, headers: &HeaderMap) -> bool {
+        let Names { others, credentials, same } = &*self.names;
+        let is_known = |part: &str| {
+            let mut known = others.iter().chain(credentials).chain(same);
+            known.any(|name| name.as_str().eq_ignore_ascii_case(part))
+        };
+        headers.get_all(VARY).iter().all(|line| {
+            let text = line.to_str().unwrap_or("*");
+            let mut parts = text.split(',').map(str::trim);
+            parts.all(|part| part.is_empty() || is_known(part))
+        })
+    }
+}
+
+impl Default for HttpCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
+    type Key = HttpCacheKey;
+    /// Whether the request has credentials.
+    type Asked = bool;
+
+    fn ask(&self, request: &Request<B>) -> Ask<HttpCacheKey, bool> {
+        let headers = request.headers();
+        if !request.method().is_safe() {
+            let group = group_of(request.uri(), headers.get(HOST));
+            return Ask::Change { group };
+        }
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !is_read
+            || !request.body().is_end_stream()
+            || CONDITIONS.iter().any(|name| headers.contains_key(name))
+        {
+            return Ask::Pass;
+        }
+        let mut demand = Demand::DEFAULT;
+        if headers.contains_key(CACHE_CONTROL) || headers.contains_key(PRAGMA) {
+            let asks = Asks::read(headers);
+            if asks.no_store {
+                return Ask::Pass;
+            }
+            demand.look_up = !asks.no_cache;
+            demand.stale = !asks.no_cache;
+            demand.call = !asks.only_if_cached;
+            demand.max_age = asks.max_age;
+            demand.min_fresh = asks.min_fresh;
+            demand.max_stale = asks.max_stale;
+        }
+        let names = &self.names;
+        let key = HttpCacheKey::new(request, &names.credentials, &names.others);
+        let (has_credentials, group) = (key.has_credentials, key.group());
+        let keyed = Keyed::new(key).with_asked(has_credentials);
+        Ask::Keyed(keyed.with_group(group).with_demand(demand))
+    }
+
+    fn lifetime(&self, has_credentials: &bool, response: &Response<R>) -> Lifetime {
+        let headers = response.headers();
+        if headers.contains_key(SET_COOKIE)
+            || is_event_stream(headers)
+            || !self.knows_vary(headers)
+        {
+            return Lifetime::NONE;
+        }
+        let Some(says) = Says::read(response, *has_credentials, self.shared) else {
+            return Lifetime::NONE;
+        };
+        let bounded = |span: Duration| span.min(self.max_age);
+        let mut lifetime = Lifetime::DEFAULT;
+        lifetime.age = says.age;
+        lifetime.fresh = says.fresh.map(bounded);
+        lifetime.stale_while_revalidate = says.stale_while_revalidate.map(bounded);
+        lifetime.stale_on_failure = says.stale_if_error.map(bounded);
+        lifetime
+    }
+
+    fn not_cached(&self, _: &bool) -> Option<HttpStored> {
+        Some(HttpStored::gateway_timeout())
+    }
+}
+
+/// What a response says of its own use.
+struct Says {
+    age: Duration,
+    fresh: Option<Duration>,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
+}
+
+impl Says {
+    /// `None` where it may not be kept.
+    fn read<R>(response: &Response<R>, has_credentials: bool, shared: bool) -> Option<Self> {
+        let headers = normal(response.headers());
+        let mut no_cache = !headers.contains_key(CACHE_CONTROL)
+            && headers.get(PRAGMA).is_some_and(|value| value == "no-cache");
+        let mut is_explicit = headers.contains_key(http::header::EXPIRES);
+        let mut revalidates = false;
+        let (mut refreshing, mut failing) = (None, None);
+        for (name, value) in directives(&headers) {
+            match &*name {
+                "no-cache" => no_cache = true,
+                "must-revalidate" => revalidates = true,
+                "proxy-revalidate" => revalidates |= shared,
+                "max-age" | "immutable" => is_explicit = true,
+                "s-maxage" => is_explicit |= shared,
+                "stale-while-revalidate" => refreshing = Some(seconds(value)),
+                "stale-if-error" => failing = Some(seconds(value)),
+                _ => {}
+            }
+        }
+        if no_cache {
+            return None;
+        }
+        let policy = policy(response, headers, has_credentials, shared)?;
+        // At the time of the response, whatever the clocks say.
+        let now = SystemTime::UNIX_EPOCH;
+        if revalidates {
+            (refreshing, failing) = (Some(Duration::ZERO), Some(Duration::ZERO));
+        }
+        Some(Self {
+            age: policy.age(now),
+            fresh: is_explicit.then(|| policy.time_to_live(now)),
+            stale_while_revalidate: refreshing,
+            stale_if_error: failing,
+        })
+    }
+}
+
+/// The headers that decide, as the policy reads them: it knows directives in lower case alone, and takes an age
+/// however large.
+fn normal(headers: &HeaderMap) -> HeaderMap {
+    use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
+    let mut normal = HeaderMap::new();
+    for name in [CACHE_CONTROL, PRAGMA] {
+        for value in headers.get_all(&name) {
+            let lower = value.as_bytes().to_ascii_lowercase();
+            // What cannot be read forbids everything.
+            let lower = HeaderValue::from_bytes(&lower)
+                .ok()
+                .filter(|value| value.to_str().is_ok());
+            let value = lower.unwrap_or(HeaderValue::from_static("no-store"));
+            normal.append(name.clone(), value);
+        }
+    }
+    for name in [DATE, EXPIRES, LAST_MODIFIED] {
+        if let Some(value) = headers.get(&name) {
+            normal.insert(name, value.clone());
+        }
+    }
+    let age = headers.get(AGE).and_then(|value| value.to_str().ok());
+    if let Some(age) = age {
+        let seconds = seconds(Some(age.trim())).as_secs();
+        normal.insert(AGE, HeaderValue::from(seconds));
+    }
+    normal
+}
+
+/// `None` where the response may not be kept.
+fn policy<R>(
+    response: &Response<R>,
+    headers: HeaderMap,
+    has_credentials: bool,
+    shared: bool,
+) -> Option<CachePolicy> {
+    // Of a request it asks no more than this, for what is kept by method and credentials.
+    let mut request = Request::new(());
+    if has_credentials {
+        let value = HeaderValue::from_static("-");
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    let mut head = Response::new(());
+    *head.status_mut() = response.status();
+    *head.headers_mut() = headers;
+    let options = CacheOptions {
+        shared,
+        cache_heuristic: 0.0,
+        ..CacheOptions::default()
+    };
+    let policy = CachePolicy::new_options(&request, &head, SystemTime::UNIX_EPOCH, options);
+    policy.is_storable().then_some(policy)
+}

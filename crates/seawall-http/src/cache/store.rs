@@ -1,0 +1,215 @@
+//! What is kept of an HTTP response.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{AGE, CONNECTION, CONTENT_LENGTH, DATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use seawall_core::{StoreResponse, StoreSink};
+
+use super::body::{CacheBody, Collecting, Data};
+
+/// The longest body that is kept unless set: 1 MiB.
+const CAP: usize = 1024 * 1024;
+
+/// Headers that are about the connection, not about the answer.
+const OF_CONNECTION: [HeaderName; 5] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// What is kept of a response: its head and its body. Its extensions are not.
+#[derive(Clone, Debug)]
+pub struct HttpStored {
+    head: Arc<Head>,
+    body: Bytes,
+}
+
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+}
+
+impl HttpStored {
+    pub(super) fn new(head: Head, body: Bytes) -> Self {
+        Self {
+            head: Arc::new(head),
+            body,
+        }
+    }
+
+    fn of<B>(response: &Response<B>) -> Self {
+        let mut headers = response.headers().clone();
+        for name in OF_CONNECTION.iter().chain([&HeaderName::from_static("keep-alive")]) {
+            headers.remove(name);
+        }
+        let head = Head {
+            status: response.status(),
+            version: response.version(),
+            headers,
+        };
+        Self::new(head, Bytes::new())
+    }
+
+    /// The answer where nothing is kept and no call may be made (RFC 9111, 5.2.1.7).
+    pub(super) fn gateway_timeout() -> Self {
+        let head = Head {
+            status: StatusCode::GATEWAY_TIMEOUT,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+        };
+        Self::new(head, Bytes::new())
+    }
+
+    pub(super) fn with_body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The body.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// About how many bytes it has in memory.
+    pub(super) fn weight(&self) -> u64 {
+        let header = |(name, value): (&HeaderName, &HeaderValue)| {
+            // As RFC 9113 counts them.
+            name.as_str().len() + value.len() + 32
+        };
+        let head: usize = self.head.headers.iter().map(header).sum();
+        (128 + head + self.body.len()) as u64
+    }
+}
+
+/// Keeps responses once their body has come to its good end, within a bound of its length.
+///
+/// What is kept weighs about as many bytes as it has in memory; so limit a cache by
+/// [`max_weight`](seawall_cache::CacheConfigBuilder::max_weight). Its time is that of `Date`, and never later
+/// than now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreBody {
+    cap: usize,
+}
+
+impl StoreBody {
+    /// Bodies of up to 1 MiB.
+    pub const fn new() -> Self {
+        Self { cap: CAP }
+    }
+
+    /// Sets the longest body that is kept, in bytes; 1 MiB unless set.
+    #[must_use]
+    pub const fn with_cap(mut self, cap: usize) -> Self {
+        self.cap = cap;
+        self
+    }
+}
+
+impl Default for StoreBody {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Body<Data = Bytes>> StoreResponse<Response<B>> for StoreBody {
+    type Stored = HttpStored;
+    type Response = Response<CacheBody<B>>;
+    type Draining = Draining<B>;
+
+    fn store<K: StoreSink<HttpStored>>(
+        &self,
+        response: Response<B>,
+        sink: K,
+    ) -> Response<CacheBody<B>> {
+        let size = response.body().size_hint();
+        if size.lower() > self.cap as u64 {
+            return self.pass(response);
+        }
+        let length = response.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let collecting = Collecting {
+            head: HttpStored::of(&response),
+            sink: Box::new(move |stored, weight| sink.put(stored, weight)),
+            cap: self.cap,
+            // The answer to a HEAD has the length of what it does not have.
+            length: length.filter(|_| size.exact() != Some(0)),
+            data: Data::default(),
+        };
+        response.map(|body| CacheBody::collecting(body, collecting))
+    }
+
+    fn pass(&self, response: Response<B>) -> Response<CacheBody<B>> {
+        response.map(CacheBody::passing)
+    }
+
+    fn restore(&self, stored: &HttpStored, age: Option<Duration>) -> Response<CacheBody<B>> {
+        let head = stored.head();
+        let mut response = Response::new(CacheBody::from(stored.body.clone()));
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        *response.headers_mut() = head.headers.clone();
+        if let Some(age) = age {
+            let seconds = HeaderValue::from(age.as_secs());
+            response.headers_mut().insert(AGE, seconds);
+        }
+        response
+    }
+
+    fn drain(&self, response: Response<CacheBody<B>>) -> Draining<B> {
+        Draining {
+            body: response.into_body(),
+        }
+    }
+
+    fn timestamp(&self, response: &Response<B>) -> Option<u64> {
+        let date = response.headers().get(DATE)?.to_str().ok()?;
+        let date = httpdate::parse_http_date(date).ok()?;
+        // A clock that is ahead must not hold up what comes later.
+        let date = date.min(SystemTime::now());
+        Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    }
+}
+
+pin_project! {
+    /// Reads a body to its end; see [`StoreResponse::drain`].
+    #[derive(Debug)]
+    pub struct Draining<B> {
+        #[pin]
+        body: CacheBody<B>,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Future for Draining<B> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut body = self.project().body;
+        while !body.is_end_stream() {
+            match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}

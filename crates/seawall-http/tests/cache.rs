@@ -1,0 +1,479 @@
+//! A cache of HTTP answers keeps to RFC 9111, and so do callers that share a call.
+#![cfg(feature = "cache")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test shows what is wrong by panicking there"
+)]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use seawall_cache::{
+    CacheConfig, CacheHandle, CacheLayer, CoalesceConfig, CoalesceLayer, SnapshotFile,
+};
+use seawall_core::{Error, WrapErrorLayer};
+use seawall_http::cache::{HttpCache, HttpCacheKey, HttpCodec, HttpStored, StoreBody};
+use seawall_http::{DEGRADED, FreshOnly, HttpClassifier, HttpFresh, HttpMark, Routes};
+use tokio::time::advance;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A body that a test takes apart.
+struct Pieces {
+    frames: VecDeque<Result<Frame<Bytes>, &'static str>>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        Poll::Ready(self.frames.pop_front())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// Answers with a number, and with what a test says.
+#[derive(Clone, Default)]
+struct Upstream(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    calls: u32,
+    status: Option<StatusCode>,
+    headers: Vec<(String, String)>,
+    ending: Option<Result<Frame<Bytes>, &'static str>>,
+    length: usize,
+    delay: Duration,
+}
+
+impl Upstream {
+    fn set(&self, headers: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| (String::from(*name), String::from(*value));
+        self.0.lock().unwrap().headers = headers.iter().map(own).collect();
+    }
+
+    fn status(&self, status: u16) {
+        self.0.lock().unwrap().status = StatusCode::from_u16(status).ok();
+    }
+
+    fn calls(&self) -> u32 {
+        self.0.lock().unwrap().calls
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Upstream {
+    type Response = Response<Pieces>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Pieces>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        let mut script = self.0.lock().unwrap();
+        script.calls += 1;
+        let mut response = Response::builder().status(script.status.unwrap_or(StatusCode::OK));
+        for (name, value) in &script.headers {
+            response = response.header(name, value);
+        }
+        let text = format!("{}{}", script.calls, "x".repeat(script.length));
+        let mut frames = VecDeque::from([Ok(Frame::data(text.into()))]);
+        frames.extend(script.ending.take());
+        let delay = script.delay;
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            Ok(response.body(Pieces { frames }).unwrap())
+        })
+    }
+}
+
+type Client = BoxCloneSyncService<Request<Full<Bytes>>, Response<Pooled>, Error<Infallible>>;
+type Pooled = seawall_http::cache::CacheBody<Pieces>;
+type Handle = CacheHandle<HttpCacheKey, HttpStored>;
+
+fn client_with(rules: HttpCache) -> (Client, Upstream, Handle) {
+    let config = CacheConfig::builder(SECOND)
+        .stale_on_failure(3_600 * SECOND)
+        .build()
+        .unwrap();
+    let layer = CacheLayer::new("quotes", config)
+        .classify(HttpClassifier::new())
+        .describe(Routes::new())
+        .rules(rules)
+        .store(StoreBody::new().with_cap(100))
+        .mark(HttpMark)
+        .fresh_only(HttpFresh);
+    let (upstream, handle) = (Upstream::default(), layer.handle());
+    let service = ServiceBuilder::new().layer(layer).layer(WrapErrorLayer);
+    let client = service.service(upstream.clone());
+    (BoxCloneSyncService::new(client), upstream, handle)
+}
+
+fn client() -> (Client, Upstream, Handle) {
+    client_with(HttpCache::new())
+}
+
+fn get(target: &str) -> Request<Full<Bytes>> {
+    with(target, &[])
+}
+
+fn with(target: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let mut request = Request::get(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::default()).unwrap()
+}
+
+/// Status and text; an error where the body breaks off.
+async fn read(client: &Client, request: Request<Full<Bytes>>) -> (u16, String) {
+    let response = client.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await;
+    let text = body.map(|body| body.to_bytes().to_vec());
+    (status, String::from_utf8(text.unwrap_or_default()).unwrap())
+}
+
+async fn text(client: &Client, request: Request<Full<Bytes>>) -> String {
+    read(client, request).await.1
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_fresh_for_as_long_as_it_says_less_its_age() {
+    let (client, upstream, _) = client();
+    upstream.set(&[("Cache-Control", "Public, Max-Age=10"), ("age", "4"), ("connection", "close")]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(5 * SECOND).await;
+    let response = client.clone().oneshot(get("/q")).await.unwrap();
+    assert_eq!(response.headers()["age"], "9");
+    assert!(!response.headers().contains_key("connection"));
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "1");
+    advance(SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "2");
+    // Without a word of it, by the settings.
+    upstream.set(&[]);
+    assert_eq!(text(&client, get("/other")).await, "3");
+    advance(SECOND / 2).await;
+    assert_eq!(text(&client, get("/other")).await, "3");
+    advance(SECOND / 2).await;
+    assert_eq!(text(&client, get("/other")).await, "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_kept_is_not() {
+    let values: [&[(&str, &str)]; 12] = [
+        &[("cache-control", "No-Store")],
+        &[("cache-control", "max-age=60, no-cache")],
+        &[("cache-control", "max-age=60"), ("set-cookie", "a=b")],
+        &[("cache-control", "max-age=60"), ("vary", "*")],
+        &[("cache-control", "max-age=60"), ("vary", "accept, x-unknown")],
+        &[("cache-control", "max-age=60"), ("content-type", "text/event-stream")],
+        &[("pragma", "no-cache")],
+        &[("cache-control", "max-age=60, max-age=0, must-revalidate"), ("expires", "0")],
+        &[("expires", "0")],
+        &[("cache-control", "max-age=60"), ("age", "99999999999999999999999")],
+        &[("cache-control", "max-age=60"), ("x-seawall-degraded", "overloaded;source=x")],
+        &[("cache-control", "max-age=60"), ("content-length", "99")],
+    ];
+    for headers in values {
+        let (client, upstream, _) = client();
+        upstream.set(headers);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        assert_eq!(text(&client, get("/q")).await, "2", "{headers:?}");
+    }
+    for status in [500, 503, 429, 206, 400] {
+        let (client, upstream, _) = client();
+        upstream.set(&[("cache-control", "max-age=60")]);
+        upstream.status(status);
+        assert_eq!(read(&client, get("/q")).await, (status, "1".into()));
+        assert_eq!(read(&client, get("/q")).await, (status, "2".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_given_to_the_same_credentials_and_preferences_alone() {
+    let (client, upstream, _) = client();
+    upstream.set(&[("cache-control", "max-age=60, public"), ("vary", "Accept, authorization")]);
+    let mut seen = Vec::new();
+    for headers in [
+        &[][..],
+        &[("authorization", "Bearer a")],
+        &[("authorization", "Bearer b")],
+        &[("cookie", "a")],
+        &[("x-api-key", "a")],
+        &[("accept", "text/csv")],
+        &[("x-mbx-apikey", "a")],
+    ] {
+        for _ in 0..2 {
+            seen.push(text(&client, with("/q", headers)).await);
+        }
+    }
+    let expected: Vec<_> = (1..=7).flat_map(|n| [n.to_string(), n.to_string()]).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(text(&client, get("/q?a")).await, "8");
+    assert_eq!(text(&client, get("http://host/q")).await, "9");
+    assert_eq!(text(&client, with("/q", &[("host", "host")])).await, "10");
+    let head = Request::head("/q").body(Full::default()).unwrap();
+    assert_eq!(text(&client, head).await, "11");
+
+    let own = HttpCache::new().credential(HeaderName::from_static("kc-api-key"));
+    let (client, _, _) = client_with(own);
+    assert_eq!(text(&client, with("/q", &[("kc-api-key", "a")])).await, "1");
+    assert_eq!(text(&client, with("/q", &[("kc-api-key", "b")])).await, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_cache_keeps_nothing_private() {
+    let authorized = || with("/q", &[("authorization", "a")]);
+    for (says, is_private, is_authorized) in [
+        ("max-age=60, private", false, false),
+        ("max-age=60", true, false),
+        ("max-age=60, public", true, true),
+    ] {
+        let (client, upstream, handle) = client_with(HttpCache::shared());
+        upstream.set(&[("cache-control", says)]);
+        text(&client, get("/q")).await;
+        assert_eq!(handle.snapshot().entries == 1, is_private, "{says}");
+        text(&client, authorized()).await;
+        assert_eq!(handle.snapshot().entries == 2, is_authorized, "{says}");
+    }
+    let (client, upstream, handle) = client();
+    upstream.set(&[("cache-control", "max-age=60, private")]);
+    text(&client, get("/q")).await;
+    assert_eq!(handle.snapshot().entries, 1, "a program of one user");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_say_what_they_take() {
+    let (client, upstream, _) = client();
+    upstream.set(&[("cache-control", "max-age=10")]);
+    let ask = |says: &str| with("/q", &[("cache-control", says)]);
+    assert_eq!(read(&client, ask("only-if-cached")).await, (504, String::new()));
+    assert_eq!(text(&client, ask("no-store")).await, "1");
+    assert_eq!(text(&client, get("/q")).await, "2");
+    assert_eq!(read(&client, ask("only-if-cached")).await, (200, "2".into()));
+    assert_eq!(text(&client, ask("no-cache")).await, "3");
+    assert_eq!(text(&client, get("/q")).await, "3", "and it is kept");
+    advance(4 * SECOND).await;
+    assert_eq!(text(&client, ask("max-age=4")).await, "3");
+    assert_eq!(text(&client, ask("min-fresh=5")).await, "3");
+    assert_eq!(text(&client, ask("min-fresh=6")).await, "4");
+    advance(SECOND).await;
+    assert_eq!(text(&client, ask("max-age=0")).await, "5");
+    advance(12 * SECOND).await;
+    assert_eq!(text(&client, ask("max-stale=3")).await, "5");
+    assert_eq!(text(&client, ask("max-stale=2")).await, "6");
+    for (name, value) in [("range", "bytes=0-1"), ("if-none-match", "\"a\"")] {
+        let before = upstream.calls();
+        text(&client, with("/q", &[(name, value)])).await;
+        assert_eq!(upstream.calls(), before + 1, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_cut_too_long_or_unread_is_not_kept() {
+    let endings: [Option<Result<Frame<Bytes>, &'static str>>; 2] = [
+        Some(Err("cut off")),
+        Some(Ok(Frame::trailers(http::HeaderMap::new()))),
+    ];
+    for ending in endings {
+        let (client, upstream, handle) = client();
+        upstream.0.lock().unwrap().ending = ending;
+        text(&client, get("/q")).await;
+        assert_eq!(handle.counts().stores.unfinished, 1);
+        assert_eq!(text(&client, get("/q")).await, "2");
+        assert_eq!(text(&client, get("/q")).await, "2");
+    }
+    let (client, upstream, handle) = client();
+    upstream.0.lock().unwrap().length = 100;
+    text(&client, get("/q")).await;
+    upstream.0.lock().unwrap().length = 99;
+    drop(client.clone().oneshot(get("/q")).await.unwrap());
+    assert_eq!((handle.snapshot().entries, handle.snapshot().under_way), (0, 0));
+    assert!(text(&client, get("/q")).await.starts_with("3x"));
+    assert!(text(&client, get("/q")).await.starts_with("3x"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_upstream_fails_the_last_answer_is_given_and_marked() {
+    let (client, upstream, _) = client();
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(100 * SECOND).await;
+    upstream.status(503);
+    let stale = client.clone().oneshot(get("/q")).await.unwrap();
+    assert_eq!(stale.status(), 200);
+    assert_eq!(stale.headers()[DEGRADED], "overloaded;age=100;source=quotes");
+    assert_eq!(stale.headers()["age"], "100");
+    assert_eq!(stale.into_body().collect().await.unwrap().to_bytes(), "1");
+    let mut fresh = get("/q");
+    fresh.extensions_mut().insert(FreshOnly);
+    assert_eq!(read(&client, fresh).await.0, 503);
+    assert_eq!(read(&client, with("/q", &[("cache-control", "no-cache")])).await.0, 503);
+
+    // The answer says for how long, and whether at all.
+    for (says, after, status) in [
+        ("max-age=1, stale-if-error=5", 5, 200),
+        ("max-age=1, stale-if-error=5", 6, 503),
+        ("max-age=1, must-revalidate", 1, 503),
+        ("max-age=0", 1, 200),
+    ] {
+        let (client, upstream, _) = self::client();
+        upstream.set(&[("cache-control", says)]);
+        text(&client, get("/q")).await;
+        advance(after * SECOND).await;
+        upstream.status(500);
+        assert_eq!(read(&client, get("/q")).await.0, status, "{says} after {after} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_changes_something_makes_what_is_kept_of_its_path_invalid() {
+    for (status, calls) in [(201, 3), (400, 2), (500, 3)] {
+        let (client, upstream, _) = client();
+        upstream.set(&[("cache-control", "max-age=60")]);
+        text(&client, with("/orders?open", &[("authorization", "a")])).await;
+        upstream.status(status);
+        let order = Request::post("/orders").body(Full::from("{}")).unwrap();
+        read(&client, order).await;
+        upstream.status(200);
+        text(&client, with("/orders?open", &[("authorization", "a")])).await;
+        assert_eq!(upstream.calls(), calls, "{status}");
+    }
+    // A cancel that nobody waits for may have been executed.
+    let (client, upstream, _) = client();
+    upstream.set(&[("cache-control", "max-age=60")]);
+    text(&client, get("/orders/7")).await;
+    upstream.0.lock().unwrap().delay = SECOND;
+    let cancel = Request::builder().method(Method::DELETE).uri("/orders/7");
+    let cancel = client.clone().oneshot(cancel.body(Full::default()).unwrap());
+    assert!(tokio::time::timeout(SECOND / 2, cancel).await.is_err());
+    text(&client, get("/orders/7")).await;
+    assert_eq!(upstream.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_date_does_not_replace_a_newer_one() {
+    let (client, upstream, _) = client();
+    let at = |second: u32| format!("Sun, 06 Nov 1994 08:49:{second:02} GMT");
+    upstream.set(&[("date", &at(37))]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(SECOND).await;
+    upstream.set(&[("date", &at(36))]);
+    assert_eq!(text(&client, get("/q")).await, "2");
+    upstream.status(500);
+    assert_eq!(text(&client, get("/q")).await, "1");
+}
+
+#[tokio::test]
+async fn a_file_has_answers_without_credentials_and_they_are_invalidated_as_others() {
+    let path = std::env::temp_dir().join(format!("seawall-http-cache-{}", std::process::id()));
+    let file = SnapshotFile::new(&path, HttpCodec);
+    let (client, upstream, handle) = client();
+    upstream.set(&[("cache-control", "max-age=60"), ("x-more", "1"), ("x-more", "2")]);
+    text(&client, with("http://host/q?a=b", &[("accept", "text/csv")])).await;
+    text(&client, with("/q", &[("authorization", "a")])).await;
+    let saved = handle.save(&file).unwrap();
+    assert_eq!((saved.written, saved.left_out), (1, 1));
+
+    let (client, upstream, handle) = self::client();
+    assert_eq!(handle.load(&file).unwrap().restored, 1);
+    let ask = || with("http://host/q?a=b", &[("accept", "text/csv")]);
+    let response = client.clone().oneshot(ask()).await.unwrap();
+    assert_eq!(response.headers().get_all("x-more").iter().count(), 2);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "1");
+    assert_eq!(upstream.calls(), 0);
+    let change = Request::put("http://host/q").body(Full::default()).unwrap();
+    text(&client, change).await;
+    assert_eq!(text(&client, ask()).await, "2");
+
+    let (client, _, handle) = client_with(HttpCache::new().one_identity());
+    text(&client, with("/q", &[("authorization", "a")])).await;
+    assert_eq!(handle.save(&file).unwrap().written, 1);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_share_a_call_unless_its_answer_may_not_be_shared() {
+    for (headers, calls) in [
+        (&[("cache-control", "max-age=0")][..], 1),
+        (&[("set-cookie", "a=b")], 3),
+        (&[("vary", "x-unknown")], 3),
+        (&[("cache-control", "no-store")], 3),
+    ] {
+        let layer = CoalesceLayer::new("quotes", CoalesceConfig::default())
+            .classify(HttpClassifier::new())
+            .describe(Routes::new())
+            .rules(HttpCache::new())
+            .store(StoreBody::new())
+            .mark(HttpMark);
+        let handle = layer.handle();
+        let upstream = Upstream::default();
+        upstream.set(headers);
+        upstream.0.lock().unwrap().delay = SECOND;
+        let service = ServiceBuilder::new().layer(layer).layer(WrapErrorLayer);
+        let client = BoxCloneSyncService::new(service.service(upstream.clone()));
+        let one = || text(&client, get("/q"));
+        let mut texts = Vec::from(<[String; 3]>::from(tokio::join!(one(), one(), one())));
+        texts.sort();
+        texts.dedup();
+        assert_eq!((texts.len() as u32, upstream.calls()), (calls, calls), "{headers:?}");
+        assert_eq!(handle.snapshot().under_way, 0);
+
+        let apart = |name| text(&client, with("/q", &[("authorization", name)]));
+        let (a, b) = tokio::join!(apart("a"), apart("b"));
+        assert_ne!(a, b, "credentials are never shared");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_takes_over_where_the_body_of_the_call_is_dropped() {
+    let layer = CoalesceLayer::new("quotes", CoalesceConfig::default())
+        .classify(HttpClassifier::new())
+        .describe(Routes::new())
+        .rules(HttpCache::new())
+        .store(StoreBody::new())
+        .mark(HttpMark);
+    let upstream = Upstream::default();
+    let client = layer.layer(WrapErrorLayer.layer(upstream.clone()));
+    let first = client.clone().oneshot(get("/q")).await.unwrap();
+    let second = tokio::spawn(client.oneshot(get("/q")));
+    tokio::task::yield_now().await;
+    assert_eq!(upstream.calls(), 1);
+    drop(first);
+    let second = second.await.unwrap().unwrap();
+    assert_eq!(second.into_body().collect().await.unwrap().to_bytes(), "2");
+}
+
+#[test]
+fn what_is_shown_of_a_key_has_no_secret() {
+    let request = with("http://host/q?key=SECRET", &[("x-api-key", "SECRET")]);
+    use seawall_cache::{Ask, CacheRules};
+    let rules = HttpCache::new();
+    let ask = CacheRules::<_, Response<()>, HttpStored>::ask(&rules, &request);
+    let Ask::Keyed(keyed) = ask else {
+        panic!("a GET has a key");
+    };
+    assert!(!format!("{keyed:?}").contains("SECRET"));
+}
