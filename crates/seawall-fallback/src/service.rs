@@ -6,7 +6,6 @@ use seawall_core::{
     Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Policies, Reason, Rejectable,
     WantsFresh,
 };
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::depth;
@@ -85,7 +84,7 @@ where
             } else {
                 None
             },
-            began: (wanted && rules.learn()).then(Instant::now),
+            began: (wanted && rules.learn()).then(|| rules.core.clock.instant_now()),
             meta,
             may,
             rules: here.again(),
