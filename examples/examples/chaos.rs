@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use seawall::{Backoff, RetryConfig};
+use seawall::{Backoff, RateLimitConfig, RetryConfig};
 use seawall_chaos::{
     ChaosConfig, ChaosLayer, Delay, Fault, FaultSet, InvalidConfig, StatusResponse,
 };
@@ -67,8 +67,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let retry = RetryConfig::builder()
             .attempts(3)
             .backoff(Backoff::constant(Duration::from_millis(100))?);
+        // Not what is to be seen here.
+        let rate = RateLimitConfig::builder().rate(1_000, Duration::from_secs(1));
         let stack = seawall::market_data("vendor")
             .retry(retry.build()?)
+            .rate_limit(rate.build()?)
             .build()?;
         let handles = stack.handles();
         let chaos = ChaosLayer::new("vendor", ChaosConfig::builder().seed(7).build()?)
