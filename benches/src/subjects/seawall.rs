@@ -29,8 +29,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
-use crate::leaf::{Down, FAIL, Late, Leaf, Stuck, call_once, respond};
-use crate::leaf::{FAIL, Late, Leaf, LeafError, Stuck, call_once, respond};
+use crate::leaf::{Down, FAIL, Late, Leaf, LeafError, Stuck, call_once, respond};
 
 const LEAF: WrapError<Leaf> = WrapError::new(Leaf);
 const SECOND: Duration = Duration::from_secs(1);

@@ -64,11 +64,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body_timeout;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "chaos")]
 #[cfg_attr(docsrs, doc(cfg(feature = "chaos")))]
 pub mod chaos;
-#[cfg(feature = "cache")]
-pub mod cache;
 pub mod deadline;
 pub mod inspect;
 pub mod quota;

@@ -399,7 +399,7 @@ macro_rules! option_setters {
             /// let opinions = ServiceBuilder::new()
             ///     .layer(stack)
             ///     .layer(WrapErrorLayer)
-            ///     .service(service_fn(|_: &str| async { Err::<&str, _>("down") }));
+            ///     .service(service_fn(|_: &str| async { Err::<&str, _>(std::io::Error::other("down")) }));
             /// assert_eq!(opinions.oneshot("SPY?").await?, "HOLD");
             /// assert_eq!(handles.fallback.counts().answered, 1);
             /// assert_eq!(handles.telemetry.counts().calls.degraded, 1);
