@@ -121,7 +121,11 @@ impl<K, A> Calls<K, A> {
     pub(crate) fn waiting(&self) -> usize {
         let waiting = |shard: &Mutex<Shard<K, A>>| {
             let shard = lock(shard);
-            shard.pending.iter().map(|one| one.waiters.len()).sum::<usize>()
+            shard
+                .pending
+                .iter()
+                .map(|one| one.waiters.len())
+                .sum::<usize>()
         };
         self.shards.iter().map(waiting).sum()
     }

@@ -127,7 +127,10 @@ impl CacheConfig {
         let count = |count: Option<u64>| count.map_or_else(|| "none".to_owned(), |n| n.to_string());
         vec![
             ("ttl", Span(self.ttl).to_string()),
-            ("stale_while_revalidate", Span::or_none(self.stale_while_revalidate)),
+            (
+                "stale_while_revalidate",
+                Span::or_none(self.stale_while_revalidate),
+            ),
             ("stale_on_failure", Span::or_none(self.stale_on_failure)),
             ("negative_ttl", Span::or_none(self.negative_ttl)),
             ("max_entries", self.max_entries.to_string()),
@@ -201,13 +204,20 @@ impl CacheConfigBuilder {
         ];
         for (field, span) in spans {
             if span == Some(Duration::ZERO) {
-                return Err(InvalidConfig::new(field, Span(Duration::ZERO), "longer than zero"));
+                return Err(InvalidConfig::new(
+                    field,
+                    Span(Duration::ZERO),
+                    "longer than zero",
+                ));
             }
         }
         let counts = [
             ("max_entries", Some(config.max_entries as u64)),
             ("max_weight", config.max_weight),
-            ("max_refreshes", config.max_refreshes.map(|most| most as u64)),
+            (
+                "max_refreshes",
+                config.max_refreshes.map(|most| most as u64),
+            ),
         ];
         for (field, count) in counts {
             if count == Some(0) {
@@ -221,9 +231,16 @@ impl CacheConfigBuilder {
         {
             let accepted = match config.stale_while_revalidate {
                 None => format!("at least `ttl`, {}", Span(least)),
-                Some(_) => format!("at least `ttl` and `stale_while_revalidate`, {}", Span(least)),
+                Some(_) => format!(
+                    "at least `ttl` and `stale_while_revalidate`, {}",
+                    Span(least)
+                ),
             };
-            return Err(InvalidConfig::new("stale_on_failure", Span(bound), accepted));
+            return Err(InvalidConfig::new(
+                "stale_on_failure",
+                Span(bound),
+                accepted,
+            ));
         }
         if let Some(wait) = config.max_wait
             && !config.coalesce
@@ -341,7 +358,10 @@ mod tests {
         assert_eq!(field(builder().ttl(Duration::ZERO)), "ttl");
         let refresh = builder().stale_while_revalidate(Duration::ZERO);
         assert_eq!(field(refresh), "stale_while_revalidate");
-        assert_eq!(field(builder().negative_ttl(Duration::ZERO)), "negative_ttl");
+        assert_eq!(
+            field(builder().negative_ttl(Duration::ZERO)),
+            "negative_ttl"
+        );
         assert_eq!(field(builder().max_entries(0)), "max_entries");
         assert_eq!(field(builder().max_weight(0)), "max_weight");
         assert_eq!(field(builder().max_wait(Duration::ZERO)), "max_wait");
@@ -359,16 +379,28 @@ mod tests {
             rejected.to_string(),
             "`stale_on_failure` is 9ms, accepted is at least `ttl`, 10ms",
         );
-        assert_eq!(bound(Duration::ZERO).build().unwrap_err().field(), "stale_on_failure");
+        assert_eq!(
+            bound(Duration::ZERO).build().unwrap_err().field(),
+            "stale_on_failure"
+        );
         assert!(bound(10 * MS).build().is_ok());
         let refreshed = bound(12 * MS).stale_while_revalidate(3 * MS);
         assert_eq!(refreshed.build().unwrap_err().field(), "stale_on_failure");
-        assert!(CacheConfig::builder(Duration::MAX).stale_on_failure(Duration::MAX).build().is_ok());
+        assert!(
+            CacheConfig::builder(Duration::MAX)
+                .stale_on_failure(Duration::MAX)
+                .build()
+                .is_ok()
+        );
     }
 
     #[test]
     fn an_entry_counts_for_its_share_at_least() {
-        let config = CacheConfig::builder(MS).max_entries(10).max_weight(1_000).build().unwrap();
+        let config = CacheConfig::builder(MS)
+            .max_entries(10)
+            .max_weight(1_000)
+            .build()
+            .unwrap();
         assert_eq!((config.counted(1), config.counted(500)), (100, 500));
         let config = CacheConfig::builder(MS).max_entries(10).build().unwrap();
         assert_eq!((config.counted(500), config.capacity()), (1, 10));

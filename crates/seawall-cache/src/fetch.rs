@@ -88,10 +88,15 @@ where
             self.common.stripe().stores.not_good.add();
             let fails = match &result {
                 // Its mark says more than ours would.
-                Ok(_) => !matches!(outcome, Outcome::Success | Outcome::Ignored | Outcome::Degraded),
+                Ok(_) => !matches!(
+                    outcome,
+                    Outcome::Success | Outcome::Ignored | Outcome::Degraded
+                ),
                 Err(error) => outcome != Outcome::Ignored || error.rejection().is_some(),
             };
-            let stale = fails.then(|| keyed.stale::<Req, Res, X, H>(common)).flatten();
+            let stale = fails
+                .then(|| keyed.stale::<Req, Res, X, H>(common))
+                .flatten();
             let (Some(stale), Some(reason)) = (stale, reason) else {
                 // Dropped without an answer, the next waiter makes the call.
                 return result.map(|response| storer.pass(response));
@@ -143,7 +148,10 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         let now = common.state.now();
         let look_up = |key: &K| common.state.kept.look_up_stale(key, now);
         let entry = self.by.with_key(look_up)??;
-        let too_old = self.demand.max_age.is_some_and(|most| entry.age(now) > most);
+        let too_old = self
+            .demand
+            .max_age
+            .is_some_and(|most| entry.age(now) > most);
         let suits = !too_old && common.hooks.rules().answers(&self.asked, &entry.stored);
         suits.then_some(entry)
     }

@@ -18,7 +18,7 @@ use crate::state::State;
 const MAGIC: [u8; 16] = *b"seawall-cache\0\0\x01";
 /// Magic, checksum and length.
 const HEAD: usize = 16 + 4 + 8;
-/// The largest file unless said otherwise: 64 MiB.
+/// The largest file unless set: 64 MiB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// How far ahead of our clock the time of an answer may be.
 const AHEAD: Duration = Duration::from_secs(300);
@@ -155,7 +155,11 @@ impl fmt::Display for SnapshotError {
                 write!(f, "{} has more than {most} bytes", path.display())
             }
             Self::Unknown(path) => {
-                write!(f, "{} is no snapshot that this version reads", path.display())
+                write!(
+                    f,
+                    "{} is no snapshot that this version reads",
+                    path.display()
+                )
             }
             Self::Damaged(path) => write!(f, "{} is damaged", path.display()),
         }
@@ -236,8 +240,17 @@ struct Record {
 impl Record {
     fn write(&self, out: &mut Vec<u8>) {
         let [fresh, refreshing, failing] = self.spans;
-        let numbers = [self.made, fresh, refreshing, failing, self.weight, self.timestamp];
-        numbers.iter().for_each(|number| out.extend(number.to_le_bytes()));
+        let numbers = [
+            self.made,
+            fresh,
+            refreshing,
+            failing,
+            self.weight,
+            self.timestamp,
+        ];
+        numbers
+            .iter()
+            .for_each(|number| out.extend(number.to_le_bytes()));
     }
 
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
@@ -250,7 +263,12 @@ impl Record {
         let made = next()?;
         let spans = [next()?, next()?, next()?];
         let (weight, timestamp) = (next()?, next()?);
-        let record = Self { made, spans, weight, timestamp };
+        let record = Self {
+            made,
+            spans,
+            weight,
+            timestamp,
+        };
         Some((record, rest))
     }
 }
@@ -273,9 +291,16 @@ where
         let after = |moment: Moment| seawall_core::ns(moment.since(entry.made));
         let record = Record {
             made: clock.saturating_sub(ms(entry.age(now))),
-            spans: [after(until.fresh), after(until.refreshing), after(until.failing)],
+            spans: [
+                after(until.fresh),
+                after(until.refreshing),
+                after(until.failing),
+            ],
             weight: entry.weight,
-            timestamp: entry.order.timestamp.map_or(0, |time| time.saturating_add(1)),
+            timestamp: entry
+                .order
+                .timestamp
+                .map_or(0, |time| time.saturating_add(1)),
         };
         record.write(&mut bytes);
         let writes = file.codec.encode(&key, &entry.stored, &mut bytes);
@@ -306,11 +331,7 @@ fn check(bytes: &[u8]) -> Option<&[u8]> {
     (is_complete && is_same()).then_some(body)
 }
 
-fn decode<K, V, C>(
-    state: &State<K, V>,
-    file: &SnapshotFile<C>,
-    body: &[u8],
-) -> Option<Loaded>
+fn decode<K, V, C>(state: &State<K, V>, file: &SnapshotFile<C>, body: &[u8]) -> Option<Loaded>
 where
     K: Clone + Eq + Hash,
     C: SnapshotCodec<K, V>,
@@ -330,8 +351,9 @@ where
         };
         let age = Duration::from_millis(clock.saturating_sub(record.made));
         let made = now.before(age);
-        let [fresh, refreshing, mut failing] =
-            record.spans.map(|span| made.after(Duration::from_nanos(span)));
+        let [fresh, refreshing, mut failing] = record
+            .spans
+            .map(|span| made.after(Duration::from_nanos(span)));
         // The settings may have become stricter since.
         if let Some(bound) = config.stale_on_failure() {
             failing = failing.min(made.after(bound));
@@ -342,16 +364,25 @@ where
             continue;
         }
         let hash = state.kept.hash(&key);
-        let until = Until { fresh: fresh.min(failing), refreshing: refreshing.min(failing), failing };
+        let until = Until {
+            fresh: fresh.min(failing),
+            refreshing: refreshing.min(failing),
+            failing,
+        };
         let entry = Arc::new(Entry {
             stored,
             made,
-            order: Order { began: made, timestamp: record.timestamp.checked_sub(1) },
+            order: Order {
+                began: made,
+                timestamp: record.timestamp.checked_sub(1),
+            },
             until,
             weight: config.counted(record.weight),
             guard: state.kept.guard(hash, file.codec.group(&key)),
         });
-        let kept = state.calls.exclusive(hash, || state.kept.insert_if_absent(key, entry));
+        let kept = state
+            .calls
+            .exclusive(hash, || state.kept.insert_if_absent(key, entry));
         match kept {
             true => loaded.restored += 1,
             false => loaded.too_old += 1,
@@ -373,8 +404,10 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, SnapshotError> {
     let io = |error| SnapshotError::Io(path.to_owned(), error);
     let file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
-    // Whatever the size of the file is said to be.
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+    // Whatever size the file reports.
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     if bytes.len() as u64 > most {
         return Err(SnapshotError::TooLarge(path.to_owned(), most));
     }

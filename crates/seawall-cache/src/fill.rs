@@ -65,10 +65,18 @@ impl Draft {
             false => config.ttl(),
         };
         let fresh = self.lifetime.fresh.unwrap_or(ttl);
-        let fresh = if self.is_negative { fresh.min(ttl) } else { fresh };
+        let fresh = if self.is_negative {
+            fresh.min(ttl)
+        } else {
+            fresh
+        };
         let fresh = self.now.after(fresh);
         if self.is_negative {
-            return Some(Until { fresh, refreshing: fresh, failing: fresh });
+            return Some(Until {
+                fresh,
+                refreshing: fresh,
+                failing: fresh,
+            });
         }
         let refreshing = self.lifetime.stale_while_revalidate;
         let refreshing = refreshing.or(config.stale_while_revalidate());
@@ -81,7 +89,11 @@ impl Draft {
             (None, Some(bound)) => bound,
             (None, None) => fresh,
         };
-        Some(Until { fresh, refreshing, failing: failing.max(refreshing) })
+        Some(Until {
+            fresh,
+            refreshing,
+            failing: failing.max(refreshing),
+        })
     }
 }
 
@@ -114,7 +126,11 @@ where
         let draft = &self.draft;
         let until = draft.until(&config);
         let now = draft.now;
-        let never = Until { fresh: now, refreshing: now, failing: now };
+        let never = Until {
+            fresh: now,
+            refreshing: now,
+            failing: now,
+        };
         let entry = Arc::new(Entry {
             stored,
             made: now.before(draft.lifetime.age),

@@ -255,12 +255,20 @@ where
                     }
                     Begun::Wait(waiting) => {
                         let timer = None;
-                        stage.set(Stage::Waiting { waiting, unsent, timer });
+                        stage.set(Stage::Waiting {
+                            waiting,
+                            unsent,
+                            timer,
+                        });
                         continue;
                     }
                 }
             }
-            StageProj::Waiting { waiting, unsent, timer } => {
+            StageProj::Waiting {
+                waiting,
+                unsent,
+                timer,
+            } => {
                 let turn = ready!(poll_waiting(fetch, waiting, timer, cx));
                 let again = matches!(turn, Turn::Answered(Answer::Failed(_)));
                 if let Some(response) = fetch.turn::<Req, S::Response>(turn, waiting.key()) {
@@ -287,7 +295,10 @@ where
 impl<X, H, K, V, A> Fetch<X, H, K, V, A> {
     /// Counts a call that is made.
     fn sends(&self) {
-        if let Kind::Keyed(Keyed { is_refresh: false, .. }) = &self.kind {
+        if let Kind::Keyed(Keyed {
+            is_refresh: false, ..
+        }) = &self.kind
+        {
             self.common.stripe().calls.miss.add();
         }
     }

@@ -269,8 +269,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
 
     /// Everything that is valid.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, Arc<Entry<V>>)> {
-        let is_valid =
-            |entry: &Entry<V>| self.count(entry.guard.slots) == entry.guard.count;
+        let is_valid = |entry: &Entry<V>| self.count(entry.guard.slots) == entry.guard.count;
         self.cache.iter().filter(move |(_, entry)| is_valid(entry))
     }
 
@@ -316,14 +315,22 @@ impl<V> Entry<V> {
 
     #[cold]
     fn suits_special(self: Arc<Self>, now: Moment, demand: &Demand) -> Found<V> {
-        if !demand.look_up || demand.max_age.is_some_and(|most| now.since(self.made) > most) {
+        if !demand.look_up
+            || demand
+                .max_age
+                .is_some_and(|most| now.since(self.made) > most)
+        {
             return Found::Nothing;
         }
         if now.after(demand.min_fresh) < self.until.fresh {
             return Found::Fresh(self);
         }
         // Only what may be used when stale at all may be because the request says so.
-        let asked_for = self.until.fresh.after(demand.max_stale).min(self.until.failing);
+        let asked_for = self
+            .until
+            .fresh
+            .after(demand.max_stale)
+            .min(self.until.failing);
         if demand.min_fresh.is_zero() && now < asked_for {
             return Found::Fresh(self);
         }

@@ -101,15 +101,13 @@ pub use future::ResponseFuture;
 pub use handle::{CacheHandle, CacheSnapshot, CacheState};
 pub use layer::CacheLayer;
 pub use refresh::{InBackground, InPlace, Refresh, RefreshBy};
-pub use rules::{
-    Ask, CacheHooks, CacheRules, Demand, Hooks, Keyed, Lifetime, NoRules, PrefixKey,
-};
+pub use rules::{Ask, CacheHooks, CacheRules, Demand, Hooks, Keyed, Lifetime, NoRules, PrefixKey};
 pub use service::Cache;
 
 pub use seawall_core::{
     AnyAge, Classify, CloneRequest, ConstMeta, CopyRequest, DefaultMeta, Degradation, Degraded,
     Describe, Error, ErrorIsFailure, FailureKind, InvalidConfig, LayerExt, MarkDegraded,
-    MarkInValue, NoMark, Outcome, Policies, Policy, Reason, Registry, Rejectable, Rejection, Replay,
-    RequestMeta, StoreClone, StoreResponse, StoreSink, WantsFresh, WrapErrorLayer, assert_service,
-    rejectable,
+    MarkInValue, NoMark, Outcome, Policies, Policy, Reason, Registry, Rejectable, Rejection,
+    Replay, RequestMeta, StoreClone, StoreResponse, StoreSink, WantsFresh, WrapErrorLayer,
+    assert_service, rejectable,
 };

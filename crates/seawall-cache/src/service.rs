@@ -99,7 +99,13 @@ where
                 return self.pass(request, Some(change));
             }
         };
-        if !common.policy.describer().describe(&request).replay.is_safe() {
+        if !common
+            .policy
+            .describer()
+            .describe(&request)
+            .replay
+            .is_safe()
+        {
             return self.pass_unsafe(request);
         }
         let now = state.now();
@@ -145,7 +151,8 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         S: Service<Req>,
     {
         let common = self.common.follow().again();
-        ResponseFuture::begin(self.inner.clone(), request, common, kind)
+        let service = self.inner.clone(); // clone: waits, polled ready later
+        ResponseFuture::begin(service, request, common, kind)
     }
 
     fn pass<Req, A, R>(
@@ -161,10 +168,7 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
     }
 
     #[cold]
-    fn pass_unsafe<Req, A, R>(
-        &mut self,
-        request: Req,
-    ) -> ResponseFuture<S, Req, X, H, K, V, A, R>
+    fn pass_unsafe<Req, A, R>(&mut self, request: Req) -> ResponseFuture<S, Req, X, H, K, V, A, R>
     where
         S: Service<Req>,
         X: Policies<Describer: Describe<Req>>,
@@ -208,10 +212,10 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
             if let Some((copy, permit)) = copy.zip(common.state.refresh_permit()) {
                 local.stripe().refreshes.begun.add();
                 keyed.is_refresh = true;
-                let service = self.inner.clone();
-                let call =
-                    ResponseFuture::begin(service, copy, local.again(), Kind::Keyed(keyed));
-                self.refresh.spawn(Refresh::new(call, local.again(), permit));
+                let service = self.inner.clone(); // clone: waits, polled ready later
+                let call = ResponseFuture::begin(service, copy, local.again(), Kind::Keyed(keyed));
+                self.refresh
+                    .spawn(Refresh::new(call, local.again(), permit));
             } else {
                 local.stripe().refreshes.skipped.add();
             }

@@ -52,7 +52,9 @@ where
 #[test]
 fn hits_and_calls_that_pass_allocate_nothing() {
     let config = CacheConfig::new(Duration::from_secs(60)).expect("a valid one");
-    let layer = CacheLayer::new("alloc", config).assume_idempotent().key(even);
+    let layer = CacheLayer::new("alloc", config)
+        .assume_idempotent()
+        .key(even);
     let handle = layer.handle();
     let mut cache = layer.layer(WrapErrorLayer.layer(Instant));
     assert_eq!(allocations(&mut cache, 2), 0);

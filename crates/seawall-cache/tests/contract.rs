@@ -22,14 +22,16 @@ fn none(_: &u32) -> Option<u32> {
 }
 
 fn config() -> Result<CacheConfig, InvalidConfig> {
-    // Shorter than the clock can tell: what is kept is never fresh, so that every request is a call.
+    // What is kept is stale at the next reading of the clock, so that every request is a call.
     CacheConfig::new(Duration::from_nanos(1))
 }
 
 /// Undescribed requests are not cached.
 fn subject(inner: Mock) -> Cache<Mock, Policy, u32, u32, Hooks> {
     let config = config().expect("a valid one");
-    CacheLayer::new("contract", config).key(by_number as Key).layer(inner)
+    CacheLayer::new("contract", config)
+        .key(by_number as Key)
+        .layer(inner)
 }
 
 seawall_testkit::contract_tests! { subject => all }

@@ -34,7 +34,9 @@ fn third(calls: &Arc<Calls<u8, u8>>) -> Waiting8 {
 
 /// Polls by a waker that unparks the thread, and parks until then.
 fn wait(waiting: &Waiting8) -> Turn<u8, u8> {
-    loom::future::block_on(std::future::poll_fn(|cx: &mut Context<'_>| waiting.poll(cx)))
+    loom::future::block_on(std::future::poll_fn(|cx: &mut Context<'_>| {
+        waiting.poll(cx)
+    }))
 }
 
 #[test]
@@ -145,6 +147,9 @@ fn a_call_of_a_later_epoch_takes_the_waiters() {
         late.answer(6);
         leader.join().unwrap();
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(matches!(waiting.poll(&mut cx), Poll::Ready(Turn::Answered(6))));
+        assert!(matches!(
+            waiting.poll(&mut cx),
+            Poll::Ready(Turn::Answered(6))
+        ));
     });
 }

@@ -163,13 +163,20 @@ async fn text(client: &Client, request: Request<Full<Bytes>>) -> String {
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_fresh_for_as_long_as_it_says_less_its_age() {
     let (client, upstream, _) = client();
-    upstream.set(&[("Cache-Control", "Public, Max-Age=10"), ("age", "4"), ("connection", "close")]);
+    upstream.set(&[
+        ("Cache-Control", "Public, Max-Age=10"),
+        ("age", "4"),
+        ("connection", "close"),
+    ]);
     assert_eq!(text(&client, get("/q")).await, "1");
     advance(5 * SECOND).await;
     let response = client.clone().oneshot(get("/q")).await.unwrap();
     assert_eq!(response.headers()["age"], "9");
     assert!(!response.headers().contains_key("connection"));
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "1");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "1"
+    );
     advance(SECOND).await;
     assert_eq!(text(&client, get("/q")).await, "2");
     // Without a word of it, by the settings.
@@ -188,13 +195,28 @@ async fn what_may_not_be_kept_is_not() {
         &[("cache-control", "max-age=60, no-cache")],
         &[("cache-control", "max-age=60"), ("set-cookie", "a=b")],
         &[("cache-control", "max-age=60"), ("vary", "*")],
-        &[("cache-control", "max-age=60"), ("vary", "accept, x-unknown")],
-        &[("cache-control", "max-age=60"), ("content-type", "text/event-stream")],
+        &[
+            ("cache-control", "max-age=60"),
+            ("vary", "accept, x-unknown"),
+        ],
+        &[
+            ("cache-control", "max-age=60"),
+            ("content-type", "text/event-stream"),
+        ],
         &[("pragma", "no-cache")],
-        &[("cache-control", "max-age=60, max-age=0, must-revalidate"), ("expires", "0")],
+        &[
+            ("cache-control", "max-age=60, max-age=0, must-revalidate"),
+            ("expires", "0"),
+        ],
         &[("expires", "0")],
-        &[("cache-control", "max-age=60"), ("age", "99999999999999999999999")],
-        &[("cache-control", "max-age=60"), ("x-seawall-degraded", "overloaded;source=x")],
+        &[
+            ("cache-control", "max-age=60"),
+            ("age", "99999999999999999999999"),
+        ],
+        &[
+            ("cache-control", "max-age=60"),
+            ("x-seawall-degraded", "overloaded;source=x"),
+        ],
         &[("cache-control", "max-age=60"), ("content-length", "99")],
     ];
     for headers in values {
@@ -215,7 +237,10 @@ async fn what_may_not_be_kept_is_not() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_given_to_the_same_credentials_and_preferences_alone() {
     let (client, upstream, _) = client();
-    upstream.set(&[("cache-control", "max-age=60, public"), ("vary", "Accept, authorization")]);
+    upstream.set(&[
+        ("cache-control", "max-age=60, public"),
+        ("vary", "Accept, authorization"),
+    ]);
     let mut seen = Vec::new();
     for headers in [
         &[][..],
@@ -230,7 +255,9 @@ async fn an_answer_is_given_to_the_same_credentials_and_preferences_alone() {
             seen.push(text(&client, with("/q", headers)).await);
         }
     }
-    let expected: Vec<_> = (1..=7).flat_map(|n| [n.to_string(), n.to_string()]).collect();
+    let expected: Vec<_> = (1..=7)
+        .flat_map(|n| [n.to_string(), n.to_string()])
+        .collect();
     assert_eq!(seen, expected);
     assert_eq!(text(&client, get("/q?a")).await, "8");
     assert_eq!(text(&client, get("http://host/q")).await, "9");
@@ -270,10 +297,16 @@ async fn requests_say_what_they_take() {
     let (client, upstream, _) = client();
     upstream.set(&[("cache-control", "max-age=10")]);
     let ask = |says: &str| with("/q", &[("cache-control", says)]);
-    assert_eq!(read(&client, ask("only-if-cached")).await, (504, String::new()));
+    assert_eq!(
+        read(&client, ask("only-if-cached")).await,
+        (504, String::new())
+    );
     assert_eq!(text(&client, ask("no-store")).await, "1");
     assert_eq!(text(&client, get("/q")).await, "2");
-    assert_eq!(read(&client, ask("only-if-cached")).await, (200, "2".into()));
+    assert_eq!(
+        read(&client, ask("only-if-cached")).await,
+        (200, "2".into())
+    );
     assert_eq!(text(&client, ask("no-cache")).await, "3");
     assert_eq!(text(&client, get("/q")).await, "3", "and it is kept");
     advance(4 * SECOND).await;
@@ -311,7 +344,10 @@ async fn a_body_that_is_cut_too_long_or_unread_is_not_kept() {
     text(&client, get("/q")).await;
     upstream.0.lock().unwrap().length = 99;
     drop(client.clone().oneshot(get("/q")).await.unwrap());
-    assert_eq!((handle.snapshot().entries, handle.snapshot().under_way), (0, 0));
+    assert_eq!(
+        (handle.snapshot().entries, handle.snapshot().under_way),
+        (0, 0)
+    );
     assert!(text(&client, get("/q")).await.starts_with("3x"));
     assert!(text(&client, get("/q")).await.starts_with("3x"));
 }
@@ -324,13 +360,21 @@ async fn where_the_upstream_fails_the_last_answer_is_given_and_marked() {
     upstream.status(503);
     let stale = client.clone().oneshot(get("/q")).await.unwrap();
     assert_eq!(stale.status(), 200);
-    assert_eq!(stale.headers()[DEGRADED], "overloaded;age=100;source=quotes");
+    assert_eq!(
+        stale.headers()[DEGRADED],
+        "overloaded;age=100;source=quotes"
+    );
     assert_eq!(stale.headers()["age"], "100");
     assert_eq!(stale.into_body().collect().await.unwrap().to_bytes(), "1");
     let mut fresh = get("/q");
     fresh.extensions_mut().insert(FreshOnly);
     assert_eq!(read(&client, fresh).await.0, 503);
-    assert_eq!(read(&client, with("/q", &[("cache-control", "no-cache")])).await.0, 503);
+    assert_eq!(
+        read(&client, with("/q", &[("cache-control", "no-cache")]))
+            .await
+            .0,
+        503
+    );
 
     // The answer says for how long, and whether at all.
     for (says, after, status) in [
@@ -344,7 +388,11 @@ async fn where_the_upstream_fails_the_last_answer_is_given_and_marked() {
         text(&client, get("/q")).await;
         advance(after * SECOND).await;
         upstream.status(500);
-        assert_eq!(read(&client, get("/q")).await.0, status, "{says} after {after} s");
+        assert_eq!(
+            read(&client, get("/q")).await.0,
+            status,
+            "{says} after {after} s"
+        );
     }
 }
 
@@ -367,7 +415,9 @@ async fn a_request_that_changes_something_makes_what_is_kept_of_its_path_invalid
     text(&client, get("/orders/7")).await;
     upstream.0.lock().unwrap().delay = SECOND;
     let cancel = Request::builder().method(Method::DELETE).uri("/orders/7");
-    let cancel = client.clone().oneshot(cancel.body(Full::default()).unwrap());
+    let cancel = client
+        .clone()
+        .oneshot(cancel.body(Full::default()).unwrap());
     assert!(tokio::time::timeout(SECOND / 2, cancel).await.is_err());
     text(&client, get("/orders/7")).await;
     assert_eq!(upstream.calls(), 3);
@@ -391,8 +441,16 @@ async fn a_file_has_answers_without_credentials_and_they_are_invalidated_as_othe
     let path = std::env::temp_dir().join(format!("seawall-http-cache-{}", std::process::id()));
     let file = SnapshotFile::new(&path, HttpCodec);
     let (client, upstream, handle) = client();
-    upstream.set(&[("cache-control", "max-age=60"), ("x-more", "1"), ("x-more", "2")]);
-    text(&client, with("http://host/q?a=b", &[("accept", "text/csv")])).await;
+    upstream.set(&[
+        ("cache-control", "max-age=60"),
+        ("x-more", "1"),
+        ("x-more", "2"),
+    ]);
+    text(
+        &client,
+        with("http://host/q?a=b", &[("accept", "text/csv")]),
+    )
+    .await;
     text(&client, with("/q", &[("authorization", "a")])).await;
     let saved = handle.save(&file).unwrap();
     assert_eq!((saved.written, saved.left_out), (1, 1));
@@ -402,7 +460,10 @@ async fn a_file_has_answers_without_credentials_and_they_are_invalidated_as_othe
     let ask = || with("http://host/q?a=b", &[("accept", "text/csv")]);
     let response = client.clone().oneshot(ask()).await.unwrap();
     assert_eq!(response.headers().get_all("x-more").iter().count(), 2);
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "1");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "1"
+    );
     assert_eq!(upstream.calls(), 0);
     let change = Request::put("http://host/q").body(Full::default()).unwrap();
     text(&client, change).await;
@@ -438,7 +499,11 @@ async fn callers_share_a_call_unless_its_answer_may_not_be_shared() {
         let mut texts = Vec::from(<[String; 3]>::from(tokio::join!(one(), one(), one())));
         texts.sort();
         texts.dedup();
-        assert_eq!((texts.len() as u32, upstream.calls()), (calls, calls), "{headers:?}");
+        assert_eq!(
+            (texts.len() as u32, upstream.calls()),
+            (calls, calls),
+            "{headers:?}"
+        );
         assert_eq!(handle.snapshot().under_way, 0);
 
         let apart = |name| text(&client, with("/q", &[("authorization", name)]));

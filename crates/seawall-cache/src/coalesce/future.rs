@@ -119,11 +119,19 @@ where
                     None => unsent.take(),
                     Some(waiting) => {
                         let (unsent, timer) = (unsent.take(), None);
-                        this.stage.set(Stage::Waiting { waiting, unsent, timer });
+                        this.stage.set(Stage::Waiting {
+                            waiting,
+                            unsent,
+                            timer,
+                        });
                         continue;
                     }
                 },
-                StageProj::Waiting { waiting, unsent, timer } => {
+                StageProj::Waiting {
+                    waiting,
+                    unsent,
+                    timer,
+                } => {
                     let turn = ready!(poll_waiting(call, waiting, timer, cx));
                     if let Some(result) = call.turn::<Req, S::Response>(turn) {
                         this.stage.set(Stage::Over);

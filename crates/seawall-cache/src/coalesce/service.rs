@@ -68,7 +68,12 @@ where
         };
         let shared = match asked {
             Ask::Keyed(asked) if asked.demand.look_up => {
-                let is_safe = common.policy.describer().describe(&request).replay.is_safe();
+                let is_safe = common
+                    .policy
+                    .describer()
+                    .describe(&request)
+                    .replay
+                    .is_safe();
                 if !is_safe && X::Describer::IS_DEFAULT {
                     stripe.not_described.add();
                     let events = &common.state.events;
@@ -92,7 +97,8 @@ where
             common: local,
             shared,
         };
-        CoalesceFuture::new(self.inner.clone(), request, call)
+        let service = self.inner.clone(); // clone: waits, polled ready later
+        CoalesceFuture::new(service, request, call)
     }
 }
 

@@ -52,7 +52,10 @@ impl Wake for Wakes {
 
 #[test]
 fn ten_thousand_callers_are_one_call_and_two_polls_each() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     let _entered = runtime.enter();
     let (service, upstream, handle) = coalesce();
     let wakes = Arc::new(Wakes::default());
@@ -68,7 +71,10 @@ fn ten_thousand_callers_are_one_call_and_two_polls_each() {
     upstream.answer(0, Ok(Degraded::fresh(7)));
     assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "the one that leads");
     for caller in &mut callers {
-        assert_eq!(caller.as_mut().poll(&mut cx), Poll::Ready(Ok(Degraded::fresh(7))));
+        assert_eq!(
+            caller.as_mut().poll(&mut cx),
+            Poll::Ready(Ok(Degraded::fresh(7)))
+        );
     }
     assert_eq!(wakes.0.load(Ordering::SeqCst), 10_000, "each is woken once");
     assert_eq!((upstream.calls(), handle.counts().joined), (1, 9_999));
@@ -81,11 +87,17 @@ async fn the_next_waiter_takes_over_from_a_caller_that_is_gone() {
     for gone in 1..=3 {
         callers.remove(0).abort();
         settle().await;
-        assert_eq!((upstream.calls(), handle.snapshot().waiting), (gone + 1, 3 - gone));
+        assert_eq!(
+            (upstream.calls(), handle.snapshot().waiting),
+            (gone + 1, 3 - gone)
+        );
     }
     callers.remove(0).abort();
     settle().await;
-    assert_eq!((handle.snapshot().under_way, handle.counts().handed_over), (0, 3));
+    assert_eq!(
+        (handle.snapshot().under_way, handle.counts().handed_over),
+        (0, 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +144,11 @@ async fn where_a_call_fails_the_next_waiter_tries_again() {
     assert_eq!(upstream.calls(), 2);
     upstream.answer(0, Ok(Degraded::fresh(900)));
     settle().await;
-    assert_eq!(upstream.calls(), 3, "a throttle in hiding is no answer either");
+    assert_eq!(
+        upstream.calls(),
+        3,
+        "a throttle in hiding is no answer either"
+    );
     upstream.answer(0, Ok(Degraded::fresh(1)));
     let mut results = Vec::new();
     for caller in callers {
@@ -143,8 +159,17 @@ async fn where_a_call_fails_the_next_waiter_tries_again() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_shared_by_choice() {
-    let config = || CoalesceConfig::builder().share_failures(true).build().unwrap();
-    for reply in [Err(Failed::Down), rejected(Reason::CircuitOpen), Ok(Degraded::fresh(900))] {
+    let config = || {
+        CoalesceConfig::builder()
+            .share_failures(true)
+            .build()
+            .unwrap()
+    };
+    for reply in [
+        Err(Failed::Down),
+        rejected(Reason::CircuitOpen),
+        Ok(Degraded::fresh(900)),
+    ] {
         let (service, upstream, _) = coalesce_with(config(), CloneError);
         let callers = callers(&service, 3).await;
         upstream.answer(0, reply);
@@ -167,7 +192,10 @@ async fn failures_are_shared_by_choice() {
 async fn a_degraded_answer_is_shared_with_its_mark() {
     let (service, upstream, _) = coalesce();
     let callers = callers(&service, 3).await;
-    let backup = Ok(Degraded::marked(7, Degradation::new("overloaded", "backup")));
+    let backup = Ok(Degraded::marked(
+        7,
+        Degradation::new("overloaded", "backup"),
+    ));
     upstream.answer(0, backup);
     for caller in callers {
         assert_eq!(caller.await.unwrap(), backup);
@@ -251,7 +279,9 @@ async fn it_works_in_real_time_on_several_threads() {
             Ok::<_, Failed>(Degraded::fresh(1_u64))
         }
     }));
-    let callers: Vec<_> = (0..50).map(|_| tokio::spawn(service.clone().oneshot("SPY"))).collect();
+    let callers: Vec<_> = (0..50)
+        .map(|_| tokio::spawn(service.clone().oneshot("SPY")))
+        .collect();
     for caller in callers {
         assert_eq!(caller.await.unwrap(), Ok(Degraded::fresh(1)));
     }

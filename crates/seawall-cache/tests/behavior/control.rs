@@ -22,7 +22,9 @@ async fn a_cache_that_is_bypassed_neither_gives_nor_keeps() {
 async fn settings_change_while_the_cache_is_used() {
     let (cache, _, handle) = cache(one_second());
     assert_eq!(price(&cache, "SPY").await, 1);
-    handle.configure(CacheConfig::new(10 * SECOND).unwrap()).unwrap();
+    handle
+        .configure(CacheConfig::new(10 * SECOND).unwrap())
+        .unwrap();
     assert_eq!(price(&cache, "QQQ").await, 2);
     advance(5 * SECOND).await;
     assert_eq!(price(&cache, "SPY").await, 3, "as it was when it was kept");
@@ -33,7 +35,10 @@ async fn settings_change_while_the_cache_is_used() {
 #[tokio::test(start_paused = true)]
 async fn services_of_one_layer_share_what_is_kept() {
     let layer = layer(one_second());
-    let (one, other) = (layer.layer(Upstream::default()), layer.clone().layer(Upstream::default()));
+    let (one, other) = (
+        layer.layer(Upstream::default()),
+        layer.clone().layer(Upstream::default()),
+    );
     assert_eq!(price(&one, "SPY").await, 1);
     assert_eq!(price(&other, "SPY").await, 1);
     assert_eq!(layer.handle().counts().calls.hit, 1);
@@ -46,10 +51,22 @@ fn a_registry_has_its_figures_and_settings() {
     registry.register(layer.handle()).unwrap();
     let snapshot = &registry.snapshot()[0];
     assert_eq!((snapshot.pattern, snapshot.state), ("cache", "ok"));
-    let names: Vec<_> = snapshot.samples.iter().map(|sample| sample.metric).collect();
+    let names: Vec<_> = snapshot
+        .samples
+        .iter()
+        .map(|sample| sample.metric)
+        .collect();
     assert!(names.contains(&"seawall_cache_entries"), "{names:?}");
-    assert!(snapshot.settings.contains(&("stale_on_failure", "60s".to_owned())));
+    assert!(
+        snapshot
+            .settings
+            .contains(&("stale_on_failure", "60s".to_owned()))
+    );
     for sample in &snapshot.samples {
-        assert!(seawall_core::metric(sample.metric).is_some(), "{}", sample.metric);
+        assert!(
+            seawall_core::metric(sample.metric).is_some(),
+            "{}",
+            sample.metric
+        );
     }
 }

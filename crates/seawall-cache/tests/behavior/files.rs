@@ -15,8 +15,13 @@ impl SnapshotCodec<&'static str, Price> for Plain {
 
     fn decode(&self, bytes: &[u8]) -> Option<(&'static str, Price)> {
         let (price, key) = bytes.split_first_chunk()?;
-        let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?;
-        Some((key.to_owned().leak(), Degraded::fresh(u64::from_le_bytes(*price))))
+        let key = std::str::from_utf8(key)
+            .ok()
+            .filter(|key| !key.is_empty())?;
+        Some((
+            key.to_owned().leak(),
+            Degraded::fresh(u64::from_le_bytes(*price)),
+        ))
     }
 }
 
@@ -111,7 +116,11 @@ async fn a_file_that_is_damaged_or_too_large_is_an_error_and_nothing_is_kept() {
         std::fs::write(file.path(), &bad).unwrap();
         let error = fresh.load(&file).unwrap_err();
         let is_head = index < 16;
-        assert_eq!(matches!(error, SnapshotError::Unknown(_)), is_head, "{index}: {error}");
+        assert_eq!(
+            matches!(error, SnapshotError::Unknown(_)),
+            is_head,
+            "{index}: {error}"
+        );
     }
     assert_eq!(fresh.snapshot().entries, 0);
     let (loaded, error) = fresh.load_or_start_empty(&file);
@@ -119,9 +128,16 @@ async fn a_file_that_is_damaged_or_too_large_is_an_error_and_nothing_is_kept() {
 
     std::fs::write(file.path(), &good).unwrap();
     let small = directory.file().max_bytes(good.len() as u64 - 1);
-    assert!(matches!(fresh.load(&small), Err(SnapshotError::TooLarge(..))));
+    assert!(matches!(
+        fresh.load(&small),
+        Err(SnapshotError::TooLarge(..))
+    ));
     let saved = handle.save(&small).unwrap();
-    assert_eq!((saved.written, saved.left_out), (1, 1), "what does not fit is left out");
+    assert_eq!(
+        (saved.written, saved.left_out),
+        (1, 1),
+        "what does not fit is left out"
+    );
     assert_eq!(fresh.load(&small).unwrap().restored, 1);
 }
 
@@ -133,7 +149,10 @@ async fn a_file_that_cannot_be_written_leaves_the_one_before() {
     handle.save(&directory.file()).unwrap();
     // A directory in the way of what is written beside it.
     std::fs::create_dir(directory.0.join("prices.new")).unwrap();
-    assert!(matches!(handle.save(&directory.file()), Err(SnapshotError::Io(..))));
+    assert!(matches!(
+        handle.save(&directory.file()),
+        Err(SnapshotError::Io(..))
+    ));
     let (_, _, again) = self::cache(an_hour());
     assert_eq!(again.load(&directory.file()).unwrap().restored, 1);
 }

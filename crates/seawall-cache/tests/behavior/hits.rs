@@ -23,7 +23,10 @@ async fn a_hit_needs_no_readiness_of_the_inner_service() {
     let (mut cache, upstream, _) = cache(one_second());
     assert_eq!(price(&cache, "SPY").await, 1);
     let before = upstream.ready_polls();
-    assert_eq!(cache.ready().await.unwrap().call("SPY").await, Ok(Degraded::fresh(1)));
+    assert_eq!(
+        cache.ready().await.unwrap().call("SPY").await,
+        Ok(Degraded::fresh(1))
+    );
     assert_eq!(upstream.ready_polls(), before);
     // A call that is never polled is none.
     drop(cache.call("QQQ"));
@@ -76,7 +79,10 @@ async fn what_has_no_key_and_what_must_not_be_sent_twice_is_not_cached() {
     let once = once.layer(upstream.clone());
     assert_eq!(once.clone().oneshot("SPY").await, Ok(Degraded::fresh(3)));
     assert_eq!(once.oneshot("SPY").await, Ok(Degraded::fresh(4)));
-    assert_eq!((handle.counts().calls.passed, handle.snapshot().entries), (2, 0));
+    assert_eq!(
+        (handle.counts().calls.passed, handle.snapshot().entries),
+        (2, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +91,10 @@ async fn without_a_describer_nothing_is_cached_and_that_is_noted() {
     let handle = layer.handle();
     let cache = layer.layer(Upstream::default());
     for number in 1..=2 {
-        assert_eq!(cache.clone().oneshot("SPY").await, Ok(Degraded::fresh(number)));
+        assert_eq!(
+            cache.clone().oneshot("SPY").await,
+            Ok(Degraded::fresh(number))
+        );
     }
     assert_eq!(handle.counts().calls.not_described, 2);
     use seawall_core::{InstanceHandle, Misconfiguration};

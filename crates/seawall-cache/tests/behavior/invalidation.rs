@@ -59,7 +59,11 @@ async fn an_answer_whose_call_was_under_way_when_it_was_invalidated_is_not_kept(
         assert_eq!(early.await.unwrap(), Ok(Degraded::fresh(1)));
         upstream.answer(0, Ok(Degraded::fresh(2)));
         assert_eq!(late.await.unwrap(), Ok(Degraded::fresh(2)));
-        assert_eq!(waiter.await.unwrap(), Ok(Degraded::fresh(2)), "it was handed on");
+        assert_eq!(
+            waiter.await.unwrap(),
+            Ok(Degraded::fresh(2)),
+            "it was handed on"
+        );
         assert_eq!(price(&cache, "SPY").await, 2);
         assert_eq!(handle.counts().stores.invalidated, 1);
     }

@@ -44,7 +44,9 @@ async fn run(steps: Vec<Step>) {
         match step {
             Step::Arrive => {
                 model.calls += usize::from(model.callers.is_empty());
-                model.callers.push(tokio::spawn(service.clone().oneshot("SPY")));
+                model
+                    .callers
+                    .push(tokio::spawn(service.clone().oneshot("SPY")));
             }
             Step::Cancel(index) if !model.callers.is_empty() => {
                 let index = index % model.callers.len();
@@ -76,7 +78,10 @@ async fn run(steps: Vec<Step>) {
         let waiting = model.callers.len().saturating_sub(1);
         assert_eq!(upstream.calls(), model.calls);
         assert_eq!(handle.snapshot().waiting, waiting);
-        assert_eq!(handle.snapshot().under_way, usize::from(!model.callers.is_empty()));
+        assert_eq!(
+            handle.snapshot().under_way,
+            usize::from(!model.callers.is_empty())
+        );
     }
 }
 

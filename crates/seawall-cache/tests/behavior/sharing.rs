@@ -20,7 +20,10 @@ async fn a_stampede_on_expiry_is_one_call() {
     assert_eq!(upstream.calls(), 2);
     let calls = handle.counts().calls;
     assert_eq!((calls.miss, calls.joined), (2, 999));
-    assert_eq!((handle.snapshot().under_way, handle.snapshot().waiting), (0, 0));
+    assert_eq!(
+        (handle.snapshot().under_way, handle.snapshot().waiting),
+        (0, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,18 +50,27 @@ async fn a_caller_that_wants_fresh_answers_alone_gets_the_failure() {
     fn without_mark(symbol: &&'static str) -> Option<&'static str> {
         Some(symbol.trim_end_matches('!'))
     }
-    let config = one_second().stale_while_revalidate(SECOND).stale_on_failure(60 * SECOND);
+    let config = one_second()
+        .stale_while_revalidate(SECOND)
+        .stale_on_failure(60 * SECOND);
     let upstream = Upstream::default();
     let cache = layer(config)
         .fresh_only(to_trade_on as fn(&&'static str) -> bool)
         .key(without_mark as Key)
         .layer(upstream.clone());
     assert_eq!(cache.clone().oneshot("SPY!").await, Ok(Degraded::fresh(1)));
-    assert_eq!(cache.clone().oneshot("SPY!").await, Ok(Degraded::fresh(1)), "it is fresh");
+    assert_eq!(
+        cache.clone().oneshot("SPY!").await,
+        Ok(Degraded::fresh(1)),
+        "it is fresh"
+    );
     advance(3 * SECOND).await;
     upstream.script([Err(Failed::Down), Err(Failed::Down)]);
     assert_eq!(cache.clone().oneshot("SPY!").await, Err(Failed::Down));
-    assert_eq!(cache.clone().oneshot("SPY").await, stale("server", 1, 3 * SECOND));
+    assert_eq!(
+        cache.clone().oneshot("SPY").await,
+        stale("server", 1, 3 * SECOND)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +94,10 @@ async fn one_caller_refreshes_and_all_others_get_what_is_stale() {
     let first = tokio::spawn(cache.clone().oneshot("SPY"));
     tokio::task::yield_now().await;
     for _ in 0..5 {
-        assert_eq!(cache.clone().oneshot("SPY").await, stale("stale", 1, 1_500 * MS));
+        assert_eq!(
+            cache.clone().oneshot("SPY").await,
+            stale("stale", 1, 1_500 * MS)
+        );
     }
     assert_eq!(upstream.calls(), 2);
     upstream.answer(0, Ok(Degraded::fresh(2)));
@@ -101,7 +113,10 @@ async fn a_refresh_that_fails_gives_what_is_stale() {
     assert_eq!(price(&cache, "SPY").await, 1);
     advance(1_500 * MS).await;
     upstream.script([Err(Failed::Down)]);
-    assert_eq!(cache.clone().oneshot("SPY").await, stale("server", 1, 1_500 * MS));
+    assert_eq!(
+        cache.clone().oneshot("SPY").await,
+        stale("server", 1, 1_500 * MS)
+    );
     advance(500 * MS).await;
     upstream.script([Err(Failed::Down)]);
     assert_eq!(cache.oneshot("SPY").await, Err(Failed::Down));

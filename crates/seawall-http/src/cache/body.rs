@@ -133,7 +133,11 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let CacheBodyProj { mut inner, kept, collecting } = self.project();
+        let CacheBodyProj {
+            mut inner,
+            kept,
+            collecting,
+        } = self.project();
         let Some(mut body) = inner.as_mut().as_pin_mut() else {
             let data = kept.take().filter(|data| !data.is_empty());
             return Poll::Ready(data.map(|data| Ok(Frame::data(data))));

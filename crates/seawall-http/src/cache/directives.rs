@@ -49,7 +49,10 @@ impl Asks {
         let mut asks = Self::default();
         if !headers.contains_key(CACHE_CONTROL) {
             let no_cache = |value: &HeaderValue| {
-                value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"no-cache")
+                value
+                    .as_bytes()
+                    .trim_ascii()
+                    .eq_ignore_ascii_case(b"no-cache")
             };
             asks.no_cache = headers.get(PRAGMA).is_some_and(no_cache);
             return asks;
@@ -89,11 +92,17 @@ mod tests {
     fn requests_are_read_whatever_their_case() {
         assert!(asks("No-Store").no_store);
         assert!(asks("max-age=5, NO-CACHE").no_cache);
-        assert_eq!(asks("max-age=7,max-age=\"5\"").max_age, Some(Duration::from_secs(5)));
+        assert_eq!(
+            asks("max-age=7,max-age=\"5\"").max_age,
+            Some(Duration::from_secs(5))
+        );
         assert_eq!(asks("max-age=-1").max_age, Some(Duration::ZERO));
         assert_eq!(asks("max-age").max_age, Some(Duration::ZERO));
         assert_eq!(asks("max-stale").max_stale, Duration::from_secs(LONGEST));
-        assert_eq!(asks("max-stale=99999999999999999999999").max_stale, Duration::from_secs(LONGEST));
+        assert_eq!(
+            asks("max-stale=99999999999999999999999").max_stale,
+            Duration::from_secs(LONGEST)
+        );
         assert_eq!(asks("min-fresh=3").min_fresh, Duration::from_secs(3));
         assert_eq!(asks(",=,\"").max_age, None);
         let mut pragma = HeaderMap::new();

@@ -123,7 +123,11 @@ impl HttpCache {
 
     /// Whether the answer depends on nothing but what is in the key.
     fn knows_vary(&self, headers: &HeaderMap) -> bool {
-        let Names { others, credentials, same } = &*self.names;
+        let Names {
+            others,
+            credentials,
+            same,
+        } = &*self.names;
         let is_known = |part: &str| {
             let mut known = others.iter().chain(credentials).chain(same);
             known.any(|name| name.as_str().eq_ignore_ascii_case(part))
@@ -182,9 +186,7 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
 
     fn lifetime(&self, has_credentials: &bool, response: &Response<R>) -> Lifetime {
         let headers = response.headers();
-        if headers.contains_key(SET_COOKIE)
-            || is_event_stream(headers)
-            || !self.knows_vary(headers)
+        if headers.contains_key(SET_COOKIE) || is_event_stream(headers) || !self.knows_vary(headers)
         {
             return Lifetime::NONE;
         }

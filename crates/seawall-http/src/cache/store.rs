@@ -7,7 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{AGE, CONNECTION, CONTENT_LENGTH, DATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AGE, CONNECTION, CONTENT_LENGTH, DATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -45,7 +47,10 @@ impl HttpStored {
 
     fn of<B>(response: &Response<B>) -> Self {
         let mut headers = response.headers().clone();
-        for name in OF_CONNECTION.iter().chain([&HeaderName::from_static("keep-alive")]) {
+        for name in OF_CONNECTION
+            .iter()
+            .chain([&HeaderName::from_static("keep-alive")])
+        {
             headers.remove(name);
         }
         let head = Head {
