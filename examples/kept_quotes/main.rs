@@ -51,7 +51,9 @@ impl SnapshotCodec<&'static str, Quote> for Plain {
 
     fn decode(&self, bytes: &[u8]) -> Option<(&'static str, Quote)> {
         let (price, symbol) = bytes.split_first_chunk()?;
-        let known = SYMBOLS.into_iter().find(|known| known.as_bytes() == symbol)?;
+        let known = SYMBOLS
+            .into_iter()
+            .find(|known| known.as_bytes() == symbol)?;
         Some((known, Degraded::fresh(u64::from_le_bytes(*price))))
     }
 }
@@ -83,7 +85,9 @@ fn start(exchange: &Arc<Exchange>) -> Result<(Client, Handle), Box<dyn Error>> {
         }
     });
     let ask = ServiceBuilder::new().layer(WrapErrorLayer).service(ask);
-    let client = ServiceBuilder::new().layer(layer).service(BoxCloneSyncService::new(ask));
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .service(BoxCloneSyncService::new(ask));
     Ok((client, handle))
 }
 
@@ -102,12 +106,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (client, handle) = start(&exchange)?;
 
     println!("a rush: 1,000 callers ask for SPY");
-    let callers: Vec<_> = (0..1_000).map(|_| tokio::spawn(client.clone().oneshot("SPY"))).collect();
+    let callers: Vec<_> = (0..1_000)
+        .map(|_| tokio::spawn(client.clone().oneshot("SPY")))
+        .collect();
     for caller in callers {
         caller.await??;
     }
     let calls = handle.counts().calls;
-    println!("  {} call, {} joined it", exchange.calls.load(Ordering::Relaxed), calls.joined);
+    println!(
+        "  {} call, {} joined it",
+        exchange.calls.load(Ordering::Relaxed),
+        calls.joined
+    );
     assert_eq!((calls.miss, calls.joined), (1, 999));
     client.clone().oneshot("QQQ").await?;
 
@@ -119,7 +129,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         show(symbol, &quote);
         assert!(quote.is_degraded());
     }
-    println!("  {} quotes are written to a file", handle.save(&file)?.written);
+    println!(
+        "  {} quotes are written to a file",
+        handle.save(&file)?.written
+    );
     drop((client, handle));
 
     println!("the program is started again, the exchange is still down");
@@ -128,7 +141,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for symbol in SYMBOLS {
         let quote = client.clone().oneshot(symbol).await?;
         show(symbol, &quote);
-        assert!(quote.degradation().and_then(|degraded| degraded.age) > Some(Duration::from_secs(1)));
+        assert!(
+            quote.degradation().and_then(|degraded| degraded.age) > Some(Duration::from_secs(1))
+        );
     }
 
     println!("the exchange is back");

@@ -86,7 +86,15 @@ async fn a_degraded_answer_of_below_is_given_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn one_caller_refreshes_and_all_others_get_what_is_stale() {
-    let config = one_second().stale_while_revalidate(SECOND);
+    for coalesce in [true, false] {
+        let config = one_second()
+            .coalesce(coalesce)
+            .stale_while_revalidate(SECOND);
+        one_caller_refreshes(config).await;
+    }
+}
+
+async fn one_caller_refreshes(config: CacheConfigBuilder) {
     let (cache, upstream, handle) = cache(config);
     assert_eq!(price(&cache, "SPY").await, 1);
     advance(1_500 * MS).await;
