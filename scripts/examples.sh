@@ -80,6 +80,8 @@ check opentelemetry '^5 calls, 6 attempts, 6 of them within a call$' '^sent agai
 # These compare and measure, in virtual time but for breaker_outage and trading_desk.
 profile=release
 check strict_quota '^1/s +strict .* 0 100\.0 %$' '^5/min +bucket, burst = rate .* [1-9][0-9]* 100\.0 %$'
+check kept_quotes '^  1 call, 999 joined it$' '^  SPY 100 \(failure;age=1;source=quotes\)$' '^  2 quotes are read$' \
+    '^  QQQ [0-9]+$'
 check provider_limits '^kite +standard +[0-9]+ calls, 0 violations, ' '^openai +tier-5 .* 0 violations'
 check ai_budget '^openai-tier-1: ' '^ +1 +[0-9]+ +([0-9]+) +0 +0 '
 package=seawall-bulkhead

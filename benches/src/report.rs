@@ -86,7 +86,7 @@ fn pattern(subject: &str) -> &str {
     }
 }
 
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 12] = [
     "raw",
     "lift",
     "breaker",
@@ -97,6 +97,8 @@ const PATTERNS: [&str; 10] = [
     "retry",
     "hedge",
     "fallback",
+    "cache",
+    "coalesce",
 ];
 
 fn rank(pattern: &str) -> usize {

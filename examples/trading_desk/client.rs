@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use seawall::Degradation;
 use seawall_sim::incident::{Incidents, ProviderKind};
 use tokio::time::Instant;
 use tower::Service;
@@ -27,6 +28,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) enum CallResult {
     /// A complete response.
     Response(StatusCode, Bytes),
+    /// An answer in place of one, since the provider failed.
+    Degraded(Bytes, Degradation),
     /// Rejected on our own side, certainly not sent.
     Rejected(&'static str),
     /// No connection: certainly not sent.

@@ -7,18 +7,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use seawall::catalog::{ProviderService, ProviderStack};
+use seawall::cache::{CacheConfig, CacheLayer, Hooks, StoredOutcome};
+use seawall::catalog::ProviderStack;
 use seawall::config::Config;
+use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+use seawall::http_client::cache::{HttpCache, HttpCacheKey, HttpStored, StoreBody};
 use seawall::http_client::inspect::{BodyRule, BodyRules};
 use seawall::http_client::quota::RateLimitHeaders;
+use seawall::http_client::{HttpMark, ReceivedBody};
 use seawall::orders::journal::MemoryJournal;
 use seawall::orders::protocol::{
     Duplicates, IntentState, ModePolicy, Rules, Settlement, TradingMode,
 };
 use seawall::orders::switch::KillSwitch;
 use seawall::orders::{OrderConfig, OrderHandle};
+use seawall::timeout::AttemptTimeoutLayer;
 use seawall::trading::{OrderStack, OrderStackBuilder};
-use seawall::{Error, Outcome, Reason, Registry, Rejection, Scope, Sent};
+use seawall::{
+    Answers, BreakerLayer, BulkheadLayer, Degradation, Error, HttpPolicy, HttpService, InvalidConfig,
+    KeyedRateLimitLayer, NoLayer, Outcome, Policy, Reason, Registry, Rejection, RetryLayer, Scope, Sent,
+    Slots,
+};
 use seawall_sim::incident::ProviderKind;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
@@ -26,15 +35,31 @@ use tower::{Layer, Service, ServiceExt};
 use crate::client::{Body, BoxError, CallResult, Caller, CountingClient, Meter, result_of};
 use crate::recorder::OrderResult;
 
-type Client = ProviderService<CountingClient>;
+/// The layers of a provider's stack, with those that answer in its place.
+type DeskSlots<G> = Slots<
+    RetryLayer,
+    NoLayer,
+    NoLayer,
+    BulkheadLayer,
+    KeyedRateLimitLayer,
+    BreakerLayer,
+    NoLayer,
+    AttemptTimeoutLayer,
+    NoLayer,
+    G,
+>;
+type DeskService<G> = HttpService<CountingClient, HttpPolicy, BodyRules, DeskSlots<G>>;
+type LastQuotes =
+    CacheLayer<Policy, HttpCacheKey, StoredOutcome<HttpStored>, Hooks<HttpCache, StoreBody, HttpMark>>;
+type Hold = FallbackLayer<Policy, Request<Body>, Response<ReceivedBody<Body>>, HttpMark>;
 type BrokerClient = <OrderStack<Body> as Layer<CountingClient>>::Service;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
     broker: BrokerClient,
     orders: OrderHandle,
-    market_data: Client,
-    ai_api: Client,
+    market_data: DeskService<Answers<NoLayer, LastQuotes>>,
+    ai_api: DeskService<Answers<Hold>>,
 }
 
 /// The services of the desk and their numbers; the environment may override them.
@@ -64,8 +89,9 @@ impl Guarded {
             Ok(stack.rate_limit_headers(RateLimitHeaders::new()))
         };
         let market_data = stack("market-data")?.inspect(hidden_throttle());
+        let market_data = market_data.cache(last_quotes()?)?;
         let broker = order_stack(stack("broker")?, kill_switch)?;
-        let ai_api = stack("ai")?;
+        let ai_api = stack("ai")?.fallback(hold()?)?;
         market_data.register(registry)?;
         broker.register(registry)?;
         ai_api.register(registry)?;
@@ -116,6 +142,27 @@ fn order_stack(
         .build()?)
 }
 
+/// A quote is asked for again after a moment. While the vendor fails the last one is good for ten seconds, which is
+/// most of a day here.
+fn last_quotes() -> Result<LastQuotes, InvalidConfig> {
+    let config = CacheConfig::builder(Duration::from_millis(50))
+        .stale_on_failure(Duration::from_secs(10))
+        .max_weight(1024 * 1024)
+        .build()?;
+    Ok(CacheLayer::new("market-data", config)
+        .rules(HttpCache::new())
+        .store(StoreBody::new())
+        .mark(HttpMark))
+}
+
+/// Where the model gives no opinion the desk does nothing.
+fn hold() -> Result<Hold, InvalidConfig> {
+    const HOLD: &str = r#"{"choices":[{"message":{"role":"assistant","content":"HOLD"}}]}"#;
+    let hold = Step::value_with("hold", |_| Some(Response::new(Bytes::from(HOLD).into())));
+    let layer = FallbackLayer::new("ai", FallbackConfig::default(), [hold])?;
+    Ok(layer.mark(HttpMark))
+}
+
 /// This vendor's throttle may come as a 200.
 fn hidden_throttle() -> BodyRules {
     let throttled = Outcome::Throttled {
@@ -161,10 +208,12 @@ where
     match client.clone().oneshot(request).await {
         Ok(response) => {
             let (head, body) = response.into_parts();
-            match body.collect().await {
-                Ok(body) => CallResult::Response(head.status, body.to_bytes()),
-                Err(Error::Rejected(rejection)) => rejected(&rejection),
-                Err(Error::Inner(never)) => match never {},
+            let degradation = head.extensions.get::<Degradation>().copied();
+            match (body.collect().await, degradation) {
+                (Ok(body), Some(degradation)) => CallResult::Degraded(body.to_bytes(), degradation),
+                (Ok(body), None) => CallResult::Response(head.status, body.to_bytes()),
+                (Err(Error::Rejected(rejection)), _) => rejected(&rejection),
+                (Err(Error::Inner(never)), _) => match never {},
             }
         }
         Err(Error::Inner(error)) => result_of(&error),

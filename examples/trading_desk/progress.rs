@@ -79,8 +79,9 @@ fn write_stderr(text: &str) {
 
 fn counts(recorder: &Recorder) -> String {
     let counts = recorder.so_far();
-    let (ok, failed, rejected) = (counts.ok, counts.failed, counts.rejected);
-    format!("ok {ok:>4}  failed {failed:>3}  rejected {rejected:>3}")
+    let (ok, degraded) = (counts.ok, counts.degraded);
+    let (failed, rejected) = (counts.failed, counts.rejected);
+    format!("ok {ok:>4}  degraded {degraded:>3}  failed {failed:>3}  rejected {rejected:>3}")
 }
 
 fn bar(at: Duration, length: Duration) -> String {

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallStatus {
     Ok,
+    /// Answered, not by the provider: how old what it was answered with is, where it was known before.
+    Degraded(Option<Duration>),
     Failed(String),
     /// By one of our own layers, not sent.
     Rejected(&'static str),
@@ -38,6 +40,10 @@ impl CallStatus {
                     _ => Self::Failed("200 without the expected content".to_owned()),
                 }
             }
+            CallResult::Degraded(body, degradation) => match serde_json::from_slice(body) {
+                Ok(body) if useful(&body) => Self::Degraded(degradation.age),
+                _ => Self::Failed("a degraded answer without the expected content".to_owned()),
+            },
             CallResult::Response(status, _) => Self::Failed(format!("status {}", status.as_u16())),
             CallResult::Rejected(why) => Self::Rejected(why),
             CallResult::NotSent => Self::Failed("no connection".to_owned()),
@@ -63,7 +69,9 @@ impl OrderResult {
         match result {
             _ if *status == CallStatus::Ok => Self::Placed,
             CallResult::Response(status, _) if status.is_client_error() => Self::Rejected,
-            CallResult::Response(..) | CallResult::Unknown(_) => Self::InDoubt,
+            CallResult::Response(..) | CallResult::Degraded(..) | CallResult::Unknown(_) => {
+                Self::InDoubt
+            }
             CallResult::NotSent | CallResult::Rejected(_) => Self::NotSent,
         }
     }
@@ -72,6 +80,9 @@ impl OrderResult {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
     pub(crate) ok: u64,
+    pub(crate) degraded: u64,
+    /// How old the oldest answer was that was known before, in milliseconds.
+    pub(crate) oldest_ms: u64,
     pub(crate) failed: u64,
     pub(crate) rejected: u64,
 }
@@ -80,6 +91,11 @@ impl Counts {
     fn add(&mut self, status: &CallStatus) {
         *match status {
             CallStatus::Ok => &mut self.ok,
+            CallStatus::Degraded(age) => {
+                let age = age.unwrap_or_default().as_millis();
+                self.oldest_ms = self.oldest_ms.max(u64::try_from(age).unwrap_or(u64::MAX));
+                &mut self.degraded
+            }
             CallStatus::Failed(_) => &mut self.failed,
             CallStatus::Rejected(_) => &mut self.rejected,
         } += 1;
@@ -123,7 +139,7 @@ impl Recorder {
         calls.total.add(&status);
         calls.by_kind.entry(kind).or_default().add(&status);
         match status {
-            CallStatus::Ok => {}
+            CallStatus::Ok | CallStatus::Degraded(_) => {}
             CallStatus::Failed(why) => *calls.failures.entry(why).or_default() += 1,
             CallStatus::Rejected(why) => *calls.rejections.entry(why).or_default() += 1,
         }

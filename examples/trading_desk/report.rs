@@ -103,13 +103,19 @@ impl<'a> Table<'a> {
     }
 
     fn calls(&mut self) {
-        self.title("calls", "ok / failed / rejected");
-        self.row("all", |score| triple(&score.calls.total));
+        self.title("calls", "ok / degraded / failed / rejected");
+        self.row("all", |score| outcomes(&score.calls.total));
         for (kind, label) in KINDS {
             self.row(label, |score| {
                 let counts = score.calls.by_kind.get(&kind);
-                triple(counts.unwrap_or(&Counts::default()))
+                outcomes(counts.unwrap_or(&Counts::default()))
             });
+        }
+        for (kind, label) in [
+            (Kind::Quotes, "degraded quotes: share / oldest"),
+            (Kind::Opinions, "degraded opinions: share / oldest"),
+        ] {
+            self.row(label, |score| degraded(score.calls.by_kind.get(&kind)));
         }
         let (bare, seawall) = (self.bare, self.seawall);
         let both = |of: fn(&Score) -> Vec<&str>| -> BTreeSet<&'a str> {
@@ -177,8 +183,20 @@ impl<'a> Table<'a> {
     }
 }
 
-fn triple(counts: &Counts) -> String {
-    format!("{} / {} / {}", counts.ok, counts.failed, counts.rejected)
+fn outcomes(counts: &Counts) -> String {
+    let (ok, degraded) = (counts.ok, counts.degraded);
+    format!("{ok} / {degraded} / {} / {}", counts.failed, counts.rejected)
+}
+
+/// The share of calls that were answered by something else than the provider, and how old it was at most.
+fn degraded(counts: Option<&Counts>) -> String {
+    let Some(counts) = counts.filter(|counts| counts.degraded > 0) else {
+        return "none".to_owned();
+    };
+    let all = counts.ok + counts.degraded + counts.failed + counts.rejected;
+    let share = counts.degraded as f64 / all as f64 * 100.0;
+    let oldest = counts.oldest_ms as f64 / 1_000.0;
+    format!("{share:.1} % / {oldest:.1} s")
 }
 
 fn pair(times: Times) -> String {

@@ -84,6 +84,12 @@ impl Score {
         }
     }
 
+    /// Calls of a kind for which there was neither a response nor a degraded answer.
+    fn unanswered(&self, kind: Kind) -> u64 {
+        let counts = self.calls.by_kind.get(&kind);
+        counts.map_or(0, |counts| counts.failed + counts.rejected)
+    }
+
     /// Invariants of Seawall that did not hold in this run.
     pub(crate) fn broken(&self) -> Vec<String> {
         let counts = [
@@ -97,6 +103,8 @@ impl Score {
                 self.orders.phantoms as u64,
             ),
             ("orders in doubt at the end", self.orders.in_doubt as u64),
+            ("quotes without an answer", self.unanswered(Kind::Quotes)),
+            ("opinions without an answer", self.unanswered(Kind::Opinions)),
             ("limit violations", self.providers.limit_violations),
             ("bans", self.providers.bans),
         ];

@@ -30,6 +30,9 @@ use seawall::{
 use seawall_ai::estimate::{EstimateConfig, TokenEstimator};
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendPeriod};
 use seawall_ai::stream::{StreamConfig, StreamLayer};
+use seawall_cache::{
+    CacheConfig, CacheHandle, CacheLayer, CoalesceConfig, CoalesceHandle, CoalesceLayer,
+};
 use seawall_core::{Samples, metric};
 use seawall_monitor::{Monitor, SilenceMatcher};
 
@@ -706,4 +709,37 @@ async fn switches_emit_that_they_are_stopped() {
     tokio::spawn(switch.run());
     handle.stop().await.unwrap_err();
     heard.assert("dead_man", Some("stop"), "of a silent venue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn caches_emit_every_command() {
+    let layer = CacheLayer::new(NAME, CacheConfig::new(SECOND).unwrap());
+    let handle: CacheHandle<String, u64> = layer.handle();
+    check_all(
+        "cache",
+        &handle,
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("resume"), |h| h.resume()),
+            (Some("invalidate"), |h| h.invalidate(&"SPY".to_owned())),
+            (Some("invalidate"), |h| h.invalidate_prefix("S")),
+            (Some("clear"), |h| h.clear()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let layer = CoalesceLayer::new(NAME, CoalesceConfig::default());
+    let handle: CoalesceHandle<String, u64, Error<std::io::Error>> = layer.handle();
+    check_all(
+        "coalesce",
+        &handle,
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("resume"), |h| h.resume()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
 }

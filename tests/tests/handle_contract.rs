@@ -42,6 +42,10 @@ use seawall::{
 use seawall_ai::estimate::{EstimateConfig, EstimateCounts, EstimateHandle, EstimateSnapshot};
 use seawall_ai::spend::{SpendConfig, SpendCounts, SpendHandle, SpendSnapshot};
 use seawall_ai::stream::{StreamConfig, StreamCounts, StreamHandle, StreamSnapshot};
+use seawall_cache::{
+    CacheConfig, CacheCounts, CacheHandle, CacheSnapshot, CoalesceConfig, CoalesceCounts,
+    CoalesceHandle, CoalesceSnapshot,
+};
 
 /// What every handle and every snapshot is.
 fn is_handle<H: InstanceHandle + Clone + std::fmt::Debug + 'static>() {}
@@ -64,6 +68,8 @@ macro_rules! handles {
 }
 
 handles! {
+    CacheHandle<String, u64>: CacheConfig, CacheSnapshot, CacheCounts;
+    CoalesceHandle<String, u64, ()>: CoalesceConfig, CoalesceSnapshot, CoalesceCounts;
     AdaptiveBulkheadHandle: AdaptiveConfig, AdaptiveSnapshot, BulkheadCounts;
     AdaptiveThrottleHandle: AdaptiveThrottleConfig, AdaptiveThrottleSnapshot, AdaptiveThrottleCounts;
     EstimateHandle: EstimateConfig, EstimateSnapshot, EstimateCounts;

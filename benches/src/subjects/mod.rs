@@ -2,6 +2,7 @@
 
 mod admin;
 mod ai;
+mod caches;
 mod crowds;
 mod extra;
 mod governor;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Subject> {
     let mut all = Vec::new();
     all.extend(raw::subjects());
     all.extend(seawall::subjects());
+    all.extend(caches::subjects());
     all.extend(http::subjects());
     all.extend(http_parts::subjects());
     all.extend(ai::subjects());

@@ -18,7 +18,7 @@ use crate::state::State;
 const MAGIC: [u8; 16] = *b"seawall-cache\0\0\x01";
 /// Magic, checksum and length.
 const HEAD: usize = 16 + 4 + 8;
-/// The largest file unless said otherwise: 64 MiB.
+/// The largest file unless set: 64 MiB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// How far ahead of our clock the time of an answer may be.
 const AHEAD: Duration = Duration::from_secs(300);
@@ -404,7 +404,7 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, SnapshotError> {
     let io = |error| SnapshotError::Io(path.to_owned(), error);
     let file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
-    // Whatever the size of the file is said to be.
+    // Whatever size the file reports.
     file.take(most.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(io)?;

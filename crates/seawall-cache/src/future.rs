@@ -112,7 +112,9 @@ where
         {
             return Begun::Answered(hooks.storer().restore(&stored, None));
         }
-        if !keyed.demand.look_up || !state.coalesces() {
+        // One caller alone refreshes, also where callers do not share calls.
+        let shares = state.coalesces() || keyed.meanwhile.is_some() || keyed.is_refresh;
+        if !keyed.demand.look_up || !shares {
             return Begun::Send;
         }
         let By::Alone(key) = keyed.by.take() else {

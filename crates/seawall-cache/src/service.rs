@@ -151,7 +151,8 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         S: Service<Req>,
     {
         let common = self.common.follow().again();
-        ResponseFuture::begin(self.inner.clone(), request, common, kind)
+        let service = self.inner.clone(); // clone: waits, polled ready later
+        ResponseFuture::begin(service, request, common, kind)
     }
 
     fn pass<Req, A, R>(
@@ -211,7 +212,7 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
             if let Some((copy, permit)) = copy.zip(common.state.refresh_permit()) {
                 local.stripe().refreshes.begun.add();
                 keyed.is_refresh = true;
-                let service = self.inner.clone();
+                let service = self.inner.clone(); // clone: waits, polled ready later
                 let call = ResponseFuture::begin(service, copy, local.again(), Kind::Keyed(keyed));
                 self.refresh
                     .spawn(Refresh::new(call, local.again(), permit));

@@ -22,7 +22,7 @@ fn none(_: &u32) -> Option<u32> {
 }
 
 fn config() -> Result<CacheConfig, InvalidConfig> {
-    // Shorter than the clock can tell: what is kept is never fresh, so that every request is a call.
+    // What is kept is stale at the next reading of the clock, so that every request is a call.
     CacheConfig::new(Duration::from_nanos(1))
 }
 

@@ -97,7 +97,8 @@ where
             common: local,
             shared,
         };
-        CoalesceFuture::new(self.inner.clone(), request, call)
+        let service = self.inner.clone(); // clone: waits, polled ready later
+        CoalesceFuture::new(service, request, call)
     }
 }
 

@@ -42,7 +42,7 @@ async fn only_good_answers_are_kept() {
         Err(Failed::BadRequest),
         Ok(Degraded::fresh(900)),
         Ok(Degraded::fresh(800)),
-        Ok(Degraded::degraded(7, mark)),
+        Ok(Degraded::marked(7, mark)),
         rejected(Reason::RateLimited),
     ]);
     for _ in 0..6 {

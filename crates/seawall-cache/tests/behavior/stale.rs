@@ -5,7 +5,7 @@ use seawall_core::Degradation;
 
 fn stale(reason: &'static str, value: u64, age: Duration) -> Reply {
     let mark = Degradation::new(reason, "prices").with_age(age);
-    Ok(Degraded::degraded(value, mark))
+    Ok(Degraded::marked(value, mark))
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +78,7 @@ async fn a_degraded_answer_of_below_is_given_as_it_is() {
     let (cache, upstream, _) = cache(one_second().stale_on_failure(60 * SECOND));
     assert_eq!(price(&cache, "SPY").await, 1);
     advance(SECOND).await;
-    let backup = Degraded::degraded(7, Degradation::new("overloaded", "backup"));
+    let backup = Degraded::marked(7, Degradation::new("overloaded", "backup"));
     upstream.script([Ok(backup)]);
     assert_eq!(cache.clone().oneshot("SPY").await, Ok(backup));
     assert_eq!(price(&cache, "SPY").await, 3, "and it is not kept");
@@ -86,7 +86,15 @@ async fn a_degraded_answer_of_below_is_given_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn one_caller_refreshes_and_all_others_get_what_is_stale() {
-    let config = one_second().stale_while_revalidate(SECOND);
+    for coalesce in [true, false] {
+        let config = one_second()
+            .coalesce(coalesce)
+            .stale_while_revalidate(SECOND);
+        one_caller_refreshes(config).await;
+    }
+}
+
+async fn one_caller_refreshes(config: CacheConfigBuilder) {
     let (cache, upstream, handle) = cache(config);
     assert_eq!(price(&cache, "SPY").await, 1);
     advance(1_500 * MS).await;

@@ -224,6 +224,12 @@ impl Says {
         let mut is_explicit = headers.contains_key(http::header::EXPIRES);
         let mut revalidates = false;
         let (mut refreshing, mut failing) = (None, None);
+        let is_ambiguous = {
+            let mut max_ages = directives(&headers).filter(|(name, _)| name == "max-age");
+            let first = max_ages.next();
+            // Which of two counts is not known (RFC 9111, 4.2.1).
+            max_ages.any(|other| Some(other) != first)
+        };
         for (name, value) in directives(&headers) {
             match &*name {
                 "no-cache" => no_cache = true,
@@ -242,12 +248,15 @@ impl Says {
         let policy = policy(response, headers, has_credentials, shared)?;
         // At the time of the response, whatever the clocks say.
         let now = SystemTime::UNIX_EPOCH;
-        if revalidates {
+        if revalidates || is_ambiguous {
             (refreshing, failing) = (Some(Duration::ZERO), Some(Duration::ZERO));
         }
         Some(Self {
             age: policy.age(now),
-            fresh: is_explicit.then(|| policy.time_to_live(now)),
+            fresh: is_explicit.then(|| match is_ambiguous {
+                true => Duration::ZERO,
+                false => policy.time_to_live(now),
+            }),
             stale_while_revalidate: refreshing,
             stale_if_error: failing,
         })
