@@ -8,13 +8,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use seawall::cache::{CacheConfig, CacheLayer, Hooks, StoredOutcome};
+use seawall::chaos::{ChaosConfig, ChaosLayer, Fault, InjectedError, StatusResponse};
 use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+use seawall::http_client::cache::{CacheBody, HttpCache, HttpCacheKey, HttpStored, StoreBody};
+use seawall::http_client::chaos::HttpFaults;
 use seawall::http_client::{DEGRADED, FreshOnly, HttpFresh, HttpMark, ReceivedBody};
-use seawall::{BreakerConfig, RetryConfig};
+use seawall::{BreakerConfig, Policy, Reason, Rejectable, RetryConfig};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 type Body = Full<Bytes>;
-type Received = Response<ReceivedBody<Body>>;
+type QuoteCache = CacheLayer<
+    Policy,
+    HttpCacheKey,
+    StoredOutcome<HttpStored>,
+    Hooks<HttpCache, StoreBody, HttpMark>,
+>;
 
 const PRICE: &str = "/v2/stocks/SPY/quotes/latest";
 
@@ -62,15 +71,19 @@ where
 }
 
 /// A price that the program has of elsewhere.
-fn known_price() -> Step<Request<Body>, Received> {
+fn known_price<B: From<Bytes> + 'static>() -> Step<Request<Body>, Response<B>> {
     Step::value_with("known", |_| {
         Some(Response::new(Bytes::from("100.00").into()))
     })
 }
 
-fn fallback(
-    name: &'static str,
-) -> FallbackLayer<seawall::Policy, Request<Body>, Received, HttpMark, HttpFresh> {
+type Fallback<B> = FallbackLayer<Policy, Request<Body>, Response<B>, HttpMark, HttpFresh>;
+
+fn fallback(name: &'static str) -> Fallback<ReceivedBody<Body>> {
+    known(name)
+}
+
+fn known<B: From<Bytes> + 'static>(name: &'static str) -> Fallback<B> {
     FallbackLayer::new(name, FallbackConfig::default(), [known_price()])
         .expect("valid")
         .mark(HttpMark)
@@ -210,4 +223,92 @@ fn a_layer_of_another_name_is_an_error() {
         error.to_string(),
         "`name` is \"other\", accepted is \"feed\", the name of the stack",
     );
+}
+
+fn quotes(name: &'static str) -> QuoteCache {
+    let config = CacheConfig::builder(Duration::from_secs(1))
+        .stale_on_failure(Duration::from_secs(60))
+        .build()
+        .expect("valid");
+    CacheLayer::new(name, config)
+        .rules(HttpCache::new())
+        .store(StoreBody::new())
+        .mark(HttpMark)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_answer_costs_no_permit_and_outlives_the_vendor() {
+    let vendor = Vendor::default();
+    let retry = RetryConfig::builder().attempts(1).build().expect("valid");
+    let stack = seawall::market_data("feed").retry(retry).build().expect("valid");
+    let stack = stack.cache(quotes("feed")).expect("valid");
+    let handles = stack.handles();
+    let mut client = stack.layer(vendor.service());
+    let mut ask = async || {
+        let response = client.ready().await.expect("ready").call(get(PRICE)).await.expect("one");
+        let mark = response.headers().get(DEGRADED).cloned();
+        (response.status().as_u16(), mark, text(response).await)
+    };
+
+    assert_eq!(ask().await, (200, None, "101.25".to_owned()));
+    assert_eq!(ask().await, (200, None, "101.25".to_owned()));
+    assert_eq!(vendor.requests.load(Relaxed), 1, "the second was answered by the cache");
+    assert_eq!(handles.bulkhead.counts().acquired, 1);
+
+    vendor.is_down.store(true, Relaxed);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let (status, mark, body) = ask().await;
+    assert_eq!((status, body.as_str()), (200, "101.25"));
+    assert_eq!(mark.expect("marked"), "server;age=30;source=feed");
+    assert_eq!(handles.telemetry.counts().calls.degraded, 1);
+
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let (status, mark, body) = ask().await;
+    assert_eq!((status, mark, body.as_str()), (500, None, "down"), "older than it may be");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_answers_where_the_cache_has_nothing() {
+    let vendor = Vendor::default();
+    vendor.is_down.store(true, Relaxed);
+    let stack = seawall::market_data("feed").build().expect("valid");
+    let stack = stack.cache(quotes("feed")).expect("valid");
+    let stack = stack.fallback(known::<CacheBody<ReceivedBody<Body>>>("feed")).expect("valid");
+    let handles = stack.handles();
+    let response = stack.layer(vendor.service()).oneshot(get(PRICE)).await.expect("answered");
+    assert_eq!(response.headers()[DEGRADED], "server;source=known");
+    let counts = handles.counts();
+    assert_eq!(counts.fallback.map(|fallback| fallback.answered), Some(1));
+    assert_eq!(counts.cache.map(|cache| cache.calls.miss), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn injected_faults_meet_every_layer_and_end_at_once() {
+    let vendor = Vendor::default();
+    let breaker = BreakerConfig::builder().consecutive_failures(2).build().expect("valid");
+    let retry = RetryConfig::builder().attempts(1).build().expect("valid");
+    let stack = seawall::market_data("feed").breaker(breaker).retry(retry).build().expect("valid");
+    let faults = ChaosLayer::new("feed", ChaosConfig::default())
+        .faults(HttpFaults::new().errors(|_: InjectedError| std::io::Error::other("injected")));
+    let stack = stack.chaos(faults).expect("valid");
+    let handles = stack.handles();
+    let failing = vendor.service().map_err(|never: Infallible| -> std::io::Error { match never {} });
+    let mut client = stack.layer(failing);
+
+    let injection = handles.chaos.start(Fault::status(StatusResponse::new(503).expect("valid")));
+    let injection = injection.expect("started");
+    for _ in 0..2 {
+        let response = client.ready().await.expect("ready").call(get(PRICE)).await.expect("one");
+        assert_eq!(response.status(), 503);
+    }
+    assert_eq!(vendor.requests.load(Relaxed), 0);
+    let error = client.ready().await.expect("ready").call(get(PRICE)).await.expect_err("open");
+    assert_eq!(error.rejection().map(seawall::Rejection::reason), Some(Reason::CircuitOpen));
+
+    injection.stop();
+    handles.breaker.reset();
+    let response = client.ready().await.expect("ready").call(get(PRICE)).await.expect("one");
+    assert_eq!(response.status(), 200);
+    let counts = handles.counts().chaos.expect("in the stack");
+    assert_eq!(counts.injected.status, 2, "{counts:?}");
 }
