@@ -28,7 +28,7 @@ fn no_key(_: &u64) -> Option<u64> {
 pub(super) fn subjects() -> Vec<Subject> {
     vec![
         Subject::function("quick-cache/cache/get", || {
-            let store = quick_cache::sync::Cache::new(ENTRIES);
+            let store = Arc::new(quick_cache::sync::Cache::new(ENTRIES));
             store.insert(7_u64, Arc::new(1_u64));
             move |_| store.get(black_box(&7)).is_some()
         }),

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 use std::mem;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use hashbrown::HashTable;
 
-use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 
 /// How many locks the calls are spread over.
 const SHARDS: usize = if cfg!(seawall_loom) { 1 } else { 64 };

@@ -97,10 +97,13 @@ impl Draft {
     }
 }
 
+/// Where an answer goes, and by whom its call was made.
+type Parts<K, V> = (Arc<State<K, V>>, By<K, V>);
+
 /// Keeps an answer once it is complete.
 pub(crate) struct Fill<K, V> {
     // `None` when it is done.
-    parts: Option<(Arc<State<K, V>>, By<K, V>)>,
+    parts: Option<Parts<K, V>>,
     draft: Draft,
 }
 

@@ -221,6 +221,9 @@ where
     }
 }
 
+/// What a call of the inner service ends with.
+type ResultOf<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+
 /// How a call ends.
 enum Ended<T, R> {
     Completed(T),
@@ -232,7 +235,7 @@ fn poll_fetch<S, Req, X, H, K, V, A, R>(
     mut stage: Pin<&mut Stage<S, Req, K, V, R>>,
     fetch: &mut Option<Fetch<X, H, K, V, A>>,
     cx: &mut Context<'_>,
-) -> Poll<Ended<Result<S::Response, S::Error>, R>>
+) -> Poll<Ended<ResultOf<S, Req>, R>>
 where
     S: Service<Req>,
     K: Clone + Eq + Hash + Send + Sync + 'static,

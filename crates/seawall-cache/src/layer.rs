@@ -7,7 +7,7 @@ use seawall_core::{ConstMeta, InstanceName, Policy, RequestMeta, impl_debug, pol
 use tower_layer::Layer;
 
 use crate::refresh::{InBackground, InPlace};
-use crate::rules::hook_setters;
+use crate::rules::{Idempotent, hook_setters};
 use crate::state::{Common, State};
 use crate::{Cache, CacheConfig, CacheHandle, Hooks};
 
@@ -98,7 +98,7 @@ impl<C, D, T, P, Kr, K, V, H, B> CacheLayer<Policy<C, D, T, P, Kr>, K, V, H, B> 
     ///
     /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.
     #[must_use]
-    pub fn assume_idempotent(self) -> CacheLayer<Policy<C, ConstMeta, T, P, Kr>, K, V, H, B> {
+    pub fn assume_idempotent(self) -> CacheLayer<Idempotent<C, T, P, Kr>, K, V, H, B> {
         self.describe(ConstMeta(RequestMeta::idempotent()))
     }
 }

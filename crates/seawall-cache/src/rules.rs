@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use seawall_core::carry::{Carried, ClassifiedResponse, Described, Storage, StoredOutcome};
-use seawall_core::{AnyAge, NoMark, SharedReadings, StoreClone};
+use seawall_core::{AnyAge, ConstMeta, NoMark, Policy, SharedReadings, StoreClone};
 
 /// Says under which key the answer to a request is kept, for how long, and for which requests.
 ///
@@ -331,6 +331,9 @@ impl<R, T, M, W> CacheHooks for Hooks<R, T, M, W> {
         &self.fresh
     }
 }
+
+/// A policy whose requests are all idempotent.
+pub(crate) type Idempotent<C, T, P, Kr> = Policy<C, ConstMeta, T, P, Kr>;
 
 /// No rules yet: a layer with it makes no service. See `key` and `rules` of the layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

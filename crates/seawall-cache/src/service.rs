@@ -41,6 +41,9 @@ seawall_core::inner_accessors!(Cache<S, X, K, V, H, B>);
 
 /// What is remembered of a request.
 type AskedOf<H, Req, Res, V> = <<H as CacheHooks>::Rules as CacheRules<Req, Res, V>>::Asked;
+/// What the future of a call is.
+type FutureOf<S, Req, X, H, K, V, A> =
+    ResponseFuture<S, Req, X, H, K, V, A, ResponseOf<H, <S as Service<Req>>::Response>>;
 /// What the caller gets.
 type ResponseOf<H, Res> = <<H as CacheHooks>::Storer as StoreResponse<Res>>::Response;
 
@@ -190,7 +193,7 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         request: Req,
         mut keyed: Keyed<K, V, A>,
         entry: Arc<Entry<V>>,
-    ) -> ResponseFuture<S, Req, X, H, K, V, A, ResponseOf<H, S::Response>>
+    ) -> FutureOf<S, Req, X, H, K, V, A>
     where
         S: Service<Req>,
         K: Clone + Eq + Hash,

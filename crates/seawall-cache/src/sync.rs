@@ -1,6 +1,6 @@
-//! The lock and the reference count of calls: std's, or loom's where its model checker runs.
+//! The lock of calls: std's, or loom's where its model checker runs.
 
 #[cfg(seawall_loom)]
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(seawall_loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use std::sync::{Mutex, MutexGuard};

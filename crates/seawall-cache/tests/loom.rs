@@ -9,10 +9,10 @@ mod calls;
 #[path = "../src/sync.rs"]
 mod sync;
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use calls::{Calls, Joined, Lead, Turn, Waiting};
-use loom::sync::Arc;
 use loom::thread;
 
 type Lead8 = Lead<u8, u8>;

@@ -64,9 +64,11 @@ mod directives;
 mod key;
 mod rules;
 mod store;
+mod stored;
 
 pub use body::CacheBody;
 pub use codec::HttpCodec;
 pub use key::HttpCacheKey;
 pub use rules::HttpCache;
-pub use store::{Draining, HttpStored, StoreBody};
+pub use store::{Draining, StoreBody};
+pub use stored::HttpStored;

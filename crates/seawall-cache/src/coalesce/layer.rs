@@ -8,7 +8,7 @@ use tower_layer::Layer;
 
 use super::errors::NoErrorCopies;
 use super::state::{Common, State};
-use crate::rules::hook_setters;
+use crate::rules::{Idempotent, hook_setters};
 use crate::{Coalesce, CoalesceConfig, CoalesceHandle, Hooks};
 
 /// Callers of one key that come while a call is under way get its answer, and make none themselves.
@@ -106,9 +106,7 @@ impl<C, D, T, P, Kr, K, V, E, H, Co> CoalesceLayer<Policy<C, D, T, P, Kr>, K, V,
     ///
     /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.
     #[must_use]
-    pub fn assume_idempotent(
-        self,
-    ) -> CoalesceLayer<Policy<C, ConstMeta, T, P, Kr>, K, V, E, H, Co> {
+    pub fn assume_idempotent(self) -> CoalesceLayer<Idempotent<C, T, P, Kr>, K, V, E, H, Co> {
         self.describe(ConstMeta(RequestMeta::idempotent()))
     }
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::store::HttpStored;
+use super::stored::HttpStored;
 
 /// Where a complete body goes.
 pub(super) type Sink = Box<dyn FnOnce(HttpStored, u64) + Send>;

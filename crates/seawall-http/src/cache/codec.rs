@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version};
 use seawall_cache::SnapshotCodec;
 
 use super::key::HttpCacheKey;
-use super::store::{Head, HttpStored};
+use super::stored::{Head, HttpStored};
 
 /// Writes HTTP answers to a [file](seawall_cache::SnapshotFile), and reads them.
 ///

@@ -15,7 +15,7 @@ use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime};
 
 use super::directives::{Asks, directives, seconds};
 use super::key::{HttpCacheKey, group_of};
-use super::store::HttpStored;
+use super::stored::HttpStored;
 use crate::inspect::is_event_stream;
 
 /// The longest that an answer is fresh unless set: a day.
