@@ -43,11 +43,12 @@ fn show<T: std::fmt::Display>(at: u64, what: &str, answer: Result<Degraded<T>, F
     match answer {
         Ok(answer) => {
             let mark = answer.degradation().map(|mark| format!("  [{mark}]"));
-            println!(
+            let line = format!(
                 "{at:>3} s  {what:<8} {:<8}{}",
                 answer.value(),
                 mark.unwrap_or_default()
             );
+            println!("{}", line.trim_end());
         }
         Err(error) => println!("{at:>3} s  {what:<8} {error}"),
     }
