@@ -107,28 +107,28 @@ where
 {
     type Output = Result<R, E>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         match this.stage.as_mut().project() {
             StageProj::Calling { inner } => {
                 let result = ready!(inner.poll(cx));
                 this.stage.set(Stage::Done);
+                // Read in place: what is moved out of here costs more than the rest.
+                let Some(call) = this.call.as_ref() else {
+                    return Poll::Ready(result);
+                };
+                let outcome = call.outcome(&result);
+                if outcome == Outcome::Success {
+                    call.learn_from(&result);
+                    *this.call = None;
+                    return Poll::Ready(result);
+                }
                 let Some(call) = this.call.take() else {
                     return Poll::Ready(result);
                 };
-                if call.may == May::Bypassed {
-                    return Poll::Ready(result);
-                }
-                let outcome = classify_result(call.rules.common().policy.classifier(), &result);
-                if outcome == Outcome::Success {
-                    if let (Some(began), Some(kept), Ok(response)) =
-                        (call.began, &call.kept, &result)
-                    {
-                        call.rules.common().learn_from(kept, response, began);
-                    }
-                    return Poll::Ready(result);
-                }
                 let mut steps = match call.failed(result, outcome) {
                     Ok(result) => return Poll::Ready(result),
                     Err(steps) => steps,
@@ -155,6 +155,28 @@ where
 }
 
 impl<T, X, Req, Res, M, W, V> Call<T, X, Req, Res, M, W, V> {
+    /// What a result means.
+    #[inline(always)]
+    fn outcome<R, E>(&self, result: &Result<R, E>) -> Outcome
+    where
+        E: Rejectable,
+        X: Policies<Classifier: Classify<R, E>>,
+    {
+        classify_result(self.rules.common().policy.classifier(), result)
+    }
+
+    /// Learns from a success, where anything does.
+    #[inline(always)]
+    fn learn_from<R, E>(&self, result: &Result<R, E>)
+    where
+        M: MarkDegraded<Res>,
+        V: Envelope<T, R, Request = Req, Response = Res>,
+    {
+        if let (Some(began), Some(kept), Ok(response)) = (self.began, &self.kept, result) {
+            self.rules.common().learn_from(kept, response, began);
+        }
+    }
+
     /// The result of a call that was no success: the answer of a step that takes no time, the original
     /// one, or the steps that are to be polled.
     #[cold]
@@ -177,6 +199,9 @@ impl<T, X, Req, Res, M, W, V> Call<T, X, Req, Res, M, W, V> {
         Req: 'static,
         Res: 'static,
     {
+        if self.may == May::Bypassed {
+            return Ok(result);
+        }
         let rules = self.rules.common();
         let counters = &rules.core.counters;
         let rejection = result.as_ref().err().and_then(Rejectable::rejection);

@@ -56,7 +56,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: T) -> Self::Future {
         let here = self.rules.follow();
         let rules = here.common();
