@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Misconfiguration, Outcome,
-    Policies, Rejectable, Rejection, RequestMeta, classify_result,
+    Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Misconfiguration, Operation,
+    Outcome, Policies, Rejectable, Rejection, Replay, RequestMeta, classify_result,
 };
 use tokio::time::Instant;
 
@@ -30,7 +30,9 @@ pub(crate) struct Call<T, X, Req, Res, M, W, V> {
     pub(crate) rules: RulesLocal<X, Req, Res, M, W, V>,
     pub(crate) kept: Option<T>,
     pub(crate) began: Option<Instant>,
-    pub(crate) meta: RequestMeta,
+    pub(crate) replay: Replay,
+    pub(crate) operation: Operation,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) may: May,
 }
 
@@ -46,14 +48,14 @@ pin_project! {
     /// runtime with time enabled.
     pub struct FallbackFuture<F, T, R, E, X, Req, Res, M, W, V> {
         #[pin]
-        stage: Stage<F, R, E>,
-        call: Option<Call<T, X, Req, Res, M, W, V>>,
+        pub(crate) stage: Stage<F, R, E>,
+        pub(crate) call: Option<Call<T, X, Req, Res, M, W, V>>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F, R, E> {
+    pub(crate) enum Stage<F, R, E> {
         Calling {
             #[pin]
             inner: F,
@@ -71,14 +73,6 @@ pin_project! {
 type Answering<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 impl<F, T, R, E, X, Req, Res, M, W, V> FallbackFuture<F, T, R, E, X, Req, Res, M, W, V> {
-    #[inline]
-    pub(crate) const fn calling(inner: F, call: Call<T, X, Req, Res, M, W, V>) -> Self {
-        Self {
-            stage: Stage::Calling { inner },
-            call: Some(call),
-        }
-    }
-
     #[cold]
     pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
@@ -205,7 +199,9 @@ impl<T, X, Req, Res, M, W, V> Call<T, X, Req, Res, M, W, V> {
         let rules = self.rules.common();
         let counters = &rules.core.counters;
         let rejection = result.as_ref().err().and_then(Rejectable::rejection);
-        let failed = FailedCall::new(outcome, rejection.copied(), self.meta);
+        let mut meta = RequestMeta::new(self.replay).with_operation(self.operation);
+        meta.deadline = self.deadline;
+        let failed = FailedCall::new(outcome, rejection.copied(), meta);
         let steps = &rules.steps.all;
         if !steps.iter().any(|step| step.covers_failure(&failed)) {
             // What was answered below, or is the caller's own mistake.
