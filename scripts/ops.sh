@@ -16,4 +16,19 @@ cp ops/prometheus/*.yml "$directory"
 promtool check config "$directory/prometheus.yml"
 amtool check-config ops/alertmanager/alertmanager.yml
 scripts/dashboards.py --check
+
+# Queries of dashboards are PromQL as those of rules are.
+scripts/dashboards.py --queries >"$directory/queries.yml"
+promtool check rules "$directory/queries.yml"
+
+# Grafana is not among Debian's packages: so what it publishes of its types is what they are checked by.
+venv=target/grafana
+sdk=grafana-foundation-sdk==1769699379!11.6.0
+if ! [ -e "$venv/$sdk" ]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet "$sdk"
+    : >"$venv/$sdk"
+fi
+"$venv/bin/python" scripts/dashboards_schema.py --self-test
+"$venv/bin/python" scripts/dashboards_schema.py
 echo 'ops: ok'
