@@ -3,7 +3,6 @@
 
     scripts/dashboards.py           writes them
     scripts/dashboards.py --check   fails where a file is not what would be written
-    scripts/dashboards.py --queries prints all queries as recording rules, for promtool to parse
 
 A panel is a line below: its kind, title, unit, and queries with their legends. What a query names is
 checked by tests/tests/ops_files.rs. To change a panel, change its line: Grafana's own exports have
@@ -322,21 +321,7 @@ SERVICE = dashboard("seawall-service", "Seawall: one service", [
 ])
 
 
-def queries():
-    """All queries, with the variables as Grafana would fill them in, as a file of rules."""
-    made = []
-    for content in (OVERVIEW, SERVICE):
-        targets = [target for made in content["panels"] for target in made.get("targets", [])]
-        for target in targets + content["annotations"]["list"]:
-            expression = target["expr"].replace("$__rate_interval", "1m").replace("$", "")
-            made.append({"record": f"dashboard:query:{len(made)}", "expr": expression})
-    return {"groups": [{"name": "dashboards", "rules": made}]}
-
-
 def main():
-    if sys.argv[1:] == ["--queries"]:
-        # YAML reads JSON.
-        return print(json.dumps(queries()))
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
