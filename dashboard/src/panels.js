@@ -58,35 +58,46 @@ function alert() {
   return node;
 }
 
-/** Buttons of an alert: what is done about it, why, and for how long where `body` is given. */
+/** A button that asks why something is done about alerts, and for how long where `body` is given. */
+function button(of, name, effect, path, body) {
+  const act = (reason, seconds) => post(`api/v1/resilience/${path}`, body ? { ...body, reason, expires_in_seconds: seconds } : { reason });
+  const ask = () => confirm({ title: `${name}: ${of}`, effect, action: name, expires: Boolean(body), isTimed: true, act });
+  return el('button.small', { type: 'button', onclick: ask }, name);
+}
+
+const endSilence = (of, id) => button(of, 'End silence', 'Alerts that it has held back are sent.', `silences/${id}/end`);
+
+/** Buttons of an alert: what is done about it. */
 function alertButtons(view) {
-  const of = `api/v1/resilience/alerts/${view.id}`;
-  const button = (name, effect, path, body) => {
-    const act = (reason, seconds) => post(path, body ? { ...body, reason, expires_in_seconds: seconds } : { reason });
-    const ask = () => confirm({ title: `${name}: ${view.name}`, effect, action: name, expires: Boolean(body), isTimed: true, act });
-    return el('button.small', { type: 'button', onclick: ask }, name);
-  };
+  const of = `alerts/${view.id}`;
   const matcher = { rule: view.name };
   if (view.service) matcher.service = view.service;
   return [
     view.acknowledged
-      ? button('Unacknowledge', 'Nobody takes care of it any more.', `${of}/unacknowledge`)
-      : button('Acknowledge', 'Others see that you know of it. If it still fires after that time, it is sent again.', `${of}/acknowledge`, {}),
+      ? button(view.name, 'Unacknowledge', 'Nobody takes care of it any more.', `${of}/unacknowledge`)
+      : button(view.name, 'Acknowledge', 'Others see that you know of it. If it still fires after that time, it is sent again.', `${of}/acknowledge`, {}),
     view.silenced
-      ? button('End silence', 'Alerts that it has held back are sent.', `api/v1/resilience/silences/${view.silence}/end`)
-      : button('Silence', `Alerts of this rule${view.service ? ` and of ${view.service}` : ''} are shown and not sent for that time.`, 'api/v1/resilience/silences', matcher),
+      ? endSilence(view.name, view.silence)
+      : button(view.name, 'Silence', `Alerts of this rule${view.service ? ` and of ${view.service}` : ''} are shown and not sent for that time.`, 'silences', matcher),
   ];
 }
 
 const noteOf = (done, what) => (done ? `${what} by ${done.by} until ${clock(done.until_unix_ms)}: ${done.reason}` : '');
 
+/** A silence, whether an alert that it matches is firing or not: nobody would know else that none is sent. */
+function silence(view) {
+  const of = `${view.rule ?? 'Every alert'}${view.service ? ` of ${view.service}` : ''}`;
+  return el('li', el('div', el('p.holds', `${of}: ${noteOf(view, 'silenced')}`), may('operator') && el('span.buttons', endSilence(of, view.id))));
+}
+
 export class Alerts {
   #list = el('ul.alerts', { tabindex: 0 });
+  #silences = el('ul.alerts', { 'aria-label': 'Silences' });
   #none = el('p.dim', 'No alert is firing.');
   #count = el('span.tag');
 
   constructor() {
-    byId('alerts').append(el('div.title', el('h2', { id: 'alerts-title' }, 'Alerts'), this.#count), this.#list, this.#none);
+    byId('alerts').append(el('div.title', el('h2', { id: 'alerts-title' }, 'Alerts'), this.#count), this.#list, this.#none, this.#silences);
   }
 
   show(overview) {
@@ -96,6 +107,7 @@ export class Alerts {
     this.#count.hidden = firing.length === 0;
     this.#none.hidden = firing.length > 0;
     const now = overview.at_unix_ms;
+    keyed(this.#silences, overview.silences, (it) => `${it.id}${may('operator')}`, silence);
     keyed(this.#list, [...firing, ...over], (it) => it.id, alert, (node, it) => {
       const { parts } = node;
       const isFiring = it.state === 'firing';

@@ -167,8 +167,15 @@ test('the kill switch stops trading, and an alert is acknowledged', async () => 
   await alert.getByText(/Silenced by anna until .*: it is known$/).waitFor();
   await command(alert.getByRole('button', { name: 'End silence' }), 'it is to be heard again');
   await alert.getByRole('button', { name: 'Silence', exact: true }).waitFor();
+  await command(alert.getByRole('button', { name: 'Silence', exact: true }), 'until it is over');
   await command(page.locator('[data-command="release"]'), 'they match again');
   await until(page, () => !document.getElementById('why').textContent.includes('kill switch'));
+  // It holds for the next one as well, so it is shown without any.
+  await alert.waitFor({ state: 'detached' });
+  const silence = page.getByRole('list', { name: 'Silences' }).getByRole('listitem');
+  await silence.getByText(/^KillSwitchOn.*: silenced by anna until .*: until it is over$/).waitFor();
+  await command(silence.getByRole('button', { name: 'End silence' }), 'it is over');
+  await silence.waitFor({ state: 'detached' });
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });

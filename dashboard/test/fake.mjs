@@ -71,6 +71,7 @@ export function overview(names, at = Date.now(), sparks = 120) {
     services,
     services_left_out: 0,
     alerts: [],
+    silences: [],
     score: null,
     orders: null,
     checks: [],

@@ -212,13 +212,12 @@ impl Program {
             .registry(registry.clone())
             .sink(sink);
         let monitor = monitor.build().unwrap();
-        let own = Registry::new("monitor");
-        own.register(monitor.clone()).unwrap();
         let tokens = Tokens::new()
             .with(Role::Viewer, "prometheus", TOKEN)
             .unwrap();
-        let admin = Admin::builder("desk").registry(registry).registry(own);
-        let admin = admin.tokens(tokens).build().unwrap();
+        let admin = Admin::builder("desk").registry(registry);
+        let admin = admin.monitor(monitor.clone()).tokens(tokens);
+        let admin = admin.build().unwrap();
         Self {
             server: AdminServer::bind("127.0.0.1:0", admin).await.unwrap(),
             is_down,

@@ -9,34 +9,43 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use seawall_core::{HISTOGRAM_BOUNDS, HistogramSnapshot, Registry, Samples, Value};
+use seawall_core::{HISTOGRAM_BOUNDS, HistogramSnapshot, InstanceHandle, Samples, Value};
+
+use crate::state::Shared;
 
 /// The type of the text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(&'static str, &'static str)>;
 
-/// Every sample of the registries, by metric.
+/// Every sample of the registries, of the health checks and of the monitor, by metric.
 #[derive(Debug)]
 struct Collected(BTreeMap<&'static str, Vec<(Labels, Value)>>);
 
 impl Collected {
-    fn of(registries: &[Registry]) -> Self {
-        let mut by_metric: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for registry in registries {
+    fn of(shared: &Shared) -> Self {
+        let mut all = Self(BTreeMap::new());
+        for registry in &shared.registries {
             let service = registry.service().as_str();
             for component in registry.all() {
-                let name = component.name().as_str();
-                component.samples(&mut Samples::new(&mut |sample| {
-                    let mut labels = Vec::with_capacity(2 + sample.labels.len());
-                    labels.extend([("service", service), ("name", name)]);
-                    labels.extend_from_slice(sample.labels);
-                    let of_metric = by_metric.entry(sample.metric).or_default();
-                    of_metric.push((labels, sample.value));
-                }));
+                all.add(service, &*component);
             }
         }
-        Self(by_metric)
+        for own in shared.unregistered() {
+            all.add(shared.name.as_str(), &*own);
+        }
+        all
+    }
+
+    fn add(&mut self, service: &'static str, component: &dyn InstanceHandle) {
+        let name = component.name().as_str();
+        component.samples(&mut Samples::new(&mut |sample| {
+            let mut labels = Vec::with_capacity(2 + sample.labels.len());
+            labels.extend([("service", service), ("name", name)]);
+            labels.extend_from_slice(sample.labels);
+            let of_metric = self.0.entry(sample.metric).or_default();
+            of_metric.push((labels, sample.value));
+        }));
     }
 }
 
@@ -88,9 +97,9 @@ fn buckets(snapshot: &HistogramSnapshot) -> Vec<(f64, u64)> {
 }
 
 /// The text of a scrape.
-pub(crate) fn render(registries: &[Registry]) -> Result<String, fmt::Error> {
+pub(crate) fn render(shared: &Shared) -> Result<String, fmt::Error> {
     let mut registry = prometheus_client::registry::Registry::default();
-    registry.register_collector(Box::new(Collected::of(registries)));
+    registry.register_collector(Box::new(Collected::of(shared)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)

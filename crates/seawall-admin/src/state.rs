@@ -64,6 +64,24 @@ impl Shared {
         !self.had_tokens.load(Ordering::Acquire)
     }
 
+    /// The health checks and the monitor, as far as no registry has them: their figures are asked for as well.
+    pub(crate) fn unregistered(&self) -> Vec<Box<dyn InstanceHandle>> {
+        let mut own: Vec<Box<dyn InstanceHandle>> = Vec::new();
+        if let Some(health) = &self.health {
+            own.push(Box::new(health.clone()));
+        }
+        #[cfg(feature = "monitor")]
+        if let Some(frames) = &self.frames {
+            own.push(Box::new(frames.monitor.clone()));
+        }
+        let has = |registry: &Registry, (pattern, name)| registry.get(pattern, name).is_some();
+        own.retain(|own| {
+            let key = (own.pattern(), own.name());
+            !self.registries.iter().any(|registry| has(registry, key))
+        });
+        own
+    }
+
     /// The component of that pattern and name, with its registry. `service` is needed where several
     /// registries have one.
     pub(crate) fn find(

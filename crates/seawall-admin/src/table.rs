@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use seawall_monitor::{AlertState, AlertView, LimitView, Overview, ServiceOverview};
+use seawall_monitor::{AlertState, AlertView, LimitView, Overview, ServiceOverview, SilenceView};
 
 /// What is not known.
 const UNKNOWN: &str = "-";
 
-/// An overview as text: whether one can trade, a line for each service, those with most trouble first, and the
-/// alerts that are firing.
+/// An overview as text: whether one can trade, a line for each service, those with most trouble first, the
+/// alerts that are firing, and the silences.
 pub(crate) fn of(overview: &Overview, now_unix_ms: u64) -> String {
     let mut text = String::new();
     let verdict = &overview.verdict;
@@ -49,13 +49,25 @@ pub(crate) fn of(overview: &Overview, now_unix_ms: u64) -> String {
     ];
     rows.extend(overview.services.iter().map(row));
     write_rows(&mut text, &rows);
+    write_alerts(&mut text, overview, now_unix_ms);
+    if !overview.silences.is_empty() {
+        text.push('\n');
+        let mut rows = vec![["SILENCE", "SERVICE", "FOR", "BY", "REASON"].map(str::to_owned)];
+        let silences = overview.silences.iter();
+        rows.extend(silences.map(|silence| silence_row(silence, now_unix_ms)));
+        write_rows(&mut text, &rows);
+    }
+    text
+}
+
+fn write_alerts(text: &mut String, overview: &Overview, now_unix_ms: u64) {
     let firing = overview.alerts.iter();
     let firing: Vec<_> = firing
         .filter(|alert| alert.state == AlertState::Firing)
         .collect();
     if firing.is_empty() {
         text.push_str("\nno alert is firing\n");
-        return text;
+        return;
     }
     text.push('\n');
     let mut rows = vec![["ALERT", "SEVERITY", "FOR", "NOTE", "WORDS"].map(str::to_owned)];
@@ -64,8 +76,7 @@ pub(crate) fn of(overview: &Overview, now_unix_ms: u64) -> String {
             .into_iter()
             .map(|alert| alert_row(alert, now_unix_ms)),
     );
-    write_rows(&mut text, &rows);
-    text
+    write_rows(text, &rows);
 }
 
 fn row(service: &ServiceOverview) -> [String; 8] {
@@ -117,6 +128,18 @@ fn alert_row(alert: &AlertView, now_unix_ms: u64) -> [String; 5] {
         format!("{} s", ms / 1_000),
         clean(&note),
         clean(&alert.words),
+    ]
+}
+
+/// Which alerts are not sent, and for how long still.
+fn silence_row(silence: &SilenceView, now_unix_ms: u64) -> [String; 5] {
+    let ms = silence.silenced.until_unix_ms.saturating_sub(now_unix_ms);
+    [
+        silence.rule.unwrap_or("every alert").to_owned(),
+        silence.service.map_or_else(unknown, clean),
+        format!("{} s", ms / 1_000),
+        clean(&silence.silenced.by),
+        clean(&silence.silenced.reason),
     ]
 }
 

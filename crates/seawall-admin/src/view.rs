@@ -86,6 +86,18 @@ impl Durations {
 
 impl ComponentView {
     pub(crate) fn of(shared: &Shared, registry: &Registry, component: &dyn InstanceHandle) -> Self {
+        Self::of_service(shared, registry.service().as_str(), component)
+    }
+
+    /// One that no registry has: it can be looked at, and nothing finds it to command it.
+    pub(crate) fn unregistered(shared: &Shared, component: &dyn InstanceHandle) -> Self {
+        Self {
+            commands: Vec::new(),
+            ..Self::of_service(shared, shared.name.as_str(), component)
+        }
+    }
+
+    fn of_service(shared: &Shared, service: &'static str, component: &dyn InstanceHandle) -> Self {
         let mut figures = Vec::new();
         component.samples(&mut Samples::new(&mut |sample| {
             let (value, durations) = match sample.value {
@@ -104,7 +116,7 @@ impl ComponentView {
         let (pattern, name) = (component.pattern(), component.name().as_str());
         let misconfigured = component.misconfigured();
         Self {
-            service: registry.service().as_str(),
+            service,
             pattern,
             name,
             state: component.state(),
@@ -116,7 +128,7 @@ impl ComponentView {
                 .iter()
                 .map(|command| command.as_str())
                 .collect(),
-            active: shared.active.of(registry.service().as_str(), pattern, name),
+            active: shared.active.of(service, pattern, name),
         }
     }
 }

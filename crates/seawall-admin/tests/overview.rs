@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use seawall::{Command, Registry};
 use seawall_admin::{Admin, AdminBuilder, Role, Tokens};
-use seawall_monitor::{Monitor, MonitorConfig};
+use seawall_health::HealthMonitor;
+use seawall_monitor::{AlertKind, Monitor, MonitorConfig, SilenceMatcher};
 use serde_json::{Value, json};
 use support::{ADMIN, OPERATOR, Stream, VIEWER, get, post, serve};
 
@@ -439,6 +440,9 @@ async fn a_terminal_gets_a_table() {
     let (registry, monitor, admin) = desk();
     give(&registry, Command::Block);
     monitor.sample();
+    let slow = SilenceMatcher::all().rule(AlertKind::SlowCalls);
+    let silenced = monitor.silence(slow, "olga", "a slow\u{1b}day", Duration::from_secs(60));
+    silenced.expect("a silence");
     let router = admin.build().expect("settings").router();
     for (path, accept) in [
         ("/", "*/*"),
@@ -468,6 +472,13 @@ async fn a_terminal_gets_a_table() {
             rows.iter().any(|row| row.first() == Some(&"BreakerOpened")),
             "{text}"
         );
+        // Nothing of that rule is firing, and nobody would be sent it.
+        let silence = rows.iter().find(|row| row.first() == Some(&"SlowCalls"));
+        let silence = silence.unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(
+            (silence[1], silence[3..].join(" ")),
+            ("-", "s olga a slow?day".to_owned())
+        );
         assert!(text.contains("the monitor does not run"), "{text}");
     }
     let (_, headers, text) = accepting(&router, "/dashboard", "application/json").await;
@@ -477,6 +488,37 @@ async fn a_terminal_gets_a_table() {
     // The API is JSON, whatever is accepted.
     let (_, headers, _) = accepting(&router, "/api/v1/resilience/health", "*/*").await;
     assert_eq!(headers["content-type"], "application/json");
+}
+
+/// A dashboard of Grafana whose first panel asks whether one can trade was empty unless the program had thought of
+/// registering its monitor.
+#[tokio::test]
+async fn figures_of_checks_and_the_monitor_are_scraped_once_registered_or_not() {
+    let (registry, monitor, admin) = desk();
+    let health = HealthMonitor::new("desk");
+    monitor.sample();
+    let admin = admin.health(health.clone()).build().expect("settings");
+    let router = admin.router();
+    for is_registered in [false, true] {
+        if is_registered {
+            registry.register(monitor.clone()).expect("registered");
+            registry.register(health.clone()).expect("registered");
+        }
+        let (_, _, text) = accepting(&router, "/health/prometheus", "*/*").await;
+        for metric in ["seawall_monitor_level", "seawall_health_aggregate_status"] {
+            let series = format!("{metric}{{service=\"desk\",name=\"desk\"}} ");
+            let lines = text.lines().filter(|line| line.starts_with(&series));
+            assert_eq!(lines.count(), 1, "{metric} {is_registered}: {text}");
+        }
+        let (_, _, text) = accepting(&router, "/health/metrics", "*/*").await;
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        let all = json["desk"].as_array().expect("components").iter();
+        let own: Vec<_> = all.filter(|it| it["pattern"] == "health_monitor").collect();
+        assert_eq!(own.len(), 1, "{json}");
+        // What is in no registry is not found by a command.
+        let commands = own[0]["commands"].as_array().expect("commands");
+        assert_eq!(commands.is_empty(), !is_registered, "{json}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Outcome;
+use crate::{Outcome, Rejection, Sent};
 
 /// A counter that only grows. Relaxed: it orders nothing, and nothing depends on it.
 #[derive(Debug, Default)]
@@ -66,13 +66,15 @@ impl OwnedCounter {
 /// Counters of calls or attempts by their [`Outcome`], with local rejections apart.
 ///
 /// ```
-/// use seawall_core::{Outcome, counters::ByOutcome};
+/// use seawall_core::{Outcome, Reason, Rejection, Sent, counters::ByOutcome};
 ///
 /// let attempts: ByOutcome = ByOutcome::default();
-/// attempts.add(&Outcome::Success, false);
-/// attempts.add(&Outcome::Ignored, true);
+/// attempts.add(&Outcome::Success, None);
+/// let open = Rejection::new(Reason::CircuitOpen, "alpaca");
+/// attempts.add(&Outcome::Ignored, Some(&open));
+/// attempts.add(&Outcome::Ignored, Some(&open.with_sent(Sent::Maybe)));
 /// let counts = attempts.get();
-/// assert_eq!((counts.success, counts.rejected, counts.total()), (1, 1, 2));
+/// assert_eq!((counts.success, counts.rejected, counts.unknown), (1, 1, 1));
 /// ```
 pub type ByOutcome = OutcomeStripe;
 
@@ -99,23 +101,24 @@ crate::counters! {
         unknown => "seawall_calls_total" [outcome = "unknown"],
         /// It was answered by something else than the upstream's answer to it.
         degraded => "seawall_calls_total" [outcome = "degraded"],
-        /// A layer below rejected it, or the layer itself.
+        /// A layer below rejected it, or the layer itself, and nothing was sent.
         rejected => "seawall_calls_total" [outcome = "rejected"],
     }
 }
 
 impl OutcomeStripe {
-    /// Counts one of that outcome; an [`Outcome::Ignored`] that was a local rejection counts as
-    /// rejected.
+    /// Counts one of that outcome. An [`Outcome::Ignored`] that was a local rejection counts as
+    /// rejected, or as unknown where it may have been sent: what was rejected then is another
+    /// attempt, and the call has failed.
     #[inline]
-    pub fn add(&self, outcome: &Outcome, rejected: bool) {
+    pub fn add(&self, outcome: &Outcome, rejection: Option<&Rejection>) {
         match outcome {
             Outcome::Success => self.success.add(),
-            _ => self.of(outcome, rejected).add(),
+            _ => self.of(outcome, rejection).add(),
         }
     }
 
-    const fn of(&self, outcome: &Outcome, rejected: bool) -> &Counter {
+    fn of(&self, outcome: &Outcome, rejection: Option<&Rejection>) -> &Counter {
         match outcome {
             Outcome::Failure(_) => &self.failure,
             Outcome::Throttled { .. } => &self.throttled,
@@ -123,8 +126,12 @@ impl OutcomeStripe {
             Outcome::QuotaExhausted { .. } => &self.quota_exhausted,
             Outcome::Unknown => &self.unknown,
             Outcome::Degraded => &self.degraded,
-            Outcome::Ignored if rejected => &self.rejected,
-            Outcome::Ignored | Outcome::Success => &self.ignored,
+            Outcome::Ignored => match rejection.map(Rejection::sent) {
+                Some(Sent::No) => &self.rejected,
+                Some(Sent::Maybe) => &self.unknown,
+                None => &self.ignored,
+            },
+            Outcome::Success => &self.ignored,
         }
     }
 
@@ -342,12 +349,23 @@ mod tests {
             Outcome::Unknown,
             Outcome::Degraded,
         ] {
-            attempts.add(&outcome, false);
+            attempts.add(&outcome, None);
             let counts = attempts.get().by_label();
             let of = counts.iter().find(|(label, _)| *label == outcome.as_str());
             assert_eq!(of, Some(&(outcome.as_str(), 1)));
         }
+<<<<<<< HEAD
         attempts.add(&Outcome::Ignored, true);
         assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 9));
+=======
+        let open = Rejection::new(crate::Reason::CircuitOpen, "x");
+        attempts.add(&Outcome::Ignored, Some(&open));
+        assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 8));
+        let earlier_was_sent = open.with_sent(Sent::Maybe);
+        attempts.add(&Outcome::Ignored, Some(&earlier_was_sent));
+        assert_eq!((attempts.get().rejected, attempts.get().unknown), (1, 2));
+        // What an upstream does is known: a local rejection on the way changes nothing of it.
+        attempts.add(&Outcome::Failure(FailureKind::Server), Some(&open));
+        assert_eq!((attempts.get().failure, attempts.get().total()), (2, 10));
     }
 }

@@ -172,8 +172,11 @@ impl fmt::Display for AlreadyRegistered {
 impl std::error::Error for AlreadyRegistered {}
 
 /// What the registry knows of one component at one moment.
+///
+/// With the feature `serde` its settings and labels are maps, and a gauge that is not finite is `null` in JSON.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Snapshot {
     /// The pattern.
     pub pattern: &'static str,
@@ -184,6 +187,7 @@ pub struct Snapshot {
     /// Counters, gauges and histograms.
     pub samples: Vec<OwnedSample>,
     /// The settings in force.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::pairs"))]
     pub settings: Vec<(&'static str, String)>,
     /// What was found to be wrong with how it is set up.
     pub misconfigured: Vec<Misconfiguration>,

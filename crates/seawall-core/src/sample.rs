@@ -79,10 +79,12 @@ impl fmt::Debug for Samples<'_> {
 /// A [`Sample`] that was kept.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OwnedSample {
     /// The metric.
     pub metric: &'static str,
     /// Labels beside those of the service and the instance.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::pairs"))]
     pub labels: Vec<(&'static str, &'static str)>,
     /// The value at that moment.
     pub value: Value,
@@ -101,6 +103,7 @@ impl From<Sample<'_>> for OwnedSample {
 /// The value of a sample.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Value {
     /// A total that only grows.
     Counter(u64),

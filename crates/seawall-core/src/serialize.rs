@@ -89,6 +89,14 @@ pub fn unix_ms<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok,
     serializer.serialize_u64(u64::try_from(ms).unwrap_or(u64::MAX))
 }
 
+/// Names with their values as a map.
+pub(crate) fn pairs<V: Serialize, S: Serializer>(
+    pairs: &[(&'static str, V)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
 #[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes fields by reference"
@@ -101,4 +109,63 @@ pub(crate) fn misconfigured<S: Serializer>(
     map.serialize_field("what", what.as_str())?;
     map.serialize_field("advice", what.advice())?;
     map.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        HistogramSnapshot, HistogramStripe, InstanceName, Misconfiguration, OwnedSample, Snapshot,
+        Value,
+    };
+
+    #[test]
+    fn a_snapshot_of_a_registry_is_json_with_numbers_maps_and_words() {
+        let latency = HistogramStripe::default();
+        latency.record_here(3_000_000, true);
+        let took = HistogramSnapshot::of([&latency]);
+        let sample = |metric, labels, value| OwnedSample {
+            metric,
+            labels,
+            value,
+        };
+        let snapshot = Snapshot {
+            pattern: "breaker",
+            name: InstanceName::from("alpaca"),
+            state: "closed",
+            samples: vec![
+                sample(
+                    "calls_total",
+                    vec![("outcome", "success")],
+                    Value::Counter(7),
+                ),
+                sample("left", Vec::new(), Value::Gauge(0.5)),
+                sample("pause_seconds", Vec::new(), Value::Gauge(f64::INFINITY)),
+                sample("took_seconds", Vec::new(), Value::Histogram(took)),
+            ],
+            settings: vec![("open_for", "30s".to_owned())],
+            misconfigured: vec![Misconfiguration::Unnamed],
+        };
+        let mut json = serde_json::to_value(snapshot).unwrap();
+        let took = json["samples"][3]["value"].take();
+        assert_eq!(
+            (&took["count"], &took["max_seconds"]),
+            (&json!(1), &json!(0.003))
+        );
+        let of =
+            |metric, labels, value| json!({"metric": metric, "labels": labels, "value": value});
+        let expected = json!({
+            "pattern": "breaker", "name": "alpaca", "state": "closed",
+            "samples": [
+                of("calls_total", json!({"outcome": "success"}), json!(7)),
+                of("left", json!({}), json!(0.5)),
+                of("pause_seconds", json!({}), json!(null)),
+                of("took_seconds", json!({}), json!(null)),
+            ],
+            "settings": {"open_for": "30s"},
+            "misconfigured": ["unnamed"],
+        });
+        assert_eq!(json, expected);
+    }
 }

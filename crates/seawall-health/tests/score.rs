@@ -312,6 +312,29 @@ fn a_critical_service_that_lets_nothing_pass_caps_the_score() {
     }
 }
 
+/// A pace of ten a second has less than one token after each call: the score fell to 40 with each of them.
+#[test]
+fn of_a_critical_service_only_what_lets_nothing_pass_caps_the_score() {
+    for (pattern, state, is_capped) in [
+        ("ratelimit", "exhausted", false),
+        ("ratelimit_per_key", "exhausted", false),
+        ("ratelimit", "queueing", false),
+        ("ratelimit", "paused", true),
+        ("bulkhead", "full", false),
+        ("bulkhead", "draining", true),
+        ("router", "exhausted", true),
+        ("spend", "exhausted", true),
+        ("orders", "normal", false),
+        ("orders", "reduce_only", false),
+        ("orders", "halted", true),
+    ] {
+        let all = [("breaker", "broker", "closed"), (pattern, "broker", state)];
+        let score = HealthScore::default().registry(&registry(&all));
+        let report = score.critical("broker").report();
+        assert_eq!(report.is_low, is_capped, "{pattern} {state}: {report:?}");
+    }
+}
+
 #[test]
 fn a_critical_service_that_is_not_there_caps_the_score() {
     let feeds = registry(&[("breaker", "feed", "closed")]);

@@ -108,7 +108,7 @@ where
             calls.success.add();
             self.core().budget.deposit();
         } else {
-            calls.add(&judgement.outcome, judgement.rejection.is_some());
+            calls.add(&judgement.outcome, judgement.rejection.as_ref());
         }
     }
 

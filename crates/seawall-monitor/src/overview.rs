@@ -3,7 +3,7 @@
 use seawall_health::ScoreReport;
 use serde::Serialize;
 
-use crate::alert_view::AlertView;
+use crate::alert_view::{AlertView, SilenceView};
 
 /// How well something works.
 #[non_exhaustive]
@@ -64,6 +64,8 @@ pub struct Overview {
     pub services_left_out: u64,
     /// Alerts that are firing, and the last ones that are over; newest first.
     pub alerts: Vec<AlertView>,
+    /// The silences that hold, the newest first: whether anything is firing that they match, or not.
+    pub silences: Vec<SilenceView>,
     /// The health score, where the program has one.
     pub score: Option<ScoreView>,
     /// Orders of all services, where there are any.

@@ -299,6 +299,7 @@ impl Shared {
             services,
             services_left_out: state.services.left_out,
             alerts: state.engine.views(),
+            silences: state.engine.silences(at),
             score: state.score.clone(),
             orders,
             checks: frame.checks(),

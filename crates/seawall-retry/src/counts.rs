@@ -2,7 +2,7 @@
 
 use seawall_core::counters::{OutcomeCounts, OutcomeStripe};
 use seawall_core::striped::StripeSet;
-use seawall_core::{Outcome, Samples};
+use seawall_core::{Outcome, Rejection, Samples};
 
 use crate::StopReason;
 use crate::reason::{GiveUpCounts, GiveUpStripe};
@@ -74,23 +74,23 @@ impl RetryStripe {
     }
 
     /// The result of an attempt is that of its call.
-    pub(crate) fn completed(&self, outcome: &Outcome, rejected: bool) {
-        self.last.add(outcome, rejected);
+    pub(crate) fn completed(&self, outcome: &Outcome, rejection: Option<&Rejection>) {
+        self.last.add(outcome, rejection);
     }
 
     /// Another attempt follows.
-    pub(crate) fn retried(&self, outcome: &Outcome, rejected: bool) {
-        self.retried.add(outcome, rejected);
+    pub(crate) fn retried(&self, outcome: &Outcome, rejection: Option<&Rejection>) {
+        self.retried.add(outcome, rejection);
     }
 
     /// The last attempt was not sent, and the caller gets an earlier result.
-    pub(crate) fn replaced(&self, outcome: &Outcome, rejected: bool) {
-        self.replaced.add(outcome, rejected);
+    pub(crate) fn replaced(&self, outcome: &Outcome, rejection: Option<&Rejection>) {
+        self.replaced.add(outcome, rejection);
     }
 
     /// A call ended with a result that is not that of its last attempt.
-    pub(crate) fn ended_between_attempts(&self, outcome: &Outcome, rejected: bool) {
-        self.no_attempt.add(outcome, rejected);
+    pub(crate) fn ended_between_attempts(&self, outcome: &Outcome, rejection: Option<&Rejection>) {
+        self.no_attempt.add(outcome, rejection);
     }
 
     pub(crate) fn gave_up(&self, reason: StopReason) {

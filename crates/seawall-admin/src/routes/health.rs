@@ -189,7 +189,11 @@ pub(crate) async fn metrics(
 ) -> Result<Response, Problem> {
     reading(move || {
         let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for component in components(&shared) {
+        let own = shared.unregistered();
+        let own = own
+            .iter()
+            .map(|own| ComponentView::unregistered(&shared, &**own));
+        for component in components(&shared).into_iter().chain(own) {
             let of_service = by_service.entry(component.service).or_default();
             of_service.push(component);
         }
@@ -208,7 +212,7 @@ pub(crate) async fn prometheus(
     _: Viewing,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Response, Problem> {
-    let text = reading(move || prometheus::render(&shared.registries));
+    let text = reading(move || prometheus::render(&shared));
     let text = text.await?.map_err(|_error| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

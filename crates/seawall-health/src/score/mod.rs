@@ -39,7 +39,7 @@ type TradingSource = Box<dyn Fn() -> TradingFigures + Send + Sync>;
 ///
 /// | part | what it is made of |
 /// |---|---|
-/// | resilience | the circuits of the registries count for 70 %, a half-open one half; the other layers for 30 %: one that is full, that waits or that an operator has bypassed counts half, one that lets nothing pass not at all |
+/// | resilience | the circuits of the registries count for 70 %, a half-open one half; the other layers for 30 %: one that is full, that waits, a rate limit that is used up or one that an operator has bypassed counts half, one that lets nothing pass not at all |
 /// | system | processors, memory, disks, open files: the fullest one. Full marks up to 70 % used, none at 100 % |
 /// | services | the mean of their [scores](ServiceFigures::score): of layers, of your own figures, and of the checks of the monitor that it is [set](crate::HealthMonitor::set_score) for |
 /// | trading | [`TradingFigures::score`] |
@@ -85,7 +85,9 @@ impl HealthScore {
     }
 
     /// Makes a service critical: a layer of that name that lets nothing pass (a circuit that is open, a command that
-    /// blocks) caps the score, and so does a name that no layer of the registries has. By default none is, and an open
+    /// blocks, a budget that is spent, halted orders) caps the score, and so does a name that no layer of the registries
+    /// has. A rate limit that is used up makes calls wait and caps nothing; parts of it, `alpaca/orders` of `alpaca`, are
+    /// named by themselves. By default none is, and an open
     /// circuit among many costs its share.
     pub fn critical(mut self, service: impl Into<InstanceName>) -> Self {
         self.critical.push(service.into());

@@ -8,7 +8,14 @@ use super::report::{Finding, Judged};
 const CIRCUITS: f64 = 0.7;
 
 /// Patterns that protect nothing themselves.
-const OTHERS: [&str; 4] = ["health", "health_monitor", "recovery", "telemetry"];
+const OTHERS: [&str; 6] = [
+    "config",
+    "health",
+    "health_monitor",
+    "monitor",
+    "recovery",
+    "telemetry",
+];
 
 /// `None` where nothing is registered that protects, and nothing is critical.
 pub(super) fn judge(registries: &[Registry], critical: &[InstanceName]) -> Option<Judged> {
@@ -36,7 +43,7 @@ pub(super) fn judge(registries: &[Registry], critical: &[InstanceName]) -> Optio
     for (group, share) in [(&circuits, circuit_share), (&layers, layer_share)] {
         let each = 100.0 * share / group.len().max(1) as f64;
         for layer in group {
-            let (value, advice) = value(layer.state());
+            let (value, advice) = value(layer.pattern(), layer.state());
             let lost = each * (1.0 - value);
             points -= lost;
             if value < 1.0 {
@@ -56,13 +63,19 @@ fn words(layer: &dyn InstanceHandle, advice: &str) -> String {
 }
 
 /// How much of its work a layer in this state does, and what to do about it.
-fn value(state: &str) -> (f64, &'static str) {
+fn value(pattern: &str, state: &str) -> (f64, &'static str) {
     match state {
         "open" | "unhealthy" => (0.0, "look at what is down"),
-        "forced_open" | "paused" | "draining" | "blocked" => (
+        "forced_open" | "draining" | "blocked" | "halted" => (
             0.0,
             "take an operator's command back when its reason is over",
         ),
+        "paused" => (
+            0.0,
+            "resume it when the reason is over, or wait where the upstream has asked for it",
+        ),
+        // Less than one token is there between any two calls of a pace: the next one waits, no more.
+        "exhausted" if pattern.starts_with("ratelimit") => (0.5, "send less, or allow more"),
         "exhausted" => (0.0, "wait for the limit, or ask for less"),
         "half_open" | "recovering" | "cooling" | "degraded" => (0.5, "wait for its recovery"),
         "full" | "queueing" | "throttling" => (0.5, "send less, or allow more"),

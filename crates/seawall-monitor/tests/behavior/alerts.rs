@@ -446,6 +446,7 @@ async fn a_silenced_alert_is_shown_and_sent_when_that_ends() {
     assert_eq!(monitor.alerts()[0].silence, Some(silence));
     // The one that has expired is not shown; the newest is first.
     let shown = monitor.silences();
+    assert_eq!(monitor.overview().silences, shown);
     let services: Vec<_> = shown.iter().map(|it| (it.rule, it.service)).collect();
     let expected = [
         (Some("BreakerOpened"), Some("alpaca")),
@@ -469,6 +470,11 @@ async fn a_silenced_alert_is_shown_and_sent_when_that_ends() {
     breaker.state("closed");
     sleep(2 * SECOND).await;
     assert_eq!(sink.names()[1..], [("BreakerOpened", Resolved)]);
+    // It holds for the next one, so it is shown though nothing is firing, until it expires.
+    let silences = || monitor.overview().silences.len();
+    assert_eq!(silences(), 2);
+    sleep(600 * SECOND).await;
+    assert_eq!(silences(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -150,9 +150,9 @@ where
         result: &mut Result<T, E>,
     ) {
         let (core, outcome) = (&rules.core, attempted.outcome);
-        let rejected = attempted.rejection.is_some();
+        let rejection = attempted.rejection.as_ref();
         if outcome == Outcome::Success {
-            stripe.completed(&outcome, rejected);
+            stripe.completed(&outcome, rejection);
             self.pay_in(core);
             return;
         }
@@ -162,10 +162,10 @@ where
         let made = self.made(attempted.is_rejected_unsent());
         let end = self.correct(rules, outcome, result, made);
         if end.is_replaced {
-            stripe.replaced(&outcome, rejected);
-            stripe.ended_between_attempts(&end.outcome, rejection_in(result).is_some());
+            stripe.replaced(&outcome, rejection);
+            stripe.ended_between_attempts(&end.outcome, rejection_in(result).as_ref());
         } else {
-            stripe.completed(&outcome, rejected);
+            stripe.completed(&outcome, rejection);
         }
         self.give_up(rules, stripe, reason, end, made, result);
     }
@@ -186,7 +186,7 @@ where
         delay: Duration,
         taken: Taken<WaitOf<H, Req, T, E>>,
     ) -> Next<WaitOf<H, Req, T, E>> {
-        stripe.retried(&attempted.outcome, attempted.rejection.is_some());
+        stripe.retried(&attempted.outcome, attempted.rejection.as_ref());
         self.maybe_sent |= !attempted.is_unsent();
         let more = self.more_mut();
         // A local rejection is no result of the upstream, and a failure to connect says
@@ -327,7 +327,7 @@ where
         let outcome = classify_result(rules.policy.classifier(), &result);
         let made = self.made(false);
         let end = self.correct(rules, outcome, &mut result, made);
-        stripe.ended_between_attempts(&end.outcome, rejection_in(&result).is_some());
+        stripe.ended_between_attempts(&end.outcome, rejection_in(&result).as_ref());
         self.give_up(rules, stripe, reason, end, made, &mut result);
         result
     }

@@ -35,8 +35,8 @@ use seawall_core::{
     Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_retry::{
-    AdaptiveRate, Attempt, CompletedAttempt, ResponseFuture, Retry, RetryConfig, RetryDecision,
-    RetryHandle, RetryLayer, StopReason, Stopped,
+    AdaptiveRate, Attempt, CompletedAttempt, ResponseFuture, Retry, RetryConfig, RetryCounts,
+    RetryDecision, RetryHandle, RetryLayer, StopReason, Stopped,
 };
 use seawall_testkit::contract::{Mock, MockError, PolledFuture, Stage, mock};
 use tokio::time::{Instant, advance, sleep};

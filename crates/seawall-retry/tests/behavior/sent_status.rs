@@ -33,6 +33,29 @@ async fn a_rejection_after_an_attempt_that_may_have_been_sent_is_maybe_sent() {
     }
 }
 
+/// Nobody knows what became of such a call. Counted as rejected, it raised alerts about limits of our own.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_and_then_rejected_counts_as_unknown_and_its_attempt_as_rejected() {
+    let open = || rejected(Reason::CircuitOpen, Some(SECOND));
+    let results = [timed_out(), open()];
+    let (_, _, handle) = one_call(ladder(3), Replay::SafeWithKey, results).await;
+    let RetryCounts {
+        calls, attempts, ..
+    } = handle.counts();
+    assert_eq!((calls.unknown, calls.rejected, calls.total()), (1, 0, 1));
+    assert_eq!((attempts.rejected, attempts.total()), (1, 2));
+    // Its deadline ended an attempt that had left.
+    let late = Rejection::new(Reason::DeadlineExceeded, "below").with_sent(Sent::Maybe);
+    let results = [Failed::Rejected(late)];
+    let (_, _, handle) = one_call(ladder(3), Replay::SafeWithKey, results).await;
+    let calls = handle.counts().calls;
+    assert_eq!((calls.unknown, calls.rejected, calls.total()), (1, 0, 1));
+    // Of one that never left it is known that nothing happened.
+    let (_, _, handle) = one_call(ladder(3), Replay::SafeWithKey, [open()]).await;
+    let calls = handle.counts().calls;
+    assert_eq!((calls.unknown, calls.rejected, calls.total()), (0, 1, 1));
+}
+
 /// A connection was reset after the request had left, and the next one was rejected: the error
 /// of the last attempt alone proves that nothing was sent, and that is wrong of the call.
 #[tokio::test(start_paused = true)]
