@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::cli::CHILD;
 use crate::contender::{Name, OrderResult};
 use crate::plan::Plan;
 use crate::progress::Counts;
-use crate::score::Score;
+use crate::score::{self, Score};
+use crate::trace::{EVERY, Trace};
 use crate::wire::{Setup, Task};
 use crate::world::World;
 
@@ -34,6 +36,7 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: Plan,
     pub(crate) orders: u32,
     pub(crate) directory: &'a Path,
+    pub(crate) trace: Trace,
     pub(crate) counts: Arc<Counts>,
 }
 
@@ -131,7 +134,8 @@ impl Desk {
 }
 
 impl Run<'_> {
-    pub(crate) async fn run(&self) -> Result<Score, Failure> {
+    /// Its score, and the stories of the orders that are not as they were reported.
+    pub(crate) async fn run(&self) -> Result<(Score, String), Failure> {
         let world = World::start(self.plan).await?;
         let setup = Setup {
             contender: self.name,
@@ -146,9 +150,11 @@ impl Run<'_> {
         let mut kill_at = draw.usize(per_kill / 4..per_kill / 2);
         loop {
             let mut sender = Sender::start(&setup).await?;
+            let pid = sender.child.id().unwrap_or_default();
+            self.trace.note(EVERY, format_args!("process {pid} begins"));
             let tasks = desk.outstanding.iter();
             let tasks: String = tasks.map(|number| Task::Recover(*number).line()).collect();
-            sender.write(&tasks).await?;
+            self.ask(&mut sender, &tasks).await?;
             // A moment later than the number of results, which would be a moment of its own.
             let moment = Duration::from_micros(draw.u64(0..30_000));
             if !self
@@ -166,7 +172,6 @@ impl Run<'_> {
         }
         world.wait_until_idle().await;
         let executions = world.executions();
-        world.shutdown().await;
         let id = |number| self.plan.order(number).id;
         let ids: BTreeSet<_> = (0..self.orders).map(id).collect();
         if let Some(other) = executions.keys().find(|id| !ids.contains(*id)) {
@@ -174,7 +179,54 @@ impl Run<'_> {
         }
         let results = (0..).zip(&desk.results);
         let results = results.map(|(number, result)| (id(number), *result));
-        Ok(Score::new(results, &executions, kills))
+        let score = Score::new(results.clone(), &executions, kills);
+        let mut wrong = Vec::new();
+        for (number, (id, result)) in (0..).zip(results) {
+            let count = executions.get(&id).copied().unwrap_or_default();
+            if let Some(what) = score::wrong(result, count) {
+                wrong.push((number, id, what));
+            }
+        }
+        let stories = self.stories(&world, &wrong)?;
+        world.shutdown().await;
+        Ok((score, stories))
+    }
+
+    /// What happened to orders that are not as they were reported.
+    fn stories(&self, world: &World, wrong: &[(u32, String, &str)]) -> Result<String, Failure> {
+        let ids: Vec<_> = wrong.iter().map(|(_, id, _)| id.clone()).collect();
+        let mut text = String::new();
+        if ids.is_empty() {
+            return Ok(text);
+        }
+        let mut stories = Trace::read(self.directory, &ids)?;
+        world.add_executions(&mut stories);
+        for (number, id, what) in wrong {
+            let class = self.plan.order(*number).class.name();
+            let story = stories.of(id);
+            writeln!(text, "\n{what}: {id}, at the broker {class}\n{story}")?;
+        }
+        Ok(text)
+    }
+
+    /// Hands tasks to a process.
+    async fn ask(&self, sender: &mut Sender, tasks: &str) -> Result<(), Failure> {
+        for line in tasks.lines() {
+            if let Some((what, number)) = line.split_once(' ')
+                && let Ok(number) = number.parse()
+            {
+                let id = self.plan.order(number).id;
+                self.trace.note(&id, format_args!("is asked: {what}"));
+            }
+        }
+        sender.write(tasks).await
+    }
+
+    fn note(&self, desk: &mut Desk, (number, result): (u32, OrderResult)) {
+        let id = self.plan.order(number).id;
+        self.trace
+            .note(&id, format_args!("is reported: {result:?}"));
+        desk.note(number, result, &self.counts);
     }
 
     /// Hands orders out until all are reported, or the process is killed: that is `true`.
@@ -188,7 +240,7 @@ impl Run<'_> {
         while !desk.is_done() {
             let tasks = desk.hand_out();
             if !tasks.is_empty() {
-                sender.write(&tasks).await?;
+                self.ask(sender, &tasks).await?;
             }
             if kill.is_none() && desk.reported >= kill_at {
                 kill = Some(Instant::now() + moment);
@@ -197,18 +249,19 @@ impl Run<'_> {
                 () = sleep_until(kill.unwrap_or_else(Instant::now)), if kill.is_some() => {
                     // SIGKILL.
                     sender.child.start_kill()?;
-                    while let Some((number, result)) = sender.next().await? {
-                        desk.note(number, result, &self.counts);
+                    while let Some(reported) = sender.next().await? {
+                        self.note(desk, reported);
                     }
                     sender.child.wait().await?;
+                    self.trace.note(EVERY, format_args!("the process is killed"));
                     return Ok(true);
                 }
                 result = sender.next() => {
-                    let Some((number, result)) = result? else {
+                    let Some(reported) = result? else {
                         let status = sender.child.wait().await?;
                         return Err(format!("the process ended by itself: {status}").into());
                     };
-                    desk.note(number, result, &self.counts);
+                    self.note(desk, reported);
                 }
             }
         }
@@ -220,13 +273,13 @@ impl Run<'_> {
         let mut asked = desk.in_doubt();
         let tasks = asked.iter();
         let tasks: String = tasks.map(|number| Task::Settle(*number).line()).collect();
-        sender.write(&tasks).await?;
+        self.ask(sender, &tasks).await?;
         while !asked.is_empty() {
-            let Some((number, result)) = sender.next().await? else {
+            let Some(reported) = sender.next().await? else {
                 return Err("the process ended in its last reconciliation".into());
             };
-            asked.remove(&number);
-            desk.note(number, result, &self.counts);
+            asked.remove(&reported.0);
+            self.note(desk, reported);
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ mod report;
 mod resilience;
 mod score;
 mod standstill;
+mod trace;
+mod traced;
 mod wire;
 mod world;
 
@@ -41,6 +43,7 @@ use plan::Plan;
 use progress::{Counts, Progress};
 use report::Report;
 use standstill::Standstill;
+use trace::Trace;
 
 /// What its messages begin with.
 const PROGRAM: &str = "order_torture";
@@ -80,6 +83,7 @@ impl Drop for Directory {
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let directory = Directory::new()?;
     let mut report = Report::default();
+    let mut broken_orders = String::new();
     let standstill = Standstill::watch();
     for name in &options.contenders {
         let counts = Arc::new(Counts::default());
@@ -92,13 +96,17 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             },
             orders: options.orders,
             directory: &directory.0,
+            trace: Trace::open(&directory.0)?,
             counts,
         };
         let start = Instant::now();
         let score = run.run().await;
         progress.finish();
-        let score = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
+        let (score, stories) = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
         report.add(*name, score, Instant::now() - start);
+        if *name == contender::Name::Seawall {
+            broken_orders = stories;
+        }
     }
     let broken = report.broken();
     let class = options.class.map_or("all", plan::Class::name);
@@ -112,7 +120,10 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         "longest standstill of the machine: {longest:.1?}\n"
     ));
     if !broken.is_empty() {
-        print(&format!("\nSeawall BROKE: {}\n", broken.join(", ")));
+        print(&format!(
+            "\nSeawall BROKE: {}\n{broken_orders}",
+            broken.join(", ")
+        ));
         let allowed = broker::BUSY;
         if longest > allowed {
             print(&format!(

@@ -10,6 +10,7 @@ use seawall_sim::provider::{Broker, Duplicates, Fills, Handle};
 use tokio::time::sleep;
 
 use crate::plan::{Class, Plan};
+use crate::trace::Stories;
 
 /// How long an executed order may be missing in queries.
 pub(crate) const VISIBLE_WITHIN: Duration = Duration::from_millis(60);
@@ -164,6 +165,14 @@ impl World {
     pub(crate) fn executions(&self) -> BTreeMap<String, usize> {
         let brokers = self.brokers.values();
         brokers.flat_map(Handle::executions_by_id).collect()
+    }
+
+    /// Adds what the brokers executed to the stories of orders.
+    pub(crate) fn add_executions(&self, stories: &mut Stories) {
+        for broker in self.brokers.values() {
+            let elapsed = broker.elapsed().unwrap_or_default();
+            stories.add_executions(&broker.orders(), elapsed);
+        }
     }
 
     /// Waits until nothing has been executed for a while: orders whose callers have given up are

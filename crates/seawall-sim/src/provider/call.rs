@@ -1,5 +1,7 @@
 //! A request to an application.
 
+use std::time::Duration;
+
 use crate::incident::Route;
 
 /// A request as the applications see it.
@@ -10,4 +12,12 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) body: &'a [u8],
     pub(crate) id: &'a str,
+    pub(crate) moment: Moment,
+}
+
+/// When a request arrived, and when it is carried out, on the incident clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moment {
+    pub(crate) arrived: Duration,
+    pub(crate) at: Duration,
 }

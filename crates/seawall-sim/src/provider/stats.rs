@@ -81,7 +81,9 @@ pub struct Order {
     pub replaces: Option<String>,
     /// The broker's name of the order that was put in the place of this one.
     pub replaced_by: Option<String>,
-    /// When it was accepted, counted from the start of the incident clock.
+    /// When the head of its request was read, counted from the start of the incident clock.
+    pub arrived: Duration,
+    /// When it was accepted, counted in the same way.
     pub at: Duration,
 }
 

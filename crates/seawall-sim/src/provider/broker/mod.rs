@@ -120,7 +120,7 @@ impl OrderBook {
         (book, now)
     }
 
-    pub(crate) fn execute(&self, call: &Call<'_>, at: Duration) -> Reply {
+    pub(crate) fn execute(&self, call: &Call<'_>) -> Reply {
         let id = call.path.rsplit('/').next().unwrap_or_default();
         let (mut book, now) = self.current();
         let snapshot = Snapshot {
@@ -131,14 +131,14 @@ impl OrderBook {
         match call.route {
             Route::OrdersCreate => match NewOrder::read(call.body) {
                 Ok(order) => {
-                    let placed = book.create(order, at, now);
+                    let placed = book.create(order, call.moment, now);
                     self.placed(placed, &book, now)
                 }
                 Err(wrong) => malformed(wrong),
             },
             Route::OrdersReplace => match Change::read(call.body) {
                 Ok(change) => {
-                    let placed = book.replace(id, change, at, now);
+                    let placed = book.replace(id, change, call.moment, now);
                     self.placed(placed, &book, now)
                 }
                 Err(wrong) => malformed(wrong),
