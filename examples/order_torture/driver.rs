@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cli::CHILD;
 use crate::contender::{Name, OrderResult};
-use crate::plan::Plan;
+use crate::plan::{Class, Plan};
 use crate::progress::Counts;
 use crate::score::{self, Score};
 use crate::trace::{EVERY, Trace};
@@ -38,6 +38,15 @@ pub(crate) struct Run<'a> {
     pub(crate) directory: &'a Path,
     pub(crate) trace: Trace,
     pub(crate) counts: Arc<Counts>,
+}
+
+/// How it ended.
+pub(crate) struct Ended {
+    pub(crate) score: Score,
+    /// What happened to the orders of Seawall that are not as they were reported.
+    pub(crate) stories: String,
+    /// How many orders the brokers came to too late.
+    pub(crate) out_of_date: u64,
 }
 
 /// A process that sends orders.
@@ -134,8 +143,7 @@ impl Desk {
 }
 
 impl Run<'_> {
-    /// Its score, and the stories of the orders that are not as they were reported.
-    pub(crate) async fn run(&self) -> Result<(Score, String), Failure> {
+    pub(crate) async fn run(&self) -> Result<Ended, Failure> {
         let world = World::start(self.plan).await?;
         let setup = Setup {
             contender: self.name,
@@ -188,22 +196,28 @@ impl Run<'_> {
             }
         }
         let stories = self.stories(&world, &wrong)?;
+        let out_of_date = world.out_of_date();
         world.shutdown().await;
-        Ok((score, stories))
+        Ok(Ended {
+            score,
+            stories,
+            out_of_date,
+        })
     }
 
     /// What happened to orders that are not as they were reported.
     fn stories(&self, world: &World, wrong: &[(u32, String, &str)]) -> Result<String, Failure> {
         let ids: Vec<_> = wrong.iter().map(|(_, id, _)| id.clone()).collect();
         let mut text = String::new();
-        if ids.is_empty() {
+        if ids.is_empty() || self.name != Name::Seawall {
             return Ok(text);
         }
         let mut stories = Trace::read(self.directory, &ids)?;
         world.add_executions(&mut stories);
         for (number, id, what) in wrong {
             let class = self.plan.order(*number).class.name();
-            let story = stories.of(id);
+            let lists = self.plan.order(*number).class == Class::ListsOnly;
+            let story = stories.of(id, lists);
             writeln!(text, "\n{what}: {id}, at the broker {class}\n{story}")?;
         }
         Ok(text)

@@ -83,7 +83,7 @@ impl Drop for Directory {
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let directory = Directory::new()?;
     let mut report = Report::default();
-    let mut broken_orders = String::new();
+    let (mut broken_orders, mut out_of_date) = (String::new(), 0);
     let standstill = Standstill::watch();
     for name in &options.contenders {
         let counts = Arc::new(Counts::default());
@@ -102,11 +102,10 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         let start = Instant::now();
         let score = run.run().await;
         progress.finish();
-        let (score, stories) = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
-        report.add(*name, score, Instant::now() - start);
-        if *name == contender::Name::Seawall {
-            broken_orders = stories;
-        }
+        let run = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
+        report.add(*name, run.score, Instant::now() - start);
+        broken_orders.push_str(&run.stories);
+        out_of_date += run.out_of_date;
     }
     let broken = report.broken();
     let class = options.class.map_or("all", plan::Class::name);
@@ -119,17 +118,14 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     print(&format!(
         "longest standstill of the machine: {longest:.1?}\n"
     ));
+    print(&format!(
+        "orders that came to a broker too late, and were not executed: {out_of_date}\n"
+    ));
     if !broken.is_empty() {
         print(&format!(
             "\nSeawall BROKE: {}\n{broken_orders}",
             broken.join(", ")
         ));
-        let allowed = broker::BUSY;
-        if longest > allowed {
-            print(&format!(
-                "The machine stood still for {longest:.1?}, and the brokers' rules allow for {allowed:.1?}: run it again on a quieter one\n"
-            ));
-        }
     }
     if options.json {
         print(&format!("{}\n", report.json()?));

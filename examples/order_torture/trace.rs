@@ -12,6 +12,8 @@ use seawall_sim::provider::Order;
 
 /// In place of the client order id, of what is about no single order.
 pub(crate) const EVERY: &str = "-";
+/// The same, of queries for lists.
+pub(crate) const LISTS: &str = "lists";
 
 /// A file that several processes append to.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Trace {
         let mut moments = BTreeMap::<_, Vec<_>>::new();
         for line in text.lines() {
             if let Some((id, moment)) = Moment::read(line)
-                && (id == EVERY || ids.iter().any(|of| of == id))
+                && (id == EVERY || id == LISTS || ids.iter().any(|of| of == id))
             {
                 moments.entry(id.to_owned()).or_default().push(moment);
             }
@@ -102,15 +104,17 @@ impl Stories {
         }
     }
 
-    /// One line for each moment of an order, and for those of no order in its time.
-    pub(crate) fn of(&self, id: &str) -> String {
+    /// One line for each moment of an order, and for those of no order in its time; with the queries
+    /// for `lists`, if it is looked up in them.
+    pub(crate) fn of(&self, id: &str, lists: bool) -> String {
         let mut moments = self.moments.get(id).cloned().unwrap_or_default();
         moments.sort();
         let (first, last) = match (moments.first(), moments.last()) {
             (Some(first), Some(last)) => (first.at, last.at),
             _ => return "  nothing is known of it\n".to_owned(),
         };
-        let others = self.moments.get(EVERY).into_iter().flatten();
+        let lists = self.moments.get(LISTS).filter(|_| lists);
+        let others = self.moments.get(EVERY).into_iter().chain(lists).flatten();
         moments.extend(
             others
                 .filter(|moment| (first..=last).contains(&moment.at))
@@ -148,9 +152,11 @@ mod tests {
             moments: BTreeMap::from([
                 ("o-1".to_owned(), of.to_vec()),
                 (EVERY.to_owned(), every.to_vec()),
+                (LISTS.to_owned(), vec![moment(6, "8", "GET")]),
             ]),
         };
-        let text = stories.of("o-1");
+        assert_eq!(stories.of("o-1", true).lines().count(), 4);
+        let text = stories.of("o-1", false);
         let lines: Vec<_> = text.lines().map(str::trim_start).collect();
         assert_eq!(
             lines,
@@ -160,7 +166,7 @@ mod tests {
                 "7.0 ms  7        reported as absent",
             ]
         );
-        assert!(stories.of("o-2").contains("nothing"));
+        assert!(stories.of("o-2", true).contains("nothing"));
     }
 
     #[test]

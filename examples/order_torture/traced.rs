@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use tower::Service;
 
 use crate::http_client::{Body, CallError, Client};
-use crate::trace::{EVERY, Trace};
+use crate::trace::{LISTS, Trace};
 
 /// A client whose requests are noted.
 #[derive(Clone)]
@@ -58,9 +58,14 @@ impl Service<Request<Body>> for Traced {
             let body = body.to_bytes();
             let path = head.uri.path_and_query();
             let path = path.map_or("", |path| path.as_str());
+            let Some(id) = id_of(path, &body) else {
+                return client
+                    .call(Request::from_parts(head, Body::new(body)))
+                    .await;
+            };
             let mut call = Call {
                 trace,
-                id: id_of(path, &body),
+                id,
                 request: format!("{} {path}", head.method),
                 end: "the call is dropped".to_owned(),
             };
@@ -78,13 +83,15 @@ impl Service<Request<Body>> for Traced {
     }
 }
 
-/// The client order id that a request has in its body or in its query.
-fn id_of(path: &str, body: &[u8]) -> String {
+/// The client order id that a request has in its body or in its query; `None` for a cancel, which
+/// has the broker's.
+fn id_of(path: &str, body: &[u8]) -> Option<String> {
     let in_body: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let in_body = in_body.and_then(|body| body["client_order_id"].as_str().map(str::to_owned));
     let in_query = path.split_once("client_order_id=");
     let in_query = in_query.map(|(_, id)| id.to_owned());
-    in_body.or(in_query).unwrap_or_else(|| EVERY.to_owned())
+    let list = path.contains('?').then(|| LISTS.to_owned());
+    in_body.or(in_query).or(list)
 }
 
 #[cfg(test)]
@@ -93,8 +100,12 @@ mod tests {
 
     #[test]
     fn the_id_of_a_request_is_found() {
-        assert_eq!(id_of("/v2/orders", br#"{"client_order_id":"o-1"}"#), "o-1");
-        assert_eq!(id_of("/v2/orders:by?client_order_id=o-2", b""), "o-2");
-        assert_eq!(id_of("/v2/orders?status=open", b""), EVERY);
+        let id = |path: &str, body: &str| id_of(path, body.as_bytes());
+        let found = id("/v2/orders", r#"{"client_order_id":"o-1"}"#);
+        assert_eq!(found.as_deref(), Some("o-1"));
+        let found = id("/v2/orders:by?client_order_id=o-2", "");
+        assert_eq!(found.as_deref(), Some("o-2"));
+        assert_eq!(id("/v2/orders?status=open", "").as_deref(), Some(LISTS));
+        assert_eq!(id("/v2/orders/7", ""), None);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::ai_api::Prompt;
 use super::app::App;
 use super::body::{Reply, SimBody};
-use super::call::{Call, Moment};
+use super::call::{Call, Moment, Validity};
 use super::clock::Clock;
 use super::control::{ConnectionControl, Disconnect};
 use super::limits::{Bans, Limiter};
@@ -38,6 +38,7 @@ struct AdmittedRequest {
     id: String,
     injection: Injection,
     arrived: Duration,
+    validity: Validity,
 }
 
 /// How a request ends.
@@ -144,6 +145,7 @@ impl Shared {
             id: id.clone(),
             injection,
             arrived,
+            validity: Validity::read(&head.headers),
         };
         // On a task of its own: a client that leaves now must find its order executed, as it would
         // with a real broker. hyper drops this future when the connection breaks.
@@ -290,6 +292,7 @@ impl Shared {
             query: request.uri.query(),
             body: &request.body,
             id: &request.id,
+            validity: request.validity,
             moment: Moment {
                 arrived: request.arrived,
                 at: self.clock.at(Instant::now()).unwrap_or_default(),

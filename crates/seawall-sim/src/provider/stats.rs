@@ -33,6 +33,9 @@ pub struct Stats {
     /// Orders that a broker did not execute since it knew their client order id, by its
     /// [`Duplicates`](super::Duplicates).
     pub duplicate_ids: u64,
+    /// Orders that a broker did not execute since they were not valid any more: see
+    /// [`Broker`](super::Broker).
+    pub out_of_date: u64,
     /// Requests over a limit.
     pub violations: u64,
     /// The same by what was exceeded: `requests`, `quota`, `tokens`, `input_tokens`,

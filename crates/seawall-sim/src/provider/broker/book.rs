@@ -84,6 +84,7 @@ pub(super) struct Book {
     due: BTreeMap<(Duration, u64), (usize, Due)>,
     planned: u64,
     pub(super) duplicates: u64,
+    pub(super) out_of_date: u64,
 }
 
 /// What is drawn for an order.
@@ -108,6 +109,7 @@ impl Book {
             due: BTreeMap::new(),
             planned: 0,
             duplicates: 0,
+            out_of_date: 0,
         }
     }
 

@@ -16,7 +16,7 @@ use self::book::{Book, Placed, Rejected};
 use self::pages::Snapshot;
 use self::request::{Change, NewOrder, Wrong};
 use super::body::Reply;
-use super::call::Call;
+use super::call::{Call, Validity};
 use super::profile::Profile;
 use super::stats::Order;
 use super::text;
@@ -111,6 +111,11 @@ impl OrderBook {
         self.current().0.duplicates
     }
 
+    /// Orders that were not valid any more, and that were not executed for that reason.
+    pub(crate) fn out_of_date(&self) -> u64 {
+        self.current().0.out_of_date
+    }
+
     /// The book as it is now.
     fn current(&self) -> (MutexGuard<'_, Book>, Duration) {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,6 +128,16 @@ impl OrderBook {
     pub(crate) fn execute(&self, call: &Call<'_>) -> Reply {
         let id = call.path.rsplit('/').next().unwrap_or_default();
         let (mut book, now) = self.current();
+        if matches!(call.route, Route::OrdersCreate | Route::OrdersReplace) {
+            // Behind the lock, and after `now`: what is executed is shown in time, too.
+            if call.validity.is_over() {
+                book.out_of_date += 1;
+                return unprocessable("the order is not valid any more");
+            }
+            if call.validity == Validity::Unreadable {
+                return unprocessable("x-valid-until must be a whole number");
+            }
+        }
         let snapshot = Snapshot {
             book: &book,
             start: self.wall,
