@@ -17,6 +17,7 @@ use crate::contender::{Name, OrderResult};
 use crate::plan::{Class, Plan};
 use crate::progress::Counts;
 use crate::score::{self, Score};
+use crate::stops::Stops;
 use crate::trace::{EVERY, Trace};
 use crate::wire::{Setup, Task};
 use crate::world::World;
@@ -36,7 +37,9 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: Plan,
     pub(crate) orders: u32,
     pub(crate) directory: &'a Path,
-    pub(crate) trace: Trace,
+    pub(crate) trace: Arc<Trace>,
+    /// Whether processes are stopped at random moments.
+    pub(crate) standstills: bool,
     pub(crate) counts: Arc<Counts>,
 }
 
@@ -156,10 +159,21 @@ impl Run<'_> {
         let mut kills = 0;
         let per_kill = (self.orders as usize / 3).clamp(20, PER_KILL);
         let mut kill_at = draw.usize(per_kill / 4..per_kill / 2);
+        let stops = self
+            .standstills
+            .then(|| Stops::begin(self.plan.seed, Arc::clone(&self.trace)));
+        let sends = |pid| {
+            if let Some(stops) = &stops {
+                stops.sender_is(pid);
+            }
+        };
         loop {
             let mut sender = Sender::start(&setup).await?;
-            let pid = sender.child.id().unwrap_or_default();
-            self.trace.note(EVERY, format_args!("process {pid} begins"));
+            let pid = sender.child.id();
+            sends(pid);
+            let begun = pid.unwrap_or_default();
+            self.trace
+                .note(EVERY, format_args!("process {begun} begins"));
             let tasks = desk.outstanding.iter();
             let tasks: String = tasks.map(|number| Task::Recover(*number).line()).collect();
             self.ask(&mut sender, &tasks).await?;
@@ -174,11 +188,20 @@ impl Run<'_> {
                 timeout(SILENCE, sender.child.wait()).await??;
                 break;
             }
+            sends(None);
             kills += 1;
             self.counts.kill();
             kill_at = desk.reported + draw.usize(per_kill / 2..per_kill * 3 / 2);
         }
+        drop(stops);
         world.wait_until_idle().await;
+        let ended = self.judge(&world, &desk, kills)?;
+        world.shutdown().await;
+        Ok(ended)
+    }
+
+    /// Compares what was reported with what the brokers executed.
+    fn judge(&self, world: &World, desk: &Desk, kills: usize) -> Result<Ended, Failure> {
         let executions = world.executions();
         let id = |number| self.plan.order(number).id;
         let ids: BTreeSet<_> = (0..self.orders).map(id).collect();
@@ -195,13 +218,10 @@ impl Run<'_> {
                 wrong.push((number, id, what));
             }
         }
-        let stories = self.stories(&world, &wrong)?;
-        let out_of_date = world.out_of_date();
-        world.shutdown().await;
         Ok(Ended {
             score,
-            stories,
-            out_of_date,
+            stories: self.stories(world, &wrong)?,
+            out_of_date: world.out_of_date(),
         })
     }
 
@@ -215,9 +235,9 @@ impl Run<'_> {
         let mut stories = Trace::read(self.directory, &ids)?;
         world.add_executions(&mut stories);
         for (number, id, what) in wrong {
-            let class = self.plan.order(*number).class.name();
-            let lists = self.plan.order(*number).class == Class::ListsOnly;
-            let story = stories.of(id, lists);
+            let class = self.plan.order(*number).class;
+            let story = stories.of(id, class == Class::ListsOnly);
+            let class = class.name();
             writeln!(text, "\n{what}: {id}, at the broker {class}\n{story}")?;
         }
         Ok(text)

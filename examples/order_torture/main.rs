@@ -24,6 +24,7 @@ mod report;
 mod resilience;
 mod score;
 mod standstill;
+mod stops;
 mod trace;
 mod traced;
 mod wire;
@@ -96,7 +97,8 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             },
             orders: options.orders,
             directory: &directory.0,
-            trace: Trace::open(&directory.0)?,
+            trace: Arc::new(Trace::open(&directory.0)?),
+            standstills: options.standstills,
             counts,
         };
         let start = Instant::now();
