@@ -127,6 +127,11 @@ assert score["executed_once"] + score["reported_not_executed"] == 300, score' ||
         complain "order_torture --seed $seed failed"
 done
 
+# Nor where its processes and those of the brokers stand still.
+timeout 120 cargo run --quiet --release -p seawall-examples --example order_torture -- \
+    --orders 300 --seed 4 --contender seawall --standstills >/dev/null ||
+    complain 'order_torture --standstills failed'
+
 # A server for scripts/fuzz_api.sh, which runs it.
 checked+=' fuzz_target'
 

@@ -11,10 +11,7 @@ use seawall_orders::protocol::{Coverage, Duplicates, Operation, OrderState, Quer
 
 use crate::http_client::ATTEMPT_TIMEOUT;
 use crate::plan::Class;
-use crate::world::{EXECUTED_WITHIN, REJECTED_FOR, VISIBLE_WITHIN};
-
-/// How long the machine may be busy with other things between two steps of a request.
-pub(crate) const BUSY: Duration = Duration::from_millis(600);
+use crate::world::{REJECTED_FOR, VALID_FOR, VISIBLE_WITHIN};
 
 fn rules(class: Class, operation: Operation) -> Result<Rules, InvalidConfig> {
     let duplicates = match class {
@@ -30,7 +27,8 @@ fn rules(class: Class, operation: Operation) -> Result<Rules, InvalidConfig> {
     Rules::builder(duplicates)
         .operation(operation)
         .coverage(coverage)
-        .window(EXECUTED_WITHIN + VISIBLE_WITHIN + BUSY)
+        // Kept by the brokers however busy the machine is: what comes later is not executed.
+        .window(VALID_FOR + VISIBLE_WITHIN)
         .first_look_up(Duration::from_millis(70))
         .backoff(Duration::from_millis(70))
         .max_backoff(Duration::from_millis(300))

@@ -19,6 +19,8 @@ Options:
                          well, and has no query by that id; or all, a fifth of the orders each
                          [default: all]
   --contender NAME       seawall, plain_retry, no_retry, tower_resilience, or all [default: all]
+  --standstills          the processes stand still at random moments, for up to 3 s: the one that sends,
+                         and this one with its brokers, by the shell's kill -STOP
   --json                 ends with one line of JSON: an object for each contender
   -h, --help             shows this and ends
 
@@ -37,6 +39,7 @@ pub(crate) struct Options {
     /// `None`: all of them.
     pub(crate) class: Option<Class>,
     pub(crate) contenders: Vec<Name>,
+    pub(crate) standstills: bool,
     pub(crate) json: bool,
 }
 
@@ -52,6 +55,7 @@ pub(crate) fn parse(
         seed: 1,
         class: None,
         contenders: Name::ALL.to_vec(),
+        standstills: false,
         json: false,
     };
     let mut arguments = Arguments::new(arguments);
@@ -77,10 +81,11 @@ pub(crate) fn parse(
                         .map(|name| vec![name]),
                 })?;
             }
+            "--standstills" if arguments.is_flag() => options.standstills = true,
             "--json" if arguments.is_flag() => options.json = true,
             "-h" | "--help" if arguments.is_flag() => return Ok(Command::Help),
             _ => {
-                let options = "--orders, --seed, --provider-class, --contender, --json or --help";
+                let options = "--orders, --seed, --provider-class, --contender, --standstills, --json or --help";
                 return Err(arguments.unknown(options));
             }
         }
@@ -107,6 +112,7 @@ mod tests {
                 seed: 7,
                 class: Some(Class::Accept),
                 contenders: vec![Name::NoRetry],
+                standstills: false,
                 json: true,
             };
             assert_eq!(parsed(line), Ok(Command::Run(expected)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cli::CHILD;
 use crate::contender::{Name, OrderResult};
-use crate::plan::Plan;
+use crate::plan::{Class, Plan};
 use crate::progress::Counts;
-use crate::score::Score;
+use crate::score::{self, Score};
+use crate::stops::Stops;
+use crate::trace::{EVERY, Trace};
 use crate::wire::{Setup, Task};
 use crate::world::World;
 
@@ -34,7 +37,19 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: Plan,
     pub(crate) orders: u32,
     pub(crate) directory: &'a Path,
+    pub(crate) trace: Arc<Trace>,
+    /// Whether processes are stopped at random moments.
+    pub(crate) standstills: bool,
     pub(crate) counts: Arc<Counts>,
+}
+
+/// How it ended.
+pub(crate) struct Ended {
+    pub(crate) score: Score,
+    /// What happened to the orders of Seawall that are not as they were reported.
+    pub(crate) stories: String,
+    /// How many orders the brokers came to too late.
+    pub(crate) out_of_date: u64,
 }
 
 /// A process that sends orders.
@@ -131,7 +146,7 @@ impl Desk {
 }
 
 impl Run<'_> {
-    pub(crate) async fn run(&self) -> Result<Score, Failure> {
+    pub(crate) async fn run(&self) -> Result<Ended, Failure> {
         let world = World::start(self.plan).await?;
         let setup = Setup {
             contender: self.name,
@@ -144,11 +159,24 @@ impl Run<'_> {
         let mut kills = 0;
         let per_kill = (self.orders as usize / 3).clamp(20, PER_KILL);
         let mut kill_at = draw.usize(per_kill / 4..per_kill / 2);
+        let stops = self
+            .standstills
+            .then(|| Stops::begin(self.plan.seed, Arc::clone(&self.trace)));
+        let sends = |pid| {
+            if let Some(stops) = &stops {
+                stops.sender_is(pid);
+            }
+        };
         loop {
             let mut sender = Sender::start(&setup).await?;
+            let pid = sender.child.id();
+            sends(pid);
+            let begun = pid.unwrap_or_default();
+            self.trace
+                .note(EVERY, format_args!("process {begun} begins"));
             let tasks = desk.outstanding.iter();
             let tasks: String = tasks.map(|number| Task::Recover(*number).line()).collect();
-            sender.write(&tasks).await?;
+            self.ask(&mut sender, &tasks).await?;
             // A moment later than the number of results, which would be a moment of its own.
             let moment = Duration::from_micros(draw.u64(0..30_000));
             if !self
@@ -160,13 +188,21 @@ impl Run<'_> {
                 timeout(SILENCE, sender.child.wait()).await??;
                 break;
             }
+            sends(None);
             kills += 1;
             self.counts.kill();
             kill_at = desk.reported + draw.usize(per_kill / 2..per_kill * 3 / 2);
         }
+        drop(stops);
         world.wait_until_idle().await;
-        let executions = world.executions();
+        let ended = self.judge(&world, &desk, kills)?;
         world.shutdown().await;
+        Ok(ended)
+    }
+
+    /// Compares what was reported with what the brokers executed.
+    fn judge(&self, world: &World, desk: &Desk, kills: usize) -> Result<Ended, Failure> {
+        let executions = world.executions();
         let id = |number| self.plan.order(number).id;
         let ids: BTreeSet<_> = (0..self.orders).map(id).collect();
         if let Some(other) = executions.keys().find(|id| !ids.contains(*id)) {
@@ -174,7 +210,57 @@ impl Run<'_> {
         }
         let results = (0..).zip(&desk.results);
         let results = results.map(|(number, result)| (id(number), *result));
-        Ok(Score::new(results, &executions, kills))
+        let score = Score::new(results.clone(), &executions, kills);
+        let mut wrong = Vec::new();
+        for (number, (id, result)) in (0..).zip(results) {
+            let count = executions.get(&id).copied().unwrap_or_default();
+            if let Some(what) = score::wrong(result, count) {
+                wrong.push((number, id, what));
+            }
+        }
+        Ok(Ended {
+            score,
+            stories: self.stories(world, &wrong)?,
+            out_of_date: world.out_of_date(),
+        })
+    }
+
+    /// What happened to orders that are not as they were reported.
+    fn stories(&self, world: &World, wrong: &[(u32, String, &str)]) -> Result<String, Failure> {
+        let ids: Vec<_> = wrong.iter().map(|(_, id, _)| id.clone()).collect();
+        let mut text = String::new();
+        if ids.is_empty() || self.name != Name::Seawall {
+            return Ok(text);
+        }
+        let mut stories = Trace::read(self.directory, &ids)?;
+        world.add_executions(&mut stories);
+        for (number, id, what) in wrong {
+            let class = self.plan.order(*number).class;
+            let story = stories.of(id, class == Class::ListsOnly);
+            let class = class.name();
+            writeln!(text, "\n{what}: {id}, at the broker {class}\n{story}")?;
+        }
+        Ok(text)
+    }
+
+    /// Hands tasks to a process.
+    async fn ask(&self, sender: &mut Sender, tasks: &str) -> Result<(), Failure> {
+        for line in tasks.lines() {
+            if let Some((what, number)) = line.split_once(' ')
+                && let Ok(number) = number.parse()
+            {
+                let id = self.plan.order(number).id;
+                self.trace.note(&id, format_args!("is asked: {what}"));
+            }
+        }
+        sender.write(tasks).await
+    }
+
+    fn note(&self, desk: &mut Desk, (number, result): (u32, OrderResult)) {
+        let id = self.plan.order(number).id;
+        self.trace
+            .note(&id, format_args!("is reported: {result:?}"));
+        desk.note(number, result, &self.counts);
     }
 
     /// Hands orders out until all are reported, or the process is killed: that is `true`.
@@ -188,7 +274,7 @@ impl Run<'_> {
         while !desk.is_done() {
             let tasks = desk.hand_out();
             if !tasks.is_empty() {
-                sender.write(&tasks).await?;
+                self.ask(sender, &tasks).await?;
             }
             if kill.is_none() && desk.reported >= kill_at {
                 kill = Some(Instant::now() + moment);
@@ -197,18 +283,19 @@ impl Run<'_> {
                 () = sleep_until(kill.unwrap_or_else(Instant::now)), if kill.is_some() => {
                     // SIGKILL.
                     sender.child.start_kill()?;
-                    while let Some((number, result)) = sender.next().await? {
-                        desk.note(number, result, &self.counts);
+                    while let Some(reported) = sender.next().await? {
+                        self.note(desk, reported);
                     }
                     sender.child.wait().await?;
+                    self.trace.note(EVERY, format_args!("the process is killed"));
                     return Ok(true);
                 }
                 result = sender.next() => {
-                    let Some((number, result)) = result? else {
+                    let Some(reported) = result? else {
                         let status = sender.child.wait().await?;
                         return Err(format!("the process ended by itself: {status}").into());
                     };
-                    desk.note(number, result, &self.counts);
+                    self.note(desk, reported);
                 }
             }
         }
@@ -220,13 +307,13 @@ impl Run<'_> {
         let mut asked = desk.in_doubt();
         let tasks = asked.iter();
         let tasks: String = tasks.map(|number| Task::Settle(*number).line()).collect();
-        sender.write(&tasks).await?;
+        self.ask(sender, &tasks).await?;
         while !asked.is_empty() {
-            let Some((number, result)) = sender.next().await? else {
+            let Some(reported) = sender.next().await? else {
                 return Err("the process ended in its last reconciliation".into());
             };
-            asked.remove(&number);
-            desk.note(number, result, &self.counts);
+            asked.remove(&reported.0);
+            self.note(desk, reported);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -12,7 +13,8 @@ use seawall_orders::journal::durable::{DurableConfig, DurableJournal};
 use seawall_orders::protocol::{ModePolicy, OrderState, Settlement, TradingMode};
 use seawall_orders::safety::TradingControl;
 use seawall_orders::{
-    OrderBody, OrderConfig, OrderError, OrderHandle, OrderLayer, Reconciled, ReconciledHow,
+    OrderBody, OrderConfig, OrderError, OrderHandle, OrderLayer, OrderNotices, ReceivedNotice,
+    Reconciled, ReconciledHow,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tower::util::{BoxCloneSyncService, MapErr};
@@ -23,6 +25,8 @@ use crate::contender::{Contender, OrderResult};
 use crate::http_client::{ATTEMPT_TIMEOUT, Body, CallError, Client, create, replace};
 use crate::plain::{Urls, url};
 use crate::plan::{Class, Order};
+use crate::trace::Trace;
+use crate::traced::Traced;
 
 /// How long a caller waits for the outcome of an order.
 const DEADLINE: Duration = Duration::from_secs(4);
@@ -54,9 +58,10 @@ impl Guarded {
     pub(crate) async fn open(urls: Urls, directory: &Path) -> Result<Self, Box<dyn StdError>> {
         let path = directory.join("orders.journal");
         let journal = DurableJournal::open(path, DurableConfig::default()).await?;
+        let trace = Arc::new(Trace::open(directory)?);
         let mut accounts = BTreeMap::new();
         for class in urls.keys() {
-            accounts.insert(*class, Account::new(*class, &journal)?);
+            accounts.insert(*class, Account::new(*class, &journal, &trace)?);
         }
         Ok(Self { accounts, urls })
     }
@@ -67,7 +72,11 @@ impl Guarded {
 }
 
 impl Account {
-    fn new(class: Class, journal: &DurableJournal) -> Result<Self, seawall::InvalidConfig> {
+    fn new(
+        class: Class,
+        journal: &DurableJournal,
+        trace: &Arc<Trace>,
+    ) -> Result<Self, seawall::InvalidConfig> {
         let deadline = match class {
             Class::RejectForATime => SHORT_DEADLINE,
             _ => DEADLINE,
@@ -90,7 +99,9 @@ impl Account {
             .build()?
             .classify(classify as Classifier);
         let orders = layer.handle();
-        let client = MapErr::new(Client::new(ATTEMPT_TIMEOUT), Error::Inner as Wrap);
+        tokio::spawn(note_all(orders.subscribe(), Arc::clone(trace)));
+        let client = Traced::new(Client::new(ATTEMPT_TIMEOUT), Arc::clone(trace));
+        let client = MapErr::new(client, Error::Inner as Wrap);
         let service = BoxCloneSyncService::new(layer.layer(client));
         Ok(Self { service, orders })
     }
@@ -146,6 +157,15 @@ impl Account {
                 return Some(OrderResult::InDoubt);
             }
             sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Notes what becomes of orders.
+async fn note_all(mut notices: OrderNotices, trace: Arc<Trace>) {
+    while let Some(received) = notices.next().await {
+        if let ReceivedNotice::Notice(notice) = received {
+            trace.note(&notice.id, format_args!("{:?}", notice.notice));
         }
     }
 }

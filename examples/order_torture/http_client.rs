@@ -5,10 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,6 +19,7 @@ use tower::Service;
 
 use crate::contender::OrderResult;
 use crate::plan::Order;
+use crate::world::VALID_FOR;
 
 pub(crate) type Body = Full<Bytes>;
 
@@ -95,7 +96,11 @@ impl Service<Request<Body>> for Client {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if [Method::POST, Method::PATCH].contains(request.method()) {
+            let until = HeaderValue::from(valid_until());
+            request.headers_mut().insert("x-valid-until", until);
+        }
         let response = self.client.request(request);
         let read = async move {
             let response = response.await.map_err(|error| CallError::new(error.into()));
@@ -107,6 +112,14 @@ impl Service<Request<Body>> for Client {
         let read = timeout(self.timeout, read);
         Box::pin(async move { read.await.unwrap_or(Err(CallError::Timeout)) })
     }
+}
+
+/// Until when an order that leaves now may be executed, in microseconds since 1970: the broker rejects it
+/// afterwards, as Kraken's `deadline` and Binance's `recvWindow` have it.
+fn valid_until() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let until = now.unwrap_or_default() + VALID_FOR;
+    u64::try_from(until.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A request, valid as all that are made of a base URL and an id are.

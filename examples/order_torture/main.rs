@@ -24,6 +24,9 @@ mod report;
 mod resilience;
 mod score;
 mod standstill;
+mod stops;
+mod trace;
+mod traced;
 mod wire;
 mod world;
 
@@ -41,6 +44,7 @@ use plan::Plan;
 use progress::{Counts, Progress};
 use report::Report;
 use standstill::Standstill;
+use trace::Trace;
 
 /// What its messages begin with.
 const PROGRAM: &str = "order_torture";
@@ -80,6 +84,7 @@ impl Drop for Directory {
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let directory = Directory::new()?;
     let mut report = Report::default();
+    let (mut broken_orders, mut out_of_date) = (String::new(), 0);
     let standstill = Standstill::watch();
     for name in &options.contenders {
         let counts = Arc::new(Counts::default());
@@ -92,13 +97,17 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             },
             orders: options.orders,
             directory: &directory.0,
+            trace: Arc::new(Trace::open(&directory.0)?),
+            standstills: options.standstills,
             counts,
         };
         let start = Instant::now();
         let score = run.run().await;
         progress.finish();
-        let score = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
-        report.add(*name, score, Instant::now() - start);
+        let run = score.map_err(|error| format!("{}: {error}", name.as_str()))?;
+        report.add(*name, run.score, Instant::now() - start);
+        broken_orders.push_str(&run.stories);
+        out_of_date += run.out_of_date;
     }
     let broken = report.broken();
     let class = options.class.map_or("all", plan::Class::name);
@@ -111,14 +120,14 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     print(&format!(
         "longest standstill of the machine: {longest:.1?}\n"
     ));
+    print(&format!(
+        "orders that came to a broker too late, and were not executed: {out_of_date}\n"
+    ));
     if !broken.is_empty() {
-        print(&format!("\nSeawall BROKE: {}\n", broken.join(", ")));
-        let allowed = broker::BUSY;
-        if longest > allowed {
-            print(&format!(
-                "The machine stood still for {longest:.1?}, and the brokers' rules allow for {allowed:.1?}: run it again on a quieter one\n"
-            ));
-        }
+        print(&format!(
+            "\nSeawall BROKE: {}\n{broken_orders}",
+            broken.join(", ")
+        ));
     }
     if options.json {
         print(&format!("{}\n", report.json()?));

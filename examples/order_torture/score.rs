@@ -6,6 +6,17 @@ use serde::Serialize;
 
 use crate::contender::OrderResult;
 
+/// What is wrong with an order, by what was reported of it and how often it was executed.
+pub(crate) fn wrong(result: Option<OrderResult>, executions: usize) -> Option<&'static str> {
+    match (result, executions) {
+        (_, 2..) => Some("DUPLICATED"),
+        (Some(OrderResult::Executed), 0) => Some("LOST"),
+        (Some(OrderResult::Rejected | OrderResult::NotExecuted), 1) => Some("PHANTOM"),
+        (Some(OrderResult::InDoubt) | None, _) => Some("IN DOUBT"),
+        _ => None,
+    }
+}
+
 /// The figures of one contender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Score {
@@ -124,13 +135,18 @@ mod tests {
             good.intended
         );
         assert!(good.broken().is_empty());
-        for bad in [
-            (Some(Executed), 0),
-            (Some(Executed), 2),
-            (Some(NotExecuted), 1),
-            (None, 0),
+        for good in [(Some(Executed), 1), (Some(Rejected), 0)] {
+            assert_eq!(wrong(good.0, good.1), None, "{good:?}");
+        }
+        for (bad, word) in [
+            ((Some(Executed), 0), "LOST"),
+            ((Some(Executed), 2), "DUPLICATED"),
+            ((Some(NotExecuted), 1), "PHANTOM"),
+            ((Some(Rejected), 1), "PHANTOM"),
+            ((None, 0), "IN DOUBT"),
         ] {
             assert_eq!(score(&[bad]).broken().len(), 1, "{bad:?}");
+            assert_eq!(wrong(bad.0, bad.1), Some(word));
         }
     }
 

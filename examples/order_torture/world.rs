@@ -10,11 +10,15 @@ use seawall_sim::provider::{Broker, Duplicates, Fills, Handle};
 use tokio::time::sleep;
 
 use crate::plan::{Class, Plan};
+use crate::trace::Stories;
 
 /// How long an executed order may be missing in queries.
 pub(crate) const VISIBLE_WITHIN: Duration = Duration::from_millis(60);
 /// How long after its response was lost an order may be executed.
 pub(crate) const EXECUTED_WITHIN: Duration = Duration::from_millis(120);
+/// For how long an order is valid after it has left: a broker that comes to it later, since its machine
+/// was busy with other things, does not execute it.
+pub(crate) const VALID_FOR: Duration = Duration::from_millis(720);
 /// For how long the brokers that reject a known id do so.
 pub(crate) const REJECTED_FOR: Duration = Duration::from_secs(5);
 
@@ -164,6 +168,20 @@ impl World {
     pub(crate) fn executions(&self) -> BTreeMap<String, usize> {
         let brokers = self.brokers.values();
         brokers.flat_map(Handle::executions_by_id).collect()
+    }
+
+    /// How many orders the brokers did not execute since they came to them too late.
+    pub(crate) fn out_of_date(&self) -> u64 {
+        let brokers = self.brokers.values();
+        brokers.map(|broker| broker.stats().out_of_date).sum()
+    }
+
+    /// Adds what the brokers executed to the stories of orders.
+    pub(crate) fn add_executions(&self, stories: &mut Stories) {
+        for broker in self.brokers.values() {
+            let elapsed = broker.elapsed().unwrap_or_default();
+            stories.add_executions(&broker.orders(), elapsed);
+        }
     }
 
     /// Waits until nothing has been executed for a while: orders whose callers have given up are

@@ -1,10 +1,13 @@
 //! Orders through their layer, with a journal in memory and a client that responds at once.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::future::{Future, Ready, ready};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -30,6 +33,7 @@ pub(super) fn subjects() -> Vec<Subject> {
         Subject::function("raw/orders/placed", || placing(Client)),
         Subject::function("parts/orders/placed", || placing(around())),
         Subject::function("parts/orders/placed-noted", || placing(noted())),
+        Subject::function("raw/orders/remembered", remembering),
         Subject::function("raw/orders/passed", || passing(Client)),
         Subject::function("parts/orders/passed", || passing(around())),
     ]
@@ -80,6 +84,72 @@ where
     }
 }
 
+/// The least that it costs to remember as many orders as a layer and its journal do by default: nothing but
+/// to write one over the oldest one, in cold memory, and to find it by its id.
+fn remembering() -> impl FnMut(u64) -> bool + Clone + Send + 'static {
+    let mut number = any_number();
+    let mut layer = Remembered::<LAYER>::new(4_096);
+    let mut journal = Remembered::<JOURNAL>::new(10_000);
+    move |_| {
+        number += 1;
+        let mut id = String::with_capacity(24);
+        let _ = write!(id, "bench-{number:016x}");
+        let id = Arc::<str>::from(id);
+        layer.add(number, &id) & journal.add(number, &id)
+    }
+}
+
+/// What is kept of an order, in words of 8 bytes.
+const LAYER: usize = 74;
+const JOURNAL: usize = 73;
+
+#[derive(Clone)]
+struct Remembered<const WORDS: usize> {
+    ring: Vec<(u64, Option<Arc<str>>, [u64; WORDS])>,
+    by_hash: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
+    hasher: RandomState,
+    next: usize,
+}
+
+impl<const WORDS: usize> Remembered<WORDS> {
+    fn new(count: usize) -> Self {
+        Self {
+            ring: vec![(0, None, [0; WORDS]); count],
+            by_hash: HashMap::with_capacity_and_hasher(count * 2, BuildHasherDefault::default()),
+            hasher: RandomState::new(),
+            next: 0,
+        }
+    }
+
+    fn add(&mut self, number: u64, id: &Arc<str>) -> bool {
+        let slot = self.next;
+        self.next = (slot + 1) % self.ring.len();
+        let place = &mut self.ring[slot];
+        self.by_hash.remove(&place.0);
+        let hash = self.hasher.hash_one(&**id);
+        *place = (hash, Some(Arc::clone(id)), [number; WORDS]);
+        self.by_hash.insert(hash, slot);
+        black_box(place);
+        true
+    }
+}
+
+/// A hash of what is one.
+#[derive(Clone, Copy, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 fn passing<S>(template: S) -> impl FnMut(u64) -> bool + Clone + Send + 'static
 where
     S: Service<Request<Body>> + Clone + Send + 'static,
@@ -93,7 +163,6 @@ where
 
 /// Clones begin elsewhere, so that no id is used twice.
 fn any_number() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0) >> 1
 }
 

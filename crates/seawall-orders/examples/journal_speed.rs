@@ -4,6 +4,10 @@
 //! cargo run --release -p seawall-orders --features durable --example journal_speed -- [FOLDER [SECONDS]]
 //! ```
 //!
+//! Beside it is what no journal can go below: the same callers at the same pace, where one thread writes a
+//! page for all that wait and syncs it, and nothing else. An order that comes while a sync runs waits for
+//! that one and for its own.
+//!
 //! Bars: durable with group commit 5,000 orders per second, 99 % of the added times within two syncs;
 //! in memory 1 us an order; 100,000 entries of which 100 are open are opened in one second.
 #![allow(
@@ -22,6 +26,7 @@ use seawall_orders::journal::durable::{DurableConfig, DurableJournal, FsyncPolic
 use seawall_orders::journal::{
     Filter, Intent, Journal, JournalError, Mark, MemoryJournal, SavedRequest,
 };
+use tokio::sync::oneshot;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -51,13 +56,15 @@ async fn main() -> Outcome<()> {
 async fn measure(folder: &Path) -> Outcome<()> {
     memory().await?;
     println!(
-        "\n{:<34}{:>9}{:>9}{:>9}{:>9}{:>12}{:>7}",
+        "\n{:<34}{:>9}{:>9}{:>9}{:>9}{:>12}{:>7}{:>13}{:>7}",
         "time until an intent is durable",
         "orders/s",
         "p50 ms",
         "p90 ms",
         "p99 ms",
         "sync p99 ms",
+        "ratio",
+        "group p99 ms",
         "ratio"
     );
     let group = FsyncPolicy::Group {
@@ -81,9 +88,15 @@ async fn measure(folder: &Path) -> Outcome<()> {
             callers,
             rate,
         };
+        let mut groups = load.group(folder).await?;
         let times = load.run(&folder.join(n.to_string())).await?;
+        groups.extend(load.group(folder).await?);
         syncs.extend(bare(folder).await?);
-        times.print(name, &Times::new(syncs, span()));
+        times.print(
+            name,
+            &Times::new(syncs, span()),
+            &Times::new(groups, span()),
+        );
     }
     start(folder).await
 }
@@ -111,12 +124,15 @@ impl Times {
             .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
 
-    fn print(&self, name: &str, syncs: &Self) {
+    fn print(&self, name: &str, syncs: &Self, groups: &Self) {
         let rate = self.sorted.len() as f64 / self.span.as_secs_f64();
         let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| self.at(share));
         let sync = syncs.at(0.99);
-        let ratio = p99 / sync;
-        println!("{name:<34}{rate:>9.0}{p50:>9.2}{p90:>9.2}{p99:>9.2}{sync:>12.2}{ratio:>7.1}");
+        let group = groups.at(0.99);
+        let (to_sync, to_group) = (p99 / sync, p99 / group);
+        println!(
+            "{name:<34}{rate:>9.0}{p50:>9.2}{p90:>9.2}{p99:>9.2}{sync:>12.2}{to_sync:>7.1}{group:>13.2}{to_group:>7.1}"
+        );
     }
 }
 
@@ -204,6 +220,75 @@ impl Load {
         Ok(times)
     }
 
+    /// The same callers, where a thread does nothing but to write a page for all that wait, and to sync it;
+    /// for a part of the span.
+    async fn group(self, folder: &Path) -> Outcome<Vec<Duration>> {
+        let (waits, waiting) = std::sync::mpsc::channel::<oneshot::Sender<()>>();
+        let mut file = File::create(folder.join("group"))?;
+        file.set_len(64 * 4096)?;
+        let always = matches!(self.fsync, FsyncPolicy::Always);
+        let writer = tokio::task::spawn_blocking(move || -> Outcome<()> {
+            let mut pages = (0..64_u64).cycle();
+            while let Ok(first) = waiting.recv() {
+                let mut all = vec![first];
+                if !always {
+                    all.extend(waiting.try_iter());
+                }
+                let page = pages.next().unwrap_or_default();
+                file.seek(SeekFrom::Start(page * 4096))?;
+                file.write_all(&[b'x'; 4096])?;
+                file.sync_data()?;
+                for one in all {
+                    // A caller that is gone does not wait.
+                    let _ = one.send(());
+                }
+            }
+            Ok(())
+        });
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..self.callers)
+            .map(|caller| tokio::spawn(self.wait_for_group(caller, waits.clone(), start)))
+            .collect();
+        drop(waits);
+        let mut all = Vec::new();
+        for task in tasks {
+            all.extend(task.await?);
+        }
+        writer.await??;
+        Ok(all)
+    }
+
+    async fn wait_for_group(
+        self,
+        caller: u32,
+        waits: std::sync::mpsc::Sender<oneshot::Sender<()>>,
+        start: Instant,
+    ) -> Vec<Duration> {
+        let mut times = Vec::new();
+        let mut pace = self.pace(caller);
+        while start.elapsed() < span() / 2 {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
+            let call = Instant::now();
+            let (sends, receives) = oneshot::channel();
+            if waits.send(sends).is_err() || receives.await.is_err() {
+                break;
+            }
+            times.push(call.elapsed());
+        }
+        times
+    }
+
+    /// When a caller places its orders.
+    fn pace(self, caller: u32) -> Option<tokio::time::Interval> {
+        self.rate.map(|rate| {
+            let every = Duration::from_secs(1) * self.callers / rate;
+            let first = tokio::time::Instant::now() + every * caller / self.callers;
+            tokio::time::interval_at(first, every)
+        })
+    }
+
     async fn call(
         self,
         caller: u32,
@@ -211,11 +296,7 @@ impl Load {
         start: Instant,
     ) -> Result<Vec<Duration>, JournalError> {
         let mut times = Vec::new();
-        let mut pace = self.rate.map(|rate| {
-            let every = Duration::from_secs(1) * self.callers / rate;
-            let first = tokio::time::Instant::now() + every * caller / self.callers;
-            tokio::time::interval_at(first, every)
-        });
+        let mut pace = self.pace(caller);
         let span = span();
         while start.elapsed() < span {
             if let Some(pace) = &mut pace {

@@ -16,7 +16,8 @@
 //! `tests/model` checks that for each class of broker, and that it finds planted bugs.
 //!
 //! The assumptions: a request whose call is over is executed within the [window](Rules::window) or
-//! never, and queries show what was executed by its end; marks reach the disk in their order, and
+//! never, counted again where our own process stood still meanwhile, and queries show what was executed by
+//! its end; marks reach the disk in their order, and
 //! a process that ends loses only those at the end that are not durable; one process works with a
 //! journal, which its lock ensures; every copy asks before it leaves ([`Event::Departing`]), which the
 //! hook at departure ensures.
@@ -56,6 +57,7 @@
 //! | not found | - | - | absent, if begun after the window by the present look-up; then sent again or settled | - | - |
 //! | query failed | - | - | another look-up, or exhausted | - | - |
 //! | query not made | - | - | another look-up, later; it does not count | - | - |
+//! | stood still | - | - | the window begins again, three times at most | it begins again | - |
 //! | deadline | not sent | in doubt; the caller learns that it is unknown | the caller learns that | - | - |
 //! | cancel | removed unsent | sent to the broker; no re-send any more | same | same | sent, or answered |
 //! | a person | as decided | as decided | as decided | as decided | - |
@@ -106,6 +108,8 @@
 //!   copy was ever sent.
 //! * A *query that began before the end of the window* is no proof, even if it ends after it; nor is
 //!   one of an earlier look-up, or one that failed.
+//! * A *process that stands still*, as a machine that is paused does, comes back with the window over and
+//!   with requests that are only now leaving it: neither is a look-up then a proof.
 //! * *Closed orders before open ones* misses the order that moves between the two queries.
 //! * A *duplicate* proves that an order exists: such an intent is never absent.
 //! * A *cancel* that does not find the order may be ahead of it: it is sent again when the order is

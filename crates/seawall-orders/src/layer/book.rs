@@ -1,8 +1,12 @@
 //! The orders in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::settled::{Settled, View};
 use super::tracked::{NewOrder, Place, Standing, Tracked};
@@ -47,9 +51,12 @@ impl Record for Known {
 /// The orders in memory.
 pub(super) struct Book {
     known: Records<Known>,
-    by_broker_id: HashMap<Box<str>, Place>,
-    /// The last ones that were settled, and the broker's ids that they are found by.
-    settled: VecDeque<(Place, Option<Box<str>>)>,
+    /// Settled orders by the hashes of the broker's ids. The keys of the hashes are secret and random, so
+    /// that two ids of one hash are nothing to reckon with.
+    by_broker_id: HashTable<(u64, Place)>,
+    hasher: RandomState,
+    /// The last ones that were settled, and the hashes that they are found by.
+    settled: VecDeque<(Place, Option<u64>)>,
     /// How many are not settled.
     unsettled: usize,
     /// Of how many orders there was one.
@@ -67,7 +74,8 @@ impl Book {
     pub(super) fn new(remembered: usize) -> Self {
         Self {
             known: Records::with_capacity(remembered.saturating_add(MAX_SPARE).min(MAX_RESERVED)),
-            by_broker_id: HashMap::new(),
+            by_broker_id: HashTable::new(),
+            hasher: RandomState::new(),
             settled: VecDeque::new(),
             unsettled: 0,
             stamp: 0,
@@ -142,7 +150,8 @@ impl Book {
         match target {
             Target::Client(id) => self.find(id, rules),
             Target::Broker(id) => {
-                let place = *self.by_broker_id.get(id)?;
+                let hash = self.hasher.hash_one(&**id);
+                let (_, place) = *self.by_broker_id.find(hash, |of| of.0 == hash)?;
                 self.at(place)?;
                 self.live(place.slot, rules)
             }
@@ -257,18 +266,26 @@ impl Book {
         }
         self.known.get_mut(place.slot).is_settled = true;
         self.unsettled -= 1;
-        let broker_id = it.broker_id();
-        if let Some(id) = &broker_id {
-            self.by_broker_id.insert(id.clone(), place);
+        let hash = it.with_broker_id(|id| self.hasher.hash_one(id));
+        if let Some(hash) = hash {
+            let is = |of: &(u64, Place)| of.0 == hash;
+            match self.by_broker_id.entry(hash, is, |of| of.0) {
+                Entry::Occupied(mut known) => known.get_mut().1 = place,
+                Entry::Vacant(room) => {
+                    room.insert((hash, place));
+                }
+            }
         }
-        self.settled.push_back((place, broker_id));
+        self.settled.push_back((place, hash));
         while self.settled.len() > most {
-            let Some((oldest, broker_id)) = self.settled.pop_front() else {
+            let Some((oldest, hash)) = self.settled.pop_front() else {
                 break;
             };
             self.forget(oldest);
-            if let Some(id) = broker_id {
-                self.by_broker_id.remove(&id);
+            if let Some(hash) = hash
+                && let Ok(known) = self.by_broker_id.find_entry(hash, |of| of.0 == hash)
+            {
+                known.remove();
             }
         }
     }

@@ -363,6 +363,13 @@ impl Order {
         }
     }
 
+    /// What looks after its time comes so late.
+    pub(super) fn stood_still(&self, late: Duration) {
+        if self.it.rules.is_standstill(late) {
+            self.feed(Event::StoodStill);
+        }
+    }
+
     /// Cancels by the layer itself.
     pub(super) fn cancel(&self) {
         self.it.lock().cancel_over = None;
@@ -437,8 +444,9 @@ impl KeepsTime {
             let at = order.shared.instant(wake);
             // What comes first; a change may have moved the time.
             let _ = tokio::time::timeout_at(at, order.it.changed.notified()).await;
-            let due = order.it.wake();
-            if due.is_some_and(|due| due <= order.shared.now()) {
+            let (due, now) = (order.it.wake(), order.shared.now());
+            if let Some(late) = due.and_then(|due| now.checked_sub(due)) {
+                order.stood_still(late);
                 order.feed(Event::Tick);
             }
         }

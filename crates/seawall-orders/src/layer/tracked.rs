@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Uri};
 use tokio::sync::Notify;
@@ -174,7 +175,7 @@ impl State {
             }
             MarkKind::Exhausted => journal::Mark::exhausted(at, self.met),
             MarkKind::Confirmed => {
-                let broker_id = found.map_or_else(String::new, |found| found.broker_id.to_string());
+                let broker_id = found.map_or_else(Bytes::new, broker_id_of);
                 journal::Mark::confirmed(at, broker_id, figures())
             }
             MarkKind::Rejected => journal::Mark::rejected(at, figures()),
@@ -397,10 +398,10 @@ impl Tracked {
     }
 
     /// The broker's id of it, where it is known.
-    pub(super) fn broker_id(&self) -> Option<Box<str>> {
+    pub(super) fn with_broker_id<T>(&self, look: impl FnOnce(&str) -> T) -> Option<T> {
         let state = self.lock();
-        let id = &state.found.as_ref()?.broker_id;
-        (!id.is_empty()).then(|| id.clone())
+        let id = &*state.found.as_ref()?.broker_id;
+        (!id.is_empty()).then(|| look(id))
     }
 
     /// Whether a copy has left whose call runs.
@@ -493,6 +494,23 @@ impl Tracked {
         }
     }
 }
+
+/// The broker's id of an order: a part of what the broker sent, where it is soon found in that, which is
+/// kept anyway.
+fn broker_id_of(found: &FoundOrder) -> Bytes {
+    let (id, body) = (found.broker_id.as_bytes(), &found.body);
+    if id.is_empty() {
+        return Bytes::new();
+    }
+    let first = body.get(..SEARCHED).unwrap_or(body);
+    match first.windows(id.len()).position(|part| part == id) {
+        Some(from) => body.slice(from..from + id.len()),
+        None => Bytes::copy_from_slice(id),
+    }
+}
+
+/// In so much of a response the broker's id is searched for.
+const SEARCHED: usize = 256;
 
 /// The report of an order for the protocol; its number is a hash of the broker's id (FNV-1a).
 pub(super) fn report_of(found: &FoundOrder) -> Report {

@@ -12,6 +12,8 @@ use crate::protocol::{Event, LookUp, ModeCause, Query};
 
 /// How often the conditions of the mode are looked at, at least.
 const REFRESH: Duration = Duration::from_secs(1);
+/// What comes later than so much shows a standstill that may matter to some order.
+const NOTICED: Duration = Duration::from_millis(20);
 /// Between queries that validate.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -55,6 +57,21 @@ impl Shared {
         }
     }
 
+    /// Notes that the process stood still, where this comes long after it was due: orders that are in doubt
+    /// and wait for an answer would not notice.
+    fn look_at_standstill(self: &Arc<Self>, due: Duration) {
+        let late = self.now().saturating_sub(due);
+        if late < NOTICED {
+            return;
+        }
+        for it in self.in_use() {
+            let shared = Arc::clone(self);
+            let order = Order { shared, it };
+            order.stood_still(late);
+            order.rest();
+        }
+    }
+
     /// The start is over when the mode does not wait for it any more.
     fn look_at_start(&self) {
         let waits = self.control.snapshot(self.now()).cause == ModeCause::Starting;
@@ -87,7 +104,11 @@ async fn watch(layer: Weak<Shared>) {
         };
         // Held by the task, the layer would never go.
         let changed = Arc::clone(&shared.standing_changed);
+        let due = shared.now().saturating_add(pause);
         drop(shared);
         let _ = tokio::time::timeout(pause, changed.notified()).await;
+        if let Some(shared) = layer.upgrade() {
+            shared.look_at_standstill(due);
+        }
     }
 }

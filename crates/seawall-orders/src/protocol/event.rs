@@ -172,6 +172,9 @@ pub enum Event {
     Resolve(Verdict),
     /// A person asks for further look-ups of an exhausted intent.
     LookUpAgain,
+    /// The process stood still for longer than the rules allow for, as on a machine that is paused or far
+    /// too busy: what a call had written before may have left only now.
+    StoodStill,
     /// Time has passed: it is [`wake`](super::Lifecycle::wake) or later.
     Tick,
 }

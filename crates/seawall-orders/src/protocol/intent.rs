@@ -255,6 +255,7 @@ impl Lifecycle {
             Event::CancelReply(reply) => self.cancel_replied(turn, reply),
             Event::Resolve(verdict) => self.resolve(turn, verdict),
             Event::LookUpAgain => self.look_up_again(turn),
+            Event::StoodStill => self.stood_still(turn),
             Event::Tick => self.tick(turn),
         }
     }

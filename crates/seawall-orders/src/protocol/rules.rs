@@ -176,6 +176,11 @@ impl Rules {
         )
     }
 
+    /// Whether what is so late shows that the process stood still: for longer than a window has to spare.
+    pub(crate) fn is_standstill(&self, late: Duration) -> bool {
+        late > self.window / 8
+    }
+
     /// The wait after look-up number `done`, from 1.
     pub(crate) fn wait(&self, done: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(done.saturating_sub(1));
@@ -200,6 +205,12 @@ impl RulesBuilder {
         /// is executed, and the longest in which an executed order is shown by queries, together.
         /// Where requests can be given an end of their validity, that bounds the first: Binance's
         /// `recvWindow`, Kraken's `deadline`.
+        ///
+        /// It begins again, up to three times, where our own process stood still for longer than an eighth of
+        /// it: paused, or on a machine that is. What it had written may have left only then. A request that
+        /// the network loses is sent again by the operating system, also after its connection was
+        /// closed; a window covers that where the client bounds it (`TCP_USER_TIMEOUT`), or resets
+        /// connections whose calls end early.
         pub const fn window(Duration);
         /// Sets when the first look-up is.
         pub const fn first_look_up(Duration);

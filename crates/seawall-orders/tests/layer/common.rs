@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     Lost,
     /// Not executed, and the connection breaks.
     Dropped,
+    /// The connection breaks, and what was written leaves, and is executed, after so many milliseconds.
+    LeavesLate(u64),
     /// Executed after so many milliseconds; no answer ever.
     Stall(u64),
     /// Executed, and answered after so many milliseconds.
@@ -83,6 +85,8 @@ pub(crate) struct World {
     pub(crate) bad_cancels: usize,
     /// Requests that are no order, no cancel and no query.
     pub(crate) others: usize,
+    /// How long a query takes.
+    pub(crate) query_takes: Duration,
     /// How long until an order is shown.
     pub(crate) delay: Duration,
     /// What new orders become.
@@ -121,6 +125,14 @@ impl Client {
         placed
     }
 
+    fn execute_later(&self, id: String, ms: u64) {
+        let late = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            late.execute(&id);
+        });
+    }
+
     async fn create(self, body: Bytes) -> Result<Response<Body>, Error<Down>> {
         let id = serde_json::from_slice::<Value>(&body).unwrap()["client_order_id"]
             .as_str()
@@ -135,12 +147,12 @@ impl Client {
                 Err(Error::Inner(Down::Reset))
             }
             Some(Fault::Dropped) => Err(Error::Inner(Down::Reset)),
+            Some(Fault::LeavesLate(ms)) => {
+                self.execute_later(id, ms);
+                Err(Error::Inner(Down::Reset))
+            }
             Some(Fault::Stall(ms)) => {
-                let late = self.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(ms)).await;
-                    late.execute(&id);
-                });
+                self.execute_later(id, ms);
                 std::future::pending().await
             }
             Some(Fault::Slow(ms)) => {
@@ -262,7 +274,12 @@ impl Service<Request<Body>> for Client {
                 _ if head.uri.path() == "/quotes" => Ok(respond(200, &json!("quote"))),
                 _ if head.uri.path() == "/accounts/7/positions" => Ok(client.list_positions()),
                 _ if head.uri.path() == "/orders" => Ok(client.list_open()),
-                _ => Ok(client.query(&last)),
+                _ => {
+                    let takes = client.world().query_takes;
+                    let response = client.query(&last);
+                    tokio::time::sleep(takes).await;
+                    Ok(response)
+                }
             }
         })
     }

@@ -17,3 +17,4 @@ mod restarts;
 mod runtimes;
 mod settled;
 mod stacks;
+mod standstill;

@@ -4,18 +4,21 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
 use seawall_core::{
     Error, Event, EventFilter, EventKind, Events, InstanceHandle, Reason, Received, Sent,
 };
+use seawall_orders::broker::Broker;
 use seawall_orders::journal::{Journal, State, Step};
-use seawall_orders::protocol::{Duplicates, OrderState, Via};
+use seawall_orders::protocol::{Duplicates, Operation, OrderState, Via};
 use seawall_orders::{Reconciled, ReconciledHow};
 use seawall_testkit::alloc;
 use serde_json::json;
 use tower::{Service, ServiceExt};
 
-use crate::common::{Body, Desk, Down, Fault, order, rejection, text};
+use crate::common::{Body, Desk, Down, Fault, TestBroker, order, rejection, rules, text};
 
 const CLASSES: [Duplicates; 4] = [
     Duplicates::ReturnFirst,
@@ -240,21 +243,56 @@ async fn an_order_that_was_never_in_doubt_is_no_change() {
     assert!(settled, "{event:?}");
 }
 
+/// How often a call allocates.
+fn allocated(service: &mut impl Service<Request<Body>>, request: Request<Body>) -> u64 {
+    let mut cx = Context::from_waker(Waker::noop());
+    let counted = alloc::count(|| {
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut called = pin!(service.call(request));
+        assert!(called.as_mut().poll(&mut cx).is_ready());
+    });
+    counted.allocations
+}
+
 #[tokio::test]
 async fn what_is_about_no_order_allocates_nothing_more() {
-    fn allocated(service: &mut impl Service<Request<Body>>) -> u64 {
-        let request = Request::get("http://broker/quotes").body(Body::default());
-        let request = request.unwrap();
-        let mut cx = Context::from_waker(Waker::noop());
-        let counted = alloc::count(|| {
-            assert!(service.poll_ready(&mut cx).is_ready());
-            let mut called = pin!(service.call(request));
-            assert!(called.as_mut().poll(&mut cx).is_ready());
-        });
-        counted.allocations
-    }
+    let quotes = || Request::get("http://broker/quotes").body(Body::default());
     let mut desk = Desk::new(Duplicates::Accept);
     let (mut client, service) = (desk.client.clone(), &mut desk.service);
-    let _ = allocated(&mut client);
-    assert_eq!(allocated(service), allocated(&mut client));
+    let _ = allocated(&mut client, quotes().unwrap());
+    let (around, alone) = (
+        allocated(service, quotes().unwrap()),
+        allocated(&mut client, quotes().unwrap()),
+    );
+    assert_eq!(around, alone);
+}
+
+#[tokio::test]
+async fn an_order_allocates_twice_more_beside_what_its_broker_reads() {
+    let mut desk = Desk::new(Duplicates::Accept);
+    desk.handle.started().await;
+    let body = |number: u32| json!({ "symbol": "AAPL", "qty": 1, "client_order_id": format!("desk-{number:05}") });
+    let (mut client, service) = (desk.client.clone(), &mut desk.service);
+    // Memory that is used again is there by then.
+    for number in 0..200 {
+        let _ = allocated(service, order(&body(number)));
+        let _ = allocated(&mut client, order(&body(number + 1_000)));
+    }
+    // What the client keeps of all orders grows now and then.
+    let least = |mut count: Box<dyn FnMut(u32) -> u64 + '_>| (0..20).map(&mut *count).min();
+    let around = least(Box::new(|n| allocated(service, order(&body(2_000 + n)))));
+    let alone = least(Box::new(|n| {
+        allocated(&mut client, order(&body(3_000 + n)))
+    }));
+
+    let broker = TestBroker::new(rules(Duplicates::Accept));
+    let request = order(&body(1)).map(|_| Bytes::from(body(1).to_string()));
+    let read = alloc::count(|| drop(broker.read(Operation::Create, &request)));
+    let response = client.oneshot(order(&body(4_000))).await.unwrap();
+    let (head, body) = response.into_parts();
+    let response = Response::from_parts(head, body.collect().await.unwrap().to_bytes());
+    let reply = alloc::count(|| drop(broker.reply(Operation::Create, &response)));
+    let of_the_broker = read.allocations + reply.allocations;
+    let more = around.unwrap() - alone.unwrap() - of_the_broker;
+    assert!(more <= 2, "{more}");
 }

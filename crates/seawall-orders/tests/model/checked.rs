@@ -39,6 +39,7 @@ pub(crate) enum Step {
     CancelReply(usize),
     CancelBreaks(usize),
     Crash(usize, usize),
+    StandStill(usize),
     Open(usize),
 }
 
@@ -100,6 +101,9 @@ impl World {
         }
         if self.left.evidence > 0 {
             steps.extend((0..self.broker.orders.len()).map(|order| Step::Evidence(index, order)));
+        }
+        if self.left.standstills > 0 {
+            steps.push(Step::StandStill(index));
         }
         if self.left.crashes > 0 {
             steps.extend((0..=self.pending.len()).map(|kept| Step::Crash(index, kept)));
@@ -265,6 +269,10 @@ impl Model for Setup {
             Step::Crash(index, kept) => {
                 world.left.crashes -= 1;
                 world.crash(index, kept);
+            }
+            Step::StandStill(index) => {
+                world.left.standstills -= 1;
+                world.stand_still(self, index);
             }
             Step::Open(index) => world.open_journal(self, index),
         }

@@ -22,6 +22,7 @@ const NONE: Faults = Faults {
     not_left: 0,
     drops: 0,
     disk_errors: 0,
+    standstills: 0,
 };
 
 fn setup(duplicates: Duplicates, coverage: Coverage, faults: Faults, bug: Bug) -> Setup {
@@ -90,7 +91,7 @@ fn holds(duplicates: Duplicates, faults: &[Faults], stack_wait: u8) {
     }
 }
 
-const EACH: [Faults; 5] = [
+const EACH: [Faults; 6] = [
     Faults {
         crashes: 1,
         failed_queries: 1,
@@ -113,6 +114,11 @@ const EACH: [Faults; 5] = [
     Faults {
         evidence: 1,
         crashes: 1,
+        ..NONE
+    },
+    Faults {
+        standstills: 2,
+        failed_queries: 1,
         ..NONE
     },
 ];
@@ -328,4 +334,15 @@ fn finds_a_timeout_taken_for_not_sent() {
         NONE,
         WRONG_NO,
     );
+}
+
+#[test]
+fn finds_a_standstill_that_is_not_noticed() {
+    let faults = Faults {
+        standstills: 1,
+        ..NONE
+    };
+    let bug = Bug::UnnoticedStandstill;
+    finds(bug, Duplicates::RejectWhileOpen, faults, TWICE);
+    finds(bug, Duplicates::Accept, faults, WRONG_NO);
 }

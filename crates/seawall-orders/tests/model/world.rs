@@ -15,6 +15,9 @@ pub(crate) const DELAY: u8 = 1;
 /// A call takes at most so many ticks, and so does a query.
 pub(crate) const CALL: u8 = 1;
 
+/// For how long a process stands still.
+pub(crate) const STANDSTILL: u8 = 3;
+
 /// What is wrong with the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Bug {
@@ -39,6 +42,8 @@ pub(crate) enum Bug {
     UnmarkedIsUnsent,
     /// A timeout counts as not sent.
     TimeoutIsNotSent,
+    /// A process that stood still does not notice it.
+    UnnoticedStandstill,
 }
 
 /// What can go wrong in one run, and how often.
@@ -53,6 +58,7 @@ pub(crate) struct Faults {
     pub(crate) not_left: u8,
     pub(crate) drops: u8,
     pub(crate) disk_errors: u8,
+    pub(crate) standstills: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -370,6 +376,20 @@ impl World {
                     Event::NotDurable
                 },
             );
+        }
+    }
+
+    /// The process stands still; what its calls had written leaves only when it goes on.
+    pub(crate) fn stand_still(&mut self, setup: &Setup, index: usize) {
+        self.now += STANDSTILL;
+        let until = Some(self.now + DELAY);
+        for packets in [&mut self.creates, &mut self.cancels] {
+            let own = packets.iter_mut().filter(|p| usize::from(p.owner) == index);
+            own.filter(|p| p.until.is_some())
+                .for_each(|p| p.until = until);
+        }
+        if setup.bug != Bug::UnnoticedStandstill {
+            self.feed(setup, index, Event::StoodStill);
         }
     }
 

@@ -49,6 +49,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Event::CancelReply(CancelReply::UnknownOrder)),
         1 => Just(Event::Resolve(Verdict::NotExecuted)),
         1 => Just(Event::LookUpAgain),
+        1 => Just(Event::StoodStill),
         8 => Just(Event::Tick),
     ]
 }

@@ -285,3 +285,57 @@ fn several_orders_of_one_id_are_an_alert_at_once() {
     assert!(run.alerts(Alert::SeveralOrders));
     assert_eq!(run.intent.state(), IntentState::Confirmed);
 }
+
+#[test]
+fn the_window_begins_again_where_the_process_stood_still() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.now = Duration::from_secs(3_600);
+    run.feed(Event::StoodStill);
+    // Noticed twice, it is one standstill.
+    run.now += Duration::from_millis(5);
+    run.feed(Event::StoodStill);
+    run.feed(Event::Tick);
+    run.look_up(LookUp::NotFound);
+    while run.intent.settlement().is_none() {
+        run.wake();
+        run.look_up(LookUp::NotFound);
+    }
+    assert_eq!(run.intent.settlement(), Some(LOOKED_UP));
+    assert_eq!(run.now, Duration::from_secs(3_610));
+}
+
+#[test]
+fn a_process_that_always_stands_still_settles_its_orders_nevertheless() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    let mut standstills = 0;
+    while run.intent.settlement().is_none() {
+        run.now = run.intent.wake(&run.rules).unwrap() + Duration::from_secs(20);
+        standstills += 1;
+        run.feed(Event::StoodStill);
+        run.feed(Event::Tick);
+        run.look_up(LookUp::NotFound);
+        assert!(standstills < 10);
+    }
+    assert!(standstills > 3);
+}
+
+#[test]
+fn a_standstill_without_a_doubt_changes_nothing() {
+    let mut run = Run::sent(rules(Duplicates::Accept));
+    let before = run.intent.clone();
+    run.now = Duration::from_secs(3_600);
+    run.feed(Event::StoodStill);
+    assert_eq!((run.intent, run.out), (before, Vec::new()));
+}
+
+#[test]
+fn an_exhausted_order_waits_after_a_standstill_as_well() {
+    let mut run = Run::in_doubt(rules(Duplicates::Accept));
+    run.look_up_all(LookUp::Failed);
+    assert_eq!(run.intent.state(), IntentState::Exhausted);
+    run.now = Duration::from_secs(3_600);
+    run.feed(Event::StoodStill);
+    run.feed(Event::LookUpAgain);
+    run.look_up(LookUp::NotFound);
+    assert_eq!(run.intent.state(), IntentState::InDoubt, "too early");
+}

@@ -76,6 +76,10 @@ macro_rules! common_settings {
 /// Settings make it one that knows client order ids, shows orders late, fills them in pieces, and
 /// takes its time to cancel.
 ///
+/// An order whose request has the header `x-valid-until`, microseconds since 1970, is not executed
+/// after that: 422. Kraken's `deadline` and Binance's `recvWindow` are such a bound. It holds however long
+/// the request was on its way, and however long this process stood still.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -226,6 +226,7 @@ impl Handle {
         let mut stats = self.shared.state().stats.clone();
         if let App::Broker(book) = &self.shared.app {
             stats.duplicate_ids = book.duplicates();
+            stats.out_of_date = book.out_of_date();
         }
         stats
     }

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::ai_api::Prompt;
 use super::app::App;
 use super::body::{Reply, SimBody};
-use super::call::Call;
+use super::call::{Call, Moment, Validity};
 use super::clock::Clock;
 use super::control::{ConnectionControl, Disconnect};
 use super::limits::{Bans, Limiter};
@@ -36,6 +37,8 @@ struct AdmittedRequest {
     prompt: Option<Prompt>,
     id: String,
     injection: Injection,
+    arrived: Duration,
+    validity: Validity,
 }
 
 /// How a request ends.
@@ -101,6 +104,7 @@ impl Shared {
     ) -> Response<SimBody> {
         let (head, body) = request.into_parts();
         let route = self.app.route(&head.method, &head.uri);
+        let arrived = self.clock.at(Instant::now()).unwrap_or_default();
         let (id, injection) = self.receive(route);
         if injection.fault == Some(Fault::ResetBeforeRead) {
             self.note_fault(injection.name);
@@ -140,6 +144,8 @@ impl Shared {
             prompt,
             id: id.clone(),
             injection,
+            arrived,
+            validity: Validity::read(&head.headers),
         };
         // On a task of its own: a client that leaves now must find its order executed, as it would
         // with a real broker. hyper drops this future when the connection breaks.
@@ -286,12 +292,14 @@ impl Shared {
             query: request.uri.query(),
             body: &request.body,
             id: &request.id,
+            validity: request.validity,
+            moment: Moment {
+                arrived: request.arrived,
+                at: self.clock.at(Instant::now()).unwrap_or_default(),
+            },
         };
         match (&self.app, &request.prompt) {
-            (App::Broker(book), _) => {
-                let at = self.clock.at(Instant::now()).unwrap_or_default();
-                book.execute(&call, at)
-            }
+            (App::Broker(book), _) => book.execute(&call),
             (App::MarketData(feed), _) => feed.execute(&call),
             (App::AiApi(model), Some(prompt)) => {
                 let (reply, usage) = model.execute(&call, prompt);

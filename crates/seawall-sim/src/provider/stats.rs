@@ -33,6 +33,9 @@ pub struct Stats {
     /// Orders that a broker did not execute since it knew their client order id, by its
     /// [`Duplicates`](super::Duplicates).
     pub duplicate_ids: u64,
+    /// Orders that a broker did not execute since they were not valid any more: see
+    /// [`Broker`](super::Broker).
+    pub out_of_date: u64,
     /// Requests over a limit.
     pub violations: u64,
     /// The same by what was exceeded: `requests`, `quota`, `tokens`, `input_tokens`,
@@ -81,7 +84,9 @@ pub struct Order {
     pub replaces: Option<String>,
     /// The broker's name of the order that was put in the place of this one.
     pub replaced_by: Option<String>,
-    /// When it was accepted, counted from the start of the incident clock.
+    /// When the head of its request was read, counted from the start of the incident clock.
+    pub arrived: Duration,
+    /// When it was accepted, counted in the same way.
     pub at: Duration,
 }
 

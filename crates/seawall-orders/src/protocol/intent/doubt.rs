@@ -9,6 +9,10 @@ use crate::protocol::action::{
 };
 use crate::protocol::event::{DoubtCause, LookUp, Report};
 
+/// So often the window of a doubt begins again at most: on a machine that stands still all the time, the
+/// order would never be settled.
+const STANDSTILLS: u8 = 3;
+
 impl Lifecycle {
     /// The last copy can exist, and its call is over.
     pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, cause: DoubtCause) {
@@ -29,7 +33,12 @@ impl Lifecycle {
                 at: turn.now.saturating_add(wait),
             }
         };
-        self.phase = Phase::InDoubt(Doubt { next, done: 0 });
+        let (done, standstills) = (0, 0);
+        self.phase = Phase::InDoubt(Doubt {
+            next,
+            done,
+            standstills,
+        });
         turn.act(Action::Notify(Notice::InDoubt(cause)));
     }
 
@@ -159,7 +168,29 @@ impl Lifecycle {
             at = at.min(self.visible_at);
         }
         let next = Next::LookUp { at };
-        self.phase = Phase::InDoubt(Doubt { next, done });
+        self.phase = Phase::InDoubt(Doubt {
+            next,
+            done,
+            ..doubt
+        });
+    }
+
+    /// The window begins again: what was to leave before leaves now.
+    pub(super) fn stood_still(&mut self, turn: &Turn<'_>) {
+        let again = turn.now.saturating_add(turn.rules.window());
+        // It has begun again just now.
+        if !turn
+            .rules
+            .is_standstill(again.saturating_sub(self.visible_at))
+        {
+            return;
+        }
+        match &mut self.phase {
+            Phase::InDoubt(doubt) if doubt.standstills < STANDSTILLS => doubt.standstills += 1,
+            Phase::Exhausted => {}
+            _ => return,
+        }
+        self.visible_at = again;
     }
 
     fn exhausted(&mut self, turn: &mut Turn<'_>) {
@@ -174,6 +205,7 @@ impl Lifecycle {
             let doubt = Doubt {
                 next: Next::LookUp { at: turn.now },
                 done: 0,
+                standstills: 0,
             };
             self.query(turn, doubt, 0, turn.now);
         }

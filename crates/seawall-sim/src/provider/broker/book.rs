@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::request::{Change, NewOrder};
 use super::rules::{Duplicates, Rules};
 use crate::incident::SplitMix64;
+use crate::provider::call::Moment;
 use crate::provider::price;
 use crate::provider::stats::{Order, OrderStatus};
 use crate::provider::text::uuid;
@@ -83,6 +84,7 @@ pub(super) struct Book {
     due: BTreeMap<(Duration, u64), (usize, Due)>,
     planned: u64,
     pub(super) duplicates: u64,
+    pub(super) out_of_date: u64,
 }
 
 /// What is drawn for an order.
@@ -107,6 +109,7 @@ impl Book {
             due: BTreeMap::new(),
             planned: 0,
             duplicates: 0,
+            out_of_date: 0,
         }
     }
 
@@ -128,13 +131,13 @@ impl Book {
     pub(super) fn create(
         &mut self,
         request: NewOrder,
-        at: Duration,
+        moment: Moment,
         now: Duration,
     ) -> Result<Placed, Rejected> {
         if let Some(first) = self.duplicate(request.client_order_id.as_deref(), now)? {
             return Ok(Placed::First(first));
         }
-        Ok(Placed::New(self.add(request, None, at, now)))
+        Ok(Placed::New(self.add(request, None, moment, now)))
     }
 
     /// Closes an order and places another one for what is left of it.
@@ -142,7 +145,7 @@ impl Book {
         &mut self,
         id: &str,
         change: Change,
-        at: Duration,
+        moment: Moment,
         now: Duration,
     ) -> Result<Placed, Rejected> {
         let index = *self.by_id.get(id).ok_or(Rejected::Unknown)?;
@@ -174,7 +177,7 @@ impl Book {
         };
         let replaces = Some(order.id.clone());
         self.close(index, OrderStatus::Replaced, now);
-        let new = self.add(request, replaces, at, now);
+        let new = self.add(request, replaces, moment, now);
         let by = self.entries[new].order.id.clone();
         self.entries[index].order.replaced_by = Some(by);
         Ok(Placed::New(new))
@@ -238,7 +241,7 @@ impl Book {
         &mut self,
         request: NewOrder,
         replaces: Option<String>,
-        at: Duration,
+        moment: Moment,
         now: Duration,
     ) -> usize {
         let index = self.entries.len();
@@ -263,7 +266,8 @@ impl Book {
             status: OrderStatus::New,
             replaces,
             replaced_by: None,
-            at,
+            arrived: moment.arrived,
+            at: moment.at,
         };
         self.entries.push(Entry {
             order,

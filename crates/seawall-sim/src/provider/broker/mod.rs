@@ -16,7 +16,7 @@ use self::book::{Book, Placed, Rejected};
 use self::pages::Snapshot;
 use self::request::{Change, NewOrder, Wrong};
 use super::body::Reply;
-use super::call::Call;
+use super::call::{Call, Validity};
 use super::profile::Profile;
 use super::stats::Order;
 use super::text;
@@ -111,6 +111,11 @@ impl OrderBook {
         self.current().0.duplicates
     }
 
+    /// Orders that were not valid any more, and that were not executed for that reason.
+    pub(crate) fn out_of_date(&self) -> u64 {
+        self.current().0.out_of_date
+    }
+
     /// The book as it is now.
     fn current(&self) -> (MutexGuard<'_, Book>, Duration) {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,9 +125,19 @@ impl OrderBook {
         (book, now)
     }
 
-    pub(crate) fn execute(&self, call: &Call<'_>, at: Duration) -> Reply {
+    pub(crate) fn execute(&self, call: &Call<'_>) -> Reply {
         let id = call.path.rsplit('/').next().unwrap_or_default();
         let (mut book, now) = self.current();
+        if matches!(call.route, Route::OrdersCreate | Route::OrdersReplace) {
+            // Behind the lock, and after `now`: what is executed is shown in time, too.
+            if call.validity.is_over() {
+                book.out_of_date += 1;
+                return unprocessable("the order is not valid any more");
+            }
+            if call.validity == Validity::Unreadable {
+                return unprocessable("x-valid-until must be a whole number");
+            }
+        }
         let snapshot = Snapshot {
             book: &book,
             start: self.wall,
@@ -131,14 +146,14 @@ impl OrderBook {
         match call.route {
             Route::OrdersCreate => match NewOrder::read(call.body) {
                 Ok(order) => {
-                    let placed = book.create(order, at, now);
+                    let placed = book.create(order, call.moment, now);
                     self.placed(placed, &book, now)
                 }
                 Err(wrong) => malformed(wrong),
             },
             Route::OrdersReplace => match Change::read(call.body) {
                 Ok(change) => {
-                    let placed = book.replace(id, change, at, now);
+                    let placed = book.replace(id, change, call.moment, now);
                     self.placed(placed, &book, now)
                 }
                 Err(wrong) => malformed(wrong),
