@@ -36,6 +36,7 @@ pub const METRIC_LABELS: &[MetricLabel] = &[
     configured("deployment", "the name of a deployment of a router"),
     words("depth", "how deep a health check goes"),
     words("error_type", "the sort of an error"),
+    words("fault", "the sort of an injected fault"),
     words("from", "the state before"),
     words("header", "the sort of header"),
     words("kind", "the sort of failure"),
