@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use seawall_core::InstanceName;
+
 use crate::decide::Draws;
 use crate::effect::Effect;
 use crate::fault::What;
-use crate::{ClockSkew, Waiting};
+use crate::{ClockSkew, InjectedError, Waiting};
 
 /// A change of a response.
 #[non_exhaustive]
@@ -30,6 +32,7 @@ pub struct Alteration {
     draws: Draws,
     effect: Effect,
     index: usize,
+    name: InstanceName,
 }
 
 impl Alteration {
@@ -38,12 +41,14 @@ impl Alteration {
         draws: Draws,
         effect: Effect,
         index: usize,
+        name: InstanceName,
     ) -> Self {
         Self {
             fault,
             draws,
             effect,
             index,
+            name,
         }
     }
 
@@ -60,6 +65,11 @@ impl Alteration {
     /// Counts the fault as injected, once: it has changed something.
     pub fn happened(&mut self) {
         self.effect.happened();
+    }
+
+    /// The error with which a body breaks off.
+    pub const fn error(&self) -> InjectedError {
+        InjectedError::new(self.effect.kind(), self.name)
     }
 
     /// The next random bits: the same ones in every run with the same seed.

@@ -72,7 +72,8 @@ impl<Res, Err, K> Plan<Res, Err, K> {
         let Drawn {
             effect, mut draws, ..
         } = drawn;
-        let alter = |fault, draws, effect| Alteration::new(fault, draws, effect, index);
+        let name = self.name;
+        let alter = |fault, draws, effect| Alteration::new(fault, draws, effect, index, name);
         match active.set.faults()[index].what() {
             What::Delay(delay) => {
                 let length = delay.draw(&mut draws);

@@ -33,16 +33,17 @@ impl InjectedError {
     /// Whether the request may have been sent.
     pub const fn sent(&self) -> Sent {
         match self.kind {
-            FaultKind::LostResponse => Sent::Maybe,
+            FaultKind::LostResponse | FaultKind::TruncatedBody => Sent::Maybe,
             _ => Sent::No,
         }
     }
 
-    /// What it means: certainly not sent, or of unknown outcome.
+    /// What it means: certainly not sent, of unknown outcome, or a body that broke off.
     pub const fn outcome(&self) -> Outcome {
-        match self.sent() {
-            Sent::No => Outcome::Failure(FailureKind::NotSent),
-            Sent::Maybe => Outcome::Unknown,
+        match self.kind {
+            FaultKind::LostResponse => Outcome::Unknown,
+            FaultKind::TruncatedBody => Outcome::Failure(FailureKind::Body),
+            _ => Outcome::Failure(FailureKind::NotSent),
         }
     }
 }
@@ -53,7 +54,7 @@ impl fmt::Display for InjectedError {
         write!(f, "chaos `{name}`: injected {what}")?;
         f.write_str(match self.sent() {
             Sent::No => "; nothing was sent",
-            Sent::Maybe => "; the request was sent, its response is lost",
+            Sent::Maybe => "; the request was sent",
         })
     }
 }

@@ -49,6 +49,9 @@ pub use status::StatusResponse;
 pub use store::Keeper;
 pub use waiting::Waiting;
 
+/// Whether this build can inject: the feature `inject` is on.
+pub const CAN_INJECT: bool = state::INJECT;
+
 /// What users of this crate need of `seawall-core`.
 #[doc(no_inline)]
 pub use seawall_core::{

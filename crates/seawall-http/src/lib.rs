@@ -63,6 +63,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body_timeout;
+#[cfg(feature = "chaos")]
+#[cfg_attr(docsrs, doc(cfg(feature = "chaos")))]
+pub mod chaos;
 pub mod deadline;
 pub mod inspect;
 pub mod quota;

@@ -48,6 +48,10 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Outcome> {
     if let Some(rejection) = error.downcast_ref::<Rejection>() {
         return Some(rejection.outcome());
     }
+    #[cfg(feature = "chaos")]
+    if let Some(injected) = error.downcast_ref::<seawall_chaos::InjectedError>() {
+        return Some(injected.outcome());
+    }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         // A wrapper, mostly: the error that it wraps is more exact.
         let wraps = error.kind() == io::ErrorKind::Other && error.get_ref().is_some();
