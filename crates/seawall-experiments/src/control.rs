@@ -172,9 +172,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Keeps faults on until they are taken, or stopped; those that come too late end here.
-    pub(crate) fn hold(&self, injections: Vec<Arc<Held>>) {
+    pub(crate) fn hold(&self, injections: &[Arc<Held>]) {
         let mut state = self.stop.state();
-        state.injections.clone_from(&injections);
+        state.injections = injections.to_vec();
         let is_stopped = state.reason.is_some();
         drop(state);
         if is_stopped {

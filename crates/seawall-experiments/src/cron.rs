@@ -62,7 +62,7 @@ impl Crontab {
 /// When a time of day is: the first time, or when the clocks are changed over it.
 pub(crate) fn moment(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(local);
-    let earlier = ambiguous.clone().earlier().ok()?;
+    let earlier = ambiguous.earlier().ok()?;
     let AmbiguousOffset::Gap { after, .. } = ambiguous.offset() else {
         return Some(earlier);
     };

@@ -65,8 +65,8 @@ fn missing(field: &'static str, accepted: &'static str) -> InvalidConfig {
 fn status(raw: &RawFault) -> Result<StatusResponse, InvalidConfig> {
     const ACCEPTED: &str = "an error status from 400 to 599";
     let status = raw.status.ok_or_else(|| missing("status", ACCEPTED))?;
-    let number = u16::try_from(status);
-    let number = number.map_err(|_| InvalidConfig::new("status", status, ACCEPTED))?;
+    let number = u16::try_from(status).ok();
+    let number = number.ok_or_else(|| InvalidConfig::new("status", status, ACCEPTED))?;
     let mut response = StatusResponse::new(number)?;
     for (name, value) in raw.headers.iter().flatten() {
         response = response.header(name, value)?;

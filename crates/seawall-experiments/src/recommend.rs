@@ -29,6 +29,7 @@ const FEW_CALLS: u64 = 20;
 /// What follows for these services from what was counted while the faults were on; nothing where the hypothesis held.
 pub(crate) fn recommendations<'a>(
     outcome: Outcome,
+    has_recovered: bool,
     services: impl Iterator<Item = &'a str>,
     evidence: &Evidence,
 ) -> Vec<Recommendation> {
@@ -44,7 +45,7 @@ pub(crate) fn recommendations<'a>(
         let rules = [
             breaker, bulkhead, rate_limit, retries, timeout, fallback, recovery,
         ];
-        let found = rules.iter().filter_map(|rule| rule(counted, outcome));
+        let found = rules.iter().filter_map(|rule| rule(counted, has_recovered));
         all.extend(
             found.map(|(layer, setting, words, evidence)| Recommendation {
                 service: service.to_owned(),
@@ -60,37 +61,66 @@ pub(crate) fn recommendations<'a>(
 
 type Found = Option<(&'static str, &'static str, String, String)>;
 
-/// Calls of a phase as the outermost layer that counts them does: how many, and how many of them failed.
-fn calls(counted: &Counted, phase: Phase) -> (u64, u64) {
-    let by = ["telemetry", "retry", "breaker", "bulkhead"];
-    for layer in by {
-        let of = |outcome| {
-            let labels = [("layer", layer), ("outcome", outcome)];
-            counted.sum(phase, "seawall_calls_total", None, &labels)
-        };
-        let failed = of("failure").saturating_add(of("unknown"));
-        let all = counted.sum(phase, "seawall_calls_total", None, &[("layer", layer)]);
-        if all > 0 {
-            return (all, failed);
-        }
-    }
-    (0, 0)
+/// Calls or attempts of a phase.
+#[derive(Clone, Copy, Default)]
+struct Calls {
+    /// Rejected ones included.
+    all: u64,
+    succeeded: u64,
+    failed: u64,
 }
 
-/// Attempts of a phase, and how many of them failed: what a circuit sees.
-fn attempts(counted: &Counted, phase: Phase) -> (u64, u64) {
-    let of = |outcome| {
-        let labels = [("outcome", outcome)];
-        let attempts = counted.sum(phase, "seawall_retry_attempts_total", None, &labels);
-        match attempts {
-            0 => counted.sum(phase, "seawall_calls_total", Some("breaker"), &labels),
-            attempts => attempts,
+impl Calls {
+    /// The share of those that failed among those that succeeded or failed.
+    fn failures(&self) -> f64 {
+        share(self.failed, self.sent())
+    }
+
+    fn sent(&self) -> u64 {
+        self.succeeded.saturating_add(self.failed)
+    }
+}
+
+/// Calls as the outermost layer that counts them does.
+fn calls(counted: &Counted, phase: Phase) -> Calls {
+    let metric = "seawall_calls_total";
+    let of = |layer| {
+        let sum = |labels: &[_]| counted.sum(phase, metric, None, labels);
+        let with = |outcome| sum(&[("layer", layer), ("outcome", outcome)]);
+        Calls {
+            all: sum(&[("layer", layer)]),
+            succeeded: with("success"),
+            failed: with("failure").saturating_add(with("unknown")),
         }
     };
-    let failed = of("failure").saturating_add(of("unknown"));
-    match of("success").saturating_add(failed) {
-        0 => calls(counted, phase),
-        all => (all, failed),
+    let layers = ["telemetry", "retry", "breaker", "bulkhead"];
+    layers
+        .into_iter()
+        .map(of)
+        .find(|calls| calls.all > 0)
+        .unwrap_or_default()
+}
+
+/// Attempts: what a circuit sees.
+fn attempts(counted: &Counted, phase: Phase) -> Calls {
+    let of = |metric, pattern| {
+        let with = |outcome| counted.sum(phase, metric, pattern, &[("outcome", outcome)]);
+        let (succeeded, failed) = (
+            with("success"),
+            with("failure").saturating_add(with("unknown")),
+        );
+        Calls {
+            all: succeeded.saturating_add(failed),
+            succeeded,
+            failed,
+        }
+    };
+    let by_breaker = of("seawall_calls_total", Some("breaker"));
+    let by_retry = of("seawall_retry_attempts_total", None);
+    match (by_breaker.all, by_retry.all) {
+        (0, 0) => calls(counted, phase),
+        (0, _) => by_retry,
+        _ => by_breaker,
     }
 }
 
@@ -103,13 +133,14 @@ fn percent(share: f64) -> String {
 }
 
 /// Many attempts failed, and no circuit opened.
-fn breaker(counted: &Counted, _: Outcome) -> Found {
-    let (all, failed) = attempts(counted, Phase::During);
-    let failures = share(failed, all);
-    if all < FEW_CALLS || failures < MANY_FAILURES {
+fn breaker(counted: &Counted, _: bool) -> Found {
+    let attempts = attempts(counted, Phase::During);
+    let (failures, sent) = (attempts.failures(), attempts.sent());
+    if sent < FEW_CALLS || failures < MANY_FAILURES {
         return None;
     }
-    let seen = format!("{failed} of {all} attempts failed ({})", percent(failures));
+    let failed = attempts.failed;
+    let seen = format!("{failed} of {sent} attempts failed ({})", percent(failures));
     if !counted.has("breaker") {
         let words =
             "put a circuit breaker around it: calls to an upstream that fails are rejected at once"
@@ -152,14 +183,14 @@ fn rejected(
             counted.sum(phase, "seawall_rejections_total", None, &labels)
         };
         let rejected = reasons.iter().map(sum).fold(0, u64::saturating_add);
-        let all = calls(counted, phase).0.max(rejected);
+        let all = calls(counted, phase).all.max(rejected);
         (rejected, all, share(rejected, all))
     };
     let (during, all, now) = of(Phase::During);
     (during, all, now, of(Phase::Before).2)
 }
 
-fn bulkhead(counted: &Counted, _: Outcome) -> Found {
+fn bulkhead(counted: &Counted, _: bool) -> Found {
     let reasons = ["bulkhead_full", "queue_timeout", "deadline_exceeded"];
     let (rejected, all, now, before) = rejected(counted, "bulkhead", &reasons);
     if now < 0.01 || now <= before {
@@ -174,7 +205,7 @@ fn bulkhead(counted: &Counted, _: Outcome) -> Found {
     Some(("bulkhead", "max_concurrent", words.to_owned(), evidence))
 }
 
-fn rate_limit(counted: &Counted, _: Outcome) -> Found {
+fn rate_limit(counted: &Counted, _: bool) -> Found {
     let reasons = [
         "rate_limited",
         "quota_exhausted",
@@ -196,12 +227,12 @@ fn rate_limit(counted: &Counted, _: Outcome) -> Found {
 }
 
 /// Failures that nothing tried again, or so many further attempts that they were a load of their own.
-fn retries(counted: &Counted, _: Outcome) -> Found {
-    let (all, failed) = calls(counted, Phase::During);
-    if all < FEW_CALLS {
+fn retries(counted: &Counted, _: bool) -> Found {
+    let calls = calls(counted, Phase::During);
+    let (all, sent, failed, failures) = (calls.all, calls.sent(), calls.failed, calls.failures());
+    if sent < FEW_CALLS {
         return None;
     }
-    let failures = share(failed, all);
     if !counted.has("retry") {
         // Where most calls fail, another attempt fails as well.
         if !(0.02..MANY_FAILURES).contains(&failures) {
@@ -210,7 +241,7 @@ fn retries(counted: &Counted, _: Outcome) -> Found {
         let words = "try again what may be sent twice: most further attempts would have succeeded"
             .to_owned();
         let evidence = format!(
-            "{failed} of {all} calls failed ({}), and no layer retries",
+            "{failed} of {sent} calls failed ({}), and no layer retries",
             percent(failures)
         );
         return Some(("retry", "missing", words, evidence));
@@ -229,7 +260,7 @@ fn retries(counted: &Counted, _: Outcome) -> Found {
 }
 
 /// Calls took much longer, and no attempt was ended.
-fn timeout(counted: &Counted, _: Outcome) -> Found {
+fn timeout(counted: &Counted, _: bool) -> Found {
     let before = counted.quantile(Phase::Before, 0.99)?;
     let during = counted.quantile(Phase::During, 0.99)?;
     let ended = counted.sum(Phase::During, "seawall_timeouts_total", None, &[]);
@@ -251,7 +282,7 @@ fn timeout(counted: &Counted, _: Outcome) -> Found {
 }
 
 /// An open circuit rejected many calls, and nothing answers in its place.
-fn fallback(counted: &Counted, _: Outcome) -> Found {
+fn fallback(counted: &Counted, _: bool) -> Found {
     let reasons = ["circuit_open", "not_ready"];
     let by_gate = rejected(counted, "gate", &reasons);
     let by_breaker = rejected(counted, "breaker", &reasons);
@@ -272,9 +303,9 @@ fn fallback(counted: &Counted, _: Outcome) -> Found {
 }
 
 /// The circuit was still open when it should have recovered.
-fn recovery(counted: &Counted, outcome: Outcome) -> Found {
+fn recovery(counted: &Counted, has_recovered: bool) -> Found {
     let state = counted.gauge(Phase::After, "seawall_breaker_state")?;
-    if outcome != Outcome::NotRecovered || state < 1.0 {
+    if has_recovered || state < 1.0 {
         return None;
     }
     let words =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use seawall_chaos::FaultSet;
 use seawall_core::InvalidConfig;
-use seawall_monitor::{Monitor, MonitorConfig};
+use seawall_monitor::{Monitor, MonitorBuilder, MonitorConfig};
 use tokio::time::{Instant, sleep_until};
 
 use crate::condition::{Condition, Source};
@@ -28,6 +28,13 @@ pub(crate) async fn run(shared: &Shared, experiment: &Experiment) -> Report {
         report.refuse(refusal, words);
         return report;
     }
+    let monitor = match monitor(shared, experiment) {
+        Ok(monitor) => monitor,
+        Err(invalid) => {
+            report.refuse(Refusal::Faults, invalid.to_string());
+            return report;
+        }
+    };
     let running = match shared.stop.begin() {
         Ok(running) => running,
         Err(Busy::Running) => {
@@ -44,13 +51,7 @@ pub(crate) async fn run(shared: &Shared, experiment: &Experiment) -> Report {
     };
     shared.changed("idle", "running", "started");
     let ended = Ended(shared);
-    let mut run = match Run::new(shared, experiment, running, report) {
-        Ok(run) => run,
-        Err((mut report, invalid)) => {
-            report.refuse(Refusal::Faults, invalid.to_string());
-            return report;
-        }
-    };
+    let mut run = Run::new(shared, experiment, monitor, running, report);
     run.perform().await;
     drop(ended);
     run.finish()
@@ -108,6 +109,23 @@ fn refusal(shared: &Shared, experiment: &Experiment, now: Timestamp) -> Option<(
     })
 }
 
+/// What reads the figures: those of a sample are those since the one before.
+fn monitor(shared: &Shared, experiment: &Experiment) -> Result<Monitor, InvalidConfig> {
+    let every = experiment.run.every;
+    let config = MonitorConfig::builder()
+        .interval(every)
+        .window(every)
+        .build()?;
+    let builder = Monitor::builder(shared.source.name()).config(config);
+    let registries = shared.registries.iter().cloned();
+    let builder = registries.fold(builder, MonitorBuilder::registry);
+    match &shared.health {
+        Some(health) => builder.health(health.clone()),
+        None => builder,
+    }
+    .build()
+}
+
 /// A run that is under way.
 struct Run<'a> {
     shared: &'a Shared,
@@ -132,29 +150,10 @@ impl<'a> Run<'a> {
     fn new(
         shared: &'a Shared,
         experiment: &'a Experiment,
+        monitor: Monitor,
         running: Running,
         mut report: Report,
-    ) -> Result<Self, (Report, InvalidConfig)> {
-        let every = experiment.run.every;
-        // The figures of a sample are those since the one before.
-        let config = MonitorConfig::builder()
-            .interval(every)
-            .window(every)
-            .build();
-        let monitor = config.and_then(|config| {
-            let builder = Monitor::builder(shared.source.name()).config(config);
-            let registries = shared.registries.iter().cloned();
-            let builder = registries.fold(builder, seawall_monitor::MonitorBuilder::registry);
-            match &shared.health {
-                Some(health) => builder.health(health.clone()),
-                None => builder,
-            }
-            .build()
-        });
-        let monitor = match monitor {
-            Ok(monitor) => monitor,
-            Err(invalid) => return Err((report, invalid)),
-        };
+    ) -> Self {
         let of_file = experiment.guards.iter().map(ToString::to_string);
         let own = shared.guard_names().map(str::to_owned);
         report.guards = of_file
@@ -164,7 +163,7 @@ impl<'a> Run<'a> {
                 tripped: None,
             })
             .collect();
-        Ok(Self {
+        Self {
             shared,
             experiment,
             monitor,
@@ -173,7 +172,7 @@ impl<'a> Run<'a> {
             evidence: Evidence::default(),
             report,
             running,
-        })
+        }
     }
 
     async fn perform(&mut self) {
@@ -401,7 +400,7 @@ impl<'a> Run<'a> {
             let target = target.clone();
             injections.push(Arc::new(Held { target, injection }));
         }
-        self.running.hold(injections);
+        self.running.hold(&injections);
         Ok(())
     }
 
@@ -422,8 +421,12 @@ impl<'a> Run<'a> {
             .took(Instant::now().saturating_duration_since(self.began));
         self.report.layers = self.evidence.counts();
         let services = self.experiment.services();
-        self.report.recommendations =
-            recommendations(self.report.outcome, services, &self.evidence);
+        self.report.recommendations = recommendations(
+            self.report.outcome,
+            self.report.recovered_seconds.is_some(),
+            services,
+            &self.evidence,
+        );
         self.report
     }
 }

@@ -148,8 +148,8 @@ fn instant(field: &str, text: &str, zone: Option<&TimeZone>) -> Result<Timestamp
     let ambiguous = zone.to_ambiguous_timestamp(local);
     match ambiguous.offset() {
         AmbiguousOffset::Unambiguous { .. } => {
-            let at = ambiguous.earlier();
-            at.map_err(|_| invalid(field, text, ACCEPTED))
+            let at = ambiguous.earlier().ok();
+            at.ok_or_else(|| invalid(field, text, ACCEPTED))
         }
         _ => {
             let accepted = "a time of day that is there once, or one with an offset: the clocks are changed then";

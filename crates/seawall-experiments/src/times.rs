@@ -33,8 +33,8 @@ pub(crate) fn length_or(
 /// A zone by its name in the IANA database. The database is that of this program, so that a name means the same on
 /// every machine.
 pub(crate) fn zone(field: &str, name: &str) -> Result<TimeZone, InvalidConfig> {
-    let zone = TimeZoneDatabase::bundled().get(name);
-    zone.map_err(|_| invalid(field, name, "a zone of IANA such as \"America/New_York\""))
+    let zone = TimeZoneDatabase::bundled().get(name).ok();
+    zone.ok_or_else(|| invalid(field, name, "a zone of IANA such as \"America/New_York\""))
 }
 
 pub(crate) fn time(field: &str, text: &str) -> Result<Time, InvalidConfig> {
@@ -45,8 +45,8 @@ pub(crate) fn time(field: &str, text: &str) -> Result<Time, InvalidConfig> {
 }
 
 pub(crate) fn date(field: &str, text: &str) -> Result<Date, InvalidConfig> {
-    let parsed = Date::strptime("%Y-%m-%d", text);
-    parsed.map_err(|_| invalid(field, text, "a date such as \"2026-12-25\""))
+    let parsed = Date::strptime("%Y-%m-%d", text).ok();
+    parsed.ok_or_else(|| invalid(field, text, "a date such as \"2026-12-25\""))
 }
 
 /// Days of the week, each once, at least one.
