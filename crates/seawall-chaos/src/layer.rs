@@ -23,12 +23,23 @@ use crate::{Chaos, ChaosConfig, ChaosHandle, ErrorFaults, FaultHooks, InjectedEr
 ///
 /// It stands right around the client, below everything that is to be tested: what is injected is then
 /// classified, counted and tried again as if the upstream had done it.
-#[derive(Clone)]
 pub struct ChaosLayer<X = Policy, H: FaultHooks = ErrorFaults> {
     state: Arc<State>,
     policy: X,
     hooks: H,
     store: Arc<Store<H::Kept>>,
+}
+
+// A derived one would ask `Clone` of what is kept.
+impl<X: Clone, H: FaultHooks + Clone> Clone for ChaosLayer<X, H> {
+    fn clone(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            policy: self.policy.clone(),
+            hooks: self.hooks.clone(),
+            store: Arc::clone(&self.store),
+        }
+    }
 }
 
 impl ChaosLayer {

@@ -13,14 +13,26 @@ use crate::{ChaosFuture, ErrorFaults, FaultHooks, MakeFault};
 
 /// A service that fails on purpose; made by [`ChaosLayer`](crate::ChaosLayer).
 ///
-/// An instance holds nothing, ready or not; a clone costs three reference counts.
-#[derive(Clone)]
+/// An instance holds nothing, ready or not; a clone costs two reference counts.
 pub struct Chaos<S, X = Policy, H: FaultHooks = ErrorFaults> {
     inner: S,
     state: Arc<State>,
     policy: X,
     hooks: H,
     store: Arc<Store<H::Kept>>,
+}
+
+// A derived one would ask `Clone` of what is kept.
+impl<S: Clone, X: Clone, H: FaultHooks + Clone> Clone for Chaos<S, X, H> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            state: Arc::clone(&self.state),
+            policy: self.policy.clone(),
+            hooks: self.hooks.clone(),
+            store: Arc::clone(&self.store),
+        }
+    }
 }
 
 impl<S, X, H: FaultHooks> Chaos<S, X, H> {
