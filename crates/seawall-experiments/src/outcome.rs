@@ -7,7 +7,6 @@ use serde::Serialize;
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$doc:meta])* $Variant:ident = $word:literal, $text:literal,)* }) => {
         $(#[$meta])*
-        #[non_exhaustive]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         pub enum $Name {
             $($(#[$doc])* #[serde(rename = $word)] $Variant,)*
@@ -34,6 +33,7 @@ macro_rules! words {
 
 words! {
     /// How a run ended.
+    #[non_exhaustive]
     pub enum Outcome {
         /// The hypothesis held while the faults were on, and afterwards.
         Held = "held", "the hypothesis held",
@@ -56,6 +56,7 @@ words! {
 
 words! {
     /// Why an experiment may not run here and now.
+    #[non_exhaustive]
     pub enum Refusal {
         /// The program runs in production, and the experiment does not say `production = true`.
         Production = "production", "it is not one for production",
@@ -78,6 +79,7 @@ words! {
 
 words! {
     /// A part of a run.
+    #[non_exhaustive]
     pub enum Phase {
         /// Before the faults.
         Before = "before", "before",

@@ -16,7 +16,7 @@ use crate::experiment::Experiment;
 use crate::outcome::{Outcome, Phase, Refusal};
 use crate::recommend::recommendations;
 use crate::report::{GuardReport, Point, Report};
-use crate::runner::{Environment, Shared};
+use crate::shared::{Environment, Shared};
 use crate::times::{later, text};
 
 /// Runs an experiment whose names are known.

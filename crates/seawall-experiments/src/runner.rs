@@ -1,15 +1,11 @@
 //! What runs experiments.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use jiff::Timestamp;
 use seawall_chaos::ChaosHandle;
-use seawall_core::{
-    EventKind, EventSource, InstanceHandle, InstanceName, InvalidConfig, Registry, Samples,
-};
+use seawall_core::{EventSource, InstanceHandle, InstanceName, InvalidConfig, Registry, Samples};
 use seawall_health::HealthMonitor;
 
 use crate::condition::{FIGURES, Source};
@@ -19,22 +15,7 @@ use crate::experiment::{Experiment, within};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::run;
-use crate::times::timestamp;
-
-/// Where a program runs.
-// Exhaustive: production or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Environment {
-    /// Nothing real depends on it: a developer's machine, a test system.
-    Test,
-    /// Something does. Only experiments with `production = true` run here.
-    Production,
-}
-
-/// A metric of the program's own.
-type Metric = Box<dyn Fn() -> Option<f64> + Send + Sync>;
-/// A guard of the program's own.
-type Guard = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+use crate::shared::{Clock, Environment, Guard, Metric, Shared};
 
 /// Runs experiments: one at a time. Clones share.
 ///
@@ -71,20 +52,6 @@ type Guard = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 #[derive(Clone)]
 pub struct Runner {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What a runner has.
-pub(crate) struct Shared {
-    pub(crate) source: EventSource,
-    pub(crate) environment: Environment,
-    pub(crate) targets: BTreeMap<String, ChaosHandle>,
-    pub(crate) registries: Vec<Registry>,
-    pub(crate) health: Option<HealthMonitor>,
-    metrics: BTreeMap<String, Metric>,
-    guards: Vec<(String, Guard)>,
-    clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
-    pub(crate) stop: Stop,
-    ended: Mutex<BTreeMap<Outcome, u64>>,
 }
 
 impl Runner {
@@ -166,45 +133,6 @@ impl Runner {
     }
 }
 
-impl Shared {
-    pub(crate) fn now(&self) -> Timestamp {
-        timestamp((self.clock)())
-    }
-
-    /// A metric of the program's own; none where it panics, or is no number.
-    pub(crate) fn own(&self, metric: &str) -> Option<f64> {
-        let metric = self.metrics.get(metric)?;
-        let figure = catch_unwind(AssertUnwindSafe(metric)).ok()??;
-        figure.is_finite().then_some(figure)
-    }
-
-    pub(crate) fn guard_names(&self) -> impl Iterator<Item = &str> {
-        self.guards.iter().map(|(name, _)| name.as_str())
-    }
-
-    /// The first guard of the program's own that does not hold: its index, and why. One that panics does not.
-    pub(crate) fn tripped(&self) -> Option<(usize, String)> {
-        self.guards
-            .iter()
-            .enumerate()
-            .find_map(|(index, (_, guard))| {
-                let held = catch_unwind(AssertUnwindSafe(guard));
-                let held = held.unwrap_or_else(|_| Err("the guard panicked".to_owned()));
-                held.err().map(|why| (index, why))
-            })
-    }
-
-    pub(crate) fn changed(&self, from: &'static str, to: &'static str, reason: &'static str) {
-        self.source
-            .emit(|| EventKind::Transition { from, to, reason });
-    }
-
-    pub(crate) fn ended(&self, outcome: Outcome) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        *ended.entry(outcome).or_default() += 1;
-    }
-}
-
 /// [`Bypass`](seawall_core::Command::Bypass) is the emergency stop, and [`Reset`](seawall_core::Command::Reset) releases
 /// it.
 impl InstanceHandle for Runner {
@@ -216,12 +144,7 @@ impl InstanceHandle for Runner {
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        let ended = self
-            .shared
-            .ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let ended = self.shared.counts();
         for outcome in Outcome::ALL {
             let total = ended.get(&outcome).copied().unwrap_or_default();
             let labels = [("result", outcome.as_str())];
@@ -275,7 +198,7 @@ pub struct RunnerBuilder {
     health: Option<HealthMonitor>,
     metrics: Vec<(String, Metric)>,
     guards: Vec<(String, Guard)>,
-    clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    clock: Clock,
 }
 
 impl RunnerBuilder {

@@ -69,6 +69,8 @@ table! {
     Counter seawall_deadline_headers_ignored_total [] "Headers of deadlines that were not readable, several, or too long.",
     Counter seawall_errors_total [error_type operation] "Calls that ended with an error, by its sort.",
     Counter seawall_estimates_total [outcome] "Estimates of tokens, by how they were corrected.",
+    Gauge seawall_experiments_running [] "1 while an experiment is under way, otherwise 0.",
+    Counter seawall_experiments_runs_total [result] "Experiments that were to run, by how they ended.",
     Counter seawall_health_abandoned_total [] "Observed calls that were dropped before their end.",
     Gauge seawall_health_aggregate_status [] "The status of all checks: 0 unknown, 1 healthy, 2 degraded, 3 unhealthy.",
     Gauge seawall_health_check_duration_seconds [check depth] "How long the last run of the check took.",

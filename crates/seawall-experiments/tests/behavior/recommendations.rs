@@ -114,7 +114,7 @@ async fn slow_calls_that_nothing_ends_recommend_a_timeout() {
     );
 }
 
-/// A layer that counts what it is told to while faults are on.
+/// A layer whose counter is that of the test.
 struct Counting {
     pattern: &'static str,
     metric: &'static str,
