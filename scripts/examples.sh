@@ -58,6 +58,7 @@ check reload '^IBM: 200 OK$' '^5: 5 permits, as the file says$' '^"many": 5 perm
     '^7: 7 permits, as the file says$' '^calls counted since the start: 1$'
 check monitor '^ +[0-9]+ s: can I trade\? no: alpaca: the circuit is open' '^ +warning: BreakerOpened ' \
     '^ +critical: BreakerOpenLong ' '^ +resolved: BreakerOpenLong ' '^1[0-9][0-9] s: can I trade\? yes$'
+check chaos '^nothing +0 +100 +0 +0 ' '^hangs +[1-9][0-9]* +100 +0 ' '^refused +[1-9][0-9]* +9[0-9] ' '^down +5 +0 +100 '
 check market_data '^IBM: "[0-9.]+"$' '1 hidden throttles, 0 violations of the limit$'
 
 first_hour=(reqwest_ai axum_api tonic_client own_enum database prometheus)

@@ -25,9 +25,9 @@ found=$(git grep -nE 'thread::sleep\(' -- '*.rs' || true)
 [ -z "$found" ] || complain 'wall-clock sleeps:' "$found"
 
 # Patterns depend on the core alone, never on each other or on http.
-for manifest in crates/seawall-{breaker,retry,ratelimit,throttle,bulkhead,timeout,health,hedge,telemetry}/Cargo.toml; do
+for manifest in crates/seawall-{breaker,retry,ratelimit,throttle,bulkhead,timeout,health,hedge,telemetry,chaos}/Cargo.toml; do
     found=$(sed '/^\[dev-dependencies/,/^\[/d' "$manifest" |
-        grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|bulkhead|adaptive|timeout|health|hedge|telemetry|http)|http|axum|hyper|serde)\b' |
+        grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|bulkhead|adaptive|timeout|health|hedge|telemetry|chaos|http)|http|axum|hyper|serde)\b' |
         grep -vE 'serde = (\[|.*optional = true)' || true)
     [ -z "$found" ] || complain "$manifest depends on more than the core:" "$found"
 done
@@ -39,7 +39,7 @@ found=$(sed '/^\[dev-dependencies/,/^\[/d' crates/seawall-adaptive/Cargo.toml |
 
 # Every pattern crate has its parts in files of these names.
 for part in config handle layer state; do
-    for src in crates/seawall-{adaptive,breaker,bulkhead,health,hedge,ratelimit,retry,telemetry,throttle,timeout}/src; do
+    for src in crates/seawall-{adaptive,breaker,bulkhead,chaos,health,hedge,ratelimit,retry,telemetry,throttle,timeout}/src; do
         [ -n "$(find "$src" -name "$part.rs")" ] || complain 'a part of the pattern is elsewhere:' "$src has no $part.rs"
     done
 done

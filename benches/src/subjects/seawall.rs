@@ -11,8 +11,10 @@ use seawall_breaker::{
 };
 use seawall_bulkhead::partitions::{PartitionConfig, PartitionedBulkheadLayer};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
+use seawall_chaos::{ChaosConfig, ChaosLayer};
 use seawall_core::{
-    ConstMeta, ErrorIsFailure, PartitionKey, Policy, Rejectable, Replay, RequestMeta, WrapError,
+    ConstMeta, Error, ErrorIsFailure, PartitionKey, Policy, Rejectable, Replay, RequestMeta,
+    WrapError,
 };
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
 use seawall_ratelimit::{
@@ -26,7 +28,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
-use crate::leaf::{FAIL, Late, Leaf, Stuck, call_once, respond};
+use crate::leaf::{FAIL, Late, Leaf, LeafError, Stuck, call_once, respond};
 
 const LEAF: WrapError<Leaf> = WrapError::new(Leaf);
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +122,11 @@ fn limits() -> Vec<Subject> {
 
 fn others() -> Vec<Subject> {
     vec![
+        // No fault is on: it could be started at any time.
+        Subject::service("seawall/chaos/off", || {
+            let layer = ChaosLayer::new("bench", ChaosConfig::default());
+            layer.errors(|_| Error::Inner(LeafError)).layer(LEAF)
+        }),
         Subject::service("seawall/timeout/ready", || timeout().layer(LEAF)),
         Subject::service("seawall/timeout/pending", || {
             timeout().layer(WrapError::new(Late))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tower::ServiceBuilder;
 use tower_layer::Layer;
 use tower_resilience::bulkhead::BulkheadLayer;
+use tower_resilience::chaos::ChaosLayer;
 use tower_resilience::circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
 use tower_resilience::hedge::HedgeLayer;
 use tower_resilience::ratelimiter::{RateLimiterLayer, WindowType};
@@ -113,6 +114,10 @@ fn limits() -> Vec<Subject> {
 
 fn others() -> Vec<Subject> {
     vec![
+        // It has no switch: off is a rate of zero.
+        Subject::service("tower-resilience/chaos/off", || {
+            ChaosLayer::builder().build().layer(Leaf)
+        }),
         Subject::service("tower-resilience/timeout/ready", || {
             TimeLimiterLayer::builder()
                 .timeout_duration(LONG)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use seawall_core::carry::Classified;
 use seawall_core::{Error, FailureKind, InstanceName, Outcome, Rejectable, Rejection, Sent};
 
 use crate::FaultKind;
@@ -72,6 +73,13 @@ impl From<InjectedError> for io::Error {
 impl<E: From<InjectedError>> From<InjectedError> for Error<E> {
     fn from(injected: InjectedError) -> Self {
         Self::Inner(injected.into())
+    }
+}
+
+impl<E: From<InjectedError>> From<InjectedError> for Classified<E> {
+    /// With what it [means](InjectedError::outcome): no classifier is asked.
+    fn from(injected: InjectedError) -> Self {
+        Self::new(injected.into(), injected.outcome(), None)
     }
 }
 

@@ -65,7 +65,7 @@ impl ChaosHandle {
         self.state.stop(id.number())
     }
 
-    /// Ends all faults at once, whoever started them, and returns how many starts they were of.
+    /// Ends all faults at once, those of every start, and returns how many starts there were.
     pub fn stop_all(&self) -> usize {
         self.state.stop_all()
     }

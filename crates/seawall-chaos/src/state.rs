@@ -153,7 +153,7 @@ impl State {
     /// Those that are on. Whose time is over are ended.
     pub(crate) fn active(&self) -> Vec<Arc<Active>> {
         if self.lock().iter().any(|active| active.is_over()) {
-            self.end(|active| active.is_over(), "time_over");
+            self.end(Active::is_over, "time_over");
         }
         self.lock().clone()
     }

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::active::Active;
 
+/// By the number of the start, and by what identifies the request.
+type Kept<K> = HashMap<(u64, Vec<u8>), Arc<K>>;
+
 /// Kept responses by the fault they are kept for and by what identifies their request. The identity
 /// is all of it, no hash: nobody gets the response to another request.
 pub(crate) struct Store<K> {
-    kept: Mutex<HashMap<(u64, Vec<u8>), Arc<K>>>,
+    kept: Mutex<Kept<K>>,
     most: usize,
 }
 
@@ -26,7 +29,7 @@ impl<K> Store<K> {
         kept.get(&(active.id, identity.to_vec())).map(Arc::clone)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(u64, Vec<u8>), Arc<K>>> {
+    fn lock(&self) -> MutexGuard<'_, Kept<K>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -452,6 +452,31 @@ fn chaos_of(injected: InjectedError) -> ChaosError<std::io::Error> {
     injected.into()
 }
 
+#[test]
+fn while_no_fault_is_on_a_call_allocates_nothing() {
+    let layer = layer();
+    let mut client = layer.layer(service_fn(|_: Sent| {
+        let body = Full::new(Bytes::from_static(b"4711"));
+        std::future::ready(Ok::<_, BoxError>(Response::new(body)))
+    }));
+    let mut run = |request| {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let Poll::Ready(Ok(response)) = std::pin::pin!(client.call(request)).poll(&mut context)
+        else {
+            panic!("it is ready");
+        };
+        let mut body = response.into_body();
+        let frame = Pin::new(&mut body).poll_frame(&mut context);
+        assert!(matches!(frame, Poll::Ready(Some(Ok(_)))) && body.is_end_stream());
+    };
+    run(get("/"));
+    let request = get("/");
+    assert_eq!(
+        seawall_testkit::alloc::count(|| run(request)).allocations,
+        0
+    );
+}
+
 type HyperClient = Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>;
 
 /// A real server that responds with 40 kB, and how many requests it got.

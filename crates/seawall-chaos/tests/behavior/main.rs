@@ -6,6 +6,7 @@
 )]
 
 mod cancel;
+mod carried;
 mod control;
 mod effects;
 mod off;

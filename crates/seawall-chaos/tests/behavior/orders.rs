@@ -16,7 +16,9 @@ fn describe(request: &u32) -> RequestMeta {
         .with_operation(Operation::new(if *request < 100 { "low" } else { "high" }))
 }
 
-fn trading(simulated: bool) -> ChaosLayer<Policy<ErrorIsFailure, fn(&u32) -> RequestMeta>> {
+type Described = Policy<ErrorIsFailure, fn(&u32) -> RequestMeta>;
+
+fn trading(simulated: bool) -> ChaosLayer<Described> {
     let config = ChaosConfig::builder()
         .simulated_upstream(simulated)
         .build()

@@ -157,3 +157,67 @@ async fn the_first_fault_of_a_list_stands_in_place_of_a_call() {
     assert_eq!(counts.without_effect, 1, "the second status");
     assert_eq!(ask(&mut service, 5).await, 0, "the call was not made");
 }
+
+/// Responses that show whether they are kept, and are kept when the test says so.
+#[derive(Clone, Default)]
+struct Shared(Arc<std::sync::Mutex<Vec<(Arc<()>, Keeper<Arc<()>>)>>>);
+
+impl FaultHooks for Shared {
+    type Kept = Arc<()>;
+
+    fn makes(&self, kind: FaultKind) -> bool {
+        kind == FaultKind::StaleResponse
+    }
+}
+
+impl MakeFault<u32, Arc<()>, BoxError> for Shared {
+    type Response = Arc<()>;
+
+    fn pass(&self, response: Arc<()>) -> Arc<()> {
+        response
+    }
+
+    fn error(&self, injected: InjectedError) -> BoxError {
+        injected.into()
+    }
+
+    fn identity(&self, request: &u32) -> Option<Vec<u8>> {
+        Some(request.to_le_bytes().to_vec())
+    }
+
+    fn keep(&self, response: Arc<()>, keeper: Keeper<Arc<()>>) -> Arc<()> {
+        let mut late = self.0.lock().unwrap();
+        late.push((Arc::clone(&response), keeper));
+        response
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_dropped_with_its_fault_and_nothing_is_kept_after_it() {
+    let config = ChaosConfig::default();
+    let hooks = Shared::default();
+    let layer = ChaosLayer::new("memory", config)
+        .assume_idempotent()
+        .faults(hooks.clone());
+    let data = Arc::new(());
+    let response = Arc::clone(&data);
+    let service = layer.layer(service_fn(move |_: u32| {
+        let response = Arc::clone(&response);
+        async move { Ok::<_, BoxError>(response) }
+    }));
+    let injection = layer.handle().start(Fault::stale_response()).unwrap();
+    for request in [1, 2] {
+        drop(service.clone().oneshot(request).await.unwrap());
+    }
+    let mut bodies = std::mem::take(&mut *hooks.0.lock().unwrap());
+    assert_eq!(Arc::strong_count(&data), 4);
+    // The first one is read to its end in time, the second one too late.
+    let (body, keeper) = bodies.remove(0);
+    keeper.keep(body);
+    assert_eq!(Arc::strong_count(&data), 4);
+    injection.stop();
+    assert_eq!(Arc::strong_count(&data), 3, "what was kept is gone");
+    let (body, keeper) = bodies.remove(0);
+    keeper.keep(body);
+    assert_eq!(Arc::strong_count(&data), 2);
+}
