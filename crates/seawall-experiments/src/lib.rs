@@ -81,6 +81,7 @@ pub use schedule::Schedule;
 pub use seawall_core::InvalidConfig;
 pub use set::ExperimentSet;
 pub use shared::Environment;
+pub use times::rfc3339;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -1,6 +1,5 @@
 //! What runs experiments.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 

@@ -106,3 +106,8 @@ pub(crate) fn later(at: Timestamp, by: Duration) -> Timestamp {
 pub(crate) fn text(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+/// A moment as RFC 3339 writes it in UTC, to the second: `2026-11-29T17:00:00Z`.
+pub fn rfc3339(at: SystemTime) -> String {
+    text(timestamp(at))
+}
