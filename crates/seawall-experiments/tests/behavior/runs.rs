@@ -278,3 +278,47 @@ fn a_runner_has_different_names() {
     let twice = builder().guard("a", || Ok(())).guard("a", || Ok(()));
     assert_eq!(field(twice.build()), "guard");
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_runs_ended_is_counted_and_every_metric_is_in_the_table() {
+    use seawall_core::{InstanceHandle, OwnedSample, Samples, Value, metric};
+
+    let desk = Desk::start(RETRY);
+    let runner = desk.runner();
+    let read = || {
+        let mut all = Vec::new();
+        InstanceHandle::samples(
+            &runner,
+            &mut Samples::new(&mut |sample| {
+                all.push(OwnedSample::from(sample));
+            }),
+        );
+        all
+    };
+    let ended = |result: &'static str| {
+        let all = read();
+        let found = all
+            .iter()
+            .find(|sample| sample.labels == [("result", result)]);
+        found.map(|sample| sample.value.clone())
+    };
+    let experiment = experiment(&game_day(HELD));
+    assert_eq!(ended("held"), Some(Value::Counter(0)));
+    runner.run(&experiment).await.unwrap();
+    runner.stop().stop("enough");
+    runner.run(&experiment).await.unwrap();
+    assert_eq!(
+        (ended("held"), ended("refused")),
+        (Some(Value::Counter(1)), Some(Value::Counter(1)))
+    );
+    for sample in read() {
+        let known = metric(sample.metric).expect(sample.metric);
+        assert!(
+            sample
+                .labels
+                .iter()
+                .all(|(label, _)| known.labels.contains(label))
+        );
+    }
+    assert_eq!(read().last().unwrap().value, Value::Gauge(0.0));
+}
