@@ -87,6 +87,8 @@ check kept_quotes '^  1 call, 999 joined it$' '^  SPY 100 \(failure;age=1;source
     '^  QQQ [0-9]+$'
 check provider_limits '^kite +standard +[0-9]+ calls, 0 violations, ' '^openai +tier-5 .* 0 violations'
 check ai_budget '^openai-tier-1: ' '^ +1 +[0-9]+ +([0-9]+) +0 +0 '
+check game_day '^held: quotes are late: ' '^refuted: an outage of the vendor: ' '^refused: an outage of the vendor: ' \
+    'breaker, ' '^\| during \| no \|'
 package=seawall-bulkhead
 check fair_share '^NEWS +[0-9]+ ' '^SYM1 +([0-9]+) +\1 .* 0 +0 '
 package=seawall-benches

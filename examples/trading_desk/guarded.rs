@@ -1,7 +1,6 @@
 //! The same client behind Seawall's stacks: those of the catalogue, with numbers for a run of seconds.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,8 +31,9 @@ use seawall_sim::incident::ProviderKind;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::client::{Body, BoxError, CallResult, Caller, CountingClient, Meter, result_of};
+use crate::client::{Body, BoxError, CallResult, Caller, result_of};
 use crate::recorder::OrderResult;
+use crate::upstream::Upstream;
 
 /// The layers of a provider's stack, with those that answer in its place.
 type DeskSlots<G> = Slots<
@@ -48,11 +48,11 @@ type DeskSlots<G> = Slots<
     NoLayer,
     G,
 >;
-type DeskService<G> = HttpService<CountingClient, HttpPolicy, BodyRules, DeskSlots<G>>;
+type DeskService<G> = HttpService<Upstream, HttpPolicy, BodyRules, DeskSlots<G>>;
 type LastQuotes =
     CacheLayer<Policy, HttpCacheKey, StoredOutcome<HttpStored>, Hooks<HttpCache, StoreBody, HttpMark>>;
 type Hold = FallbackLayer<Policy, Request<Body>, Response<ReceivedBody<Body>>, HttpMark>;
-type BrokerClient = <OrderStack<Body> as Layer<CountingClient>>::Service;
+type BrokerClient = <OrderStack<Body> as Layer<Upstream>>::Service;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
@@ -66,14 +66,10 @@ pub(crate) struct Guarded {
 const SERVICES: &str = include_str!("seawall.toml");
 
 impl Guarded {
-    pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, Box<dyn std::error::Error>> {
-        let registry = Registry::new("trading-desk");
-        Self::registered(meter, &registry, KillSwitch::in_memory(), &[])
-    }
-
-    /// The same with its layers in a registry, new orders stopped by a switch, and variables put over the file.
+    /// Stacks around the clients of the three providers, with their layers in a registry, new orders stopped by
+    /// a switch, and variables put over the file.
     pub(crate) fn registered(
-        meter: &Arc<Meter>,
+        upstream: impl Fn(ProviderKind) -> Upstream,
         registry: &Registry,
         kill_switch: KillSwitch,
         variables: &[(&str, &str)],
@@ -97,9 +93,9 @@ impl Guarded {
         ai_api.register(registry)?;
         Ok(Self {
             orders: broker.handles().orders,
-            broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
-            market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
-            ai_api: ai_api.layer(CountingClient::new(ProviderKind::AiApi, meter)),
+            broker: broker.layer(upstream(ProviderKind::Broker)),
+            market_data: market_data.layer(upstream(ProviderKind::MarketData)),
+            ai_api: ai_api.layer(upstream(ProviderKind::AiApi)),
         })
     }
 

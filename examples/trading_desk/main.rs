@@ -21,12 +21,15 @@ mod recorder;
 mod report;
 mod score;
 mod serve;
+mod upstream;
 mod world;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use seawall::Registry;
+use seawall::orders::switch::KillSwitch;
 use seawall_examples::command_line::{self, print};
 use seawall_sim::incident::{IncidentError, Incidents};
 use tokio::time::Instant;
@@ -71,7 +74,12 @@ fn incidents(options: &Options) -> Result<Incidents, IncidentError> {
 async fn run(options: &Options, incidents: &Incidents) -> Result<Report, Box<dyn Error>> {
     let length = options.length;
     let bare = side("bare", incidents, |meter| Ok(bare::Bare::new(meter))).await?;
-    let seawall = side("Seawall", incidents, guarded::Guarded::new).await?;
+    let guarded = |meter: &_| {
+        let registry = Registry::new("trading-desk");
+        let switch = KillSwitch::in_memory();
+        guarded::Guarded::registered(upstream::upstream(meter), &registry, switch, &[])
+    };
+    let seawall = side("Seawall", incidents, guarded).await?;
     let report = Report::new(incidents.seed(), length, bare, seawall);
     print(&report.table());
     if options.json {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Meter;
 use crate::guarded::Guarded;
+use crate::upstream::upstream;
 use crate::world::World;
 use crate::{desk, plan, print, recorder};
 
@@ -34,7 +35,7 @@ pub(crate) async fn serve(address: SocketAddr, incidents: Incidents) -> Result<(
     let registry = Registry::new("trading-desk");
     let kill_switch = KillSwitch::in_memory();
     let meter = Meter::new(incidents.clone(), Instant::now());
-    let client = Guarded::registered(&meter, &registry, kill_switch.clone(), &SLOWER)?;
+    let client = Guarded::registered(upstream(&meter), &registry, kill_switch.clone(), &SLOWER)?;
     let orders = client.orders();
 
     let health = health(&world, &registry, &orders)?;

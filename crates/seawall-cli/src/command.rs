@@ -9,12 +9,13 @@ use seawall::config::{Config, ConfigError};
 use crate::orders::OrdersCommand;
 
 pub(crate) const USAGE: &str = "\
-Checks and shows the configuration of services, and the orders of a journal.
+Checks and shows the configuration of services, a file of experiments, and the orders of a journal.
 
   seawall check FILE [--no-env]            all mistakes; exit code 2 if there are some
   seawall show FILE [SERVICE] [--no-env]   the settings in force, and where each comes from
   seawall providers [NAME]                 the providers of the catalogue, or what is known of one
   seawall schema                           the JSON Schema of a file
+  seawall experiments check FILE           the experiments of a file, and when each is due next
   seawall orders list | show | resolve ..  the orders of a journal: `seawall orders --help`
   seawall --help | --version
 
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Providers(Option<String>),
     Check(Source),
     Show(Source, Option<String>),
+    Experiments(PathBuf),
     Orders(OrdersCommand),
 }
 
@@ -84,6 +86,10 @@ impl Command {
             Some("show") => Self::Show(source(words.next())?, words.next().map(text)),
             Some("providers") => Self::Providers(words.next().map(text)),
             Some("schema") => Self::Schema,
+            Some("experiments") => match words.next().map(text).as_deref() {
+                Some("check") => Self::Experiments(source(words.next())?.path),
+                _ => return Err(format!("`experiments` has the command `check`\n\n{USAGE}").into()),
+            },
             Some(other) => return Err(format!("there is no command `{other}`\n\n{USAGE}").into()),
             None => return Err(format!("a command is missing\n\n{USAGE}").into()),
         };

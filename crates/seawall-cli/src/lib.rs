@@ -1,5 +1,6 @@
 //! The program `seawall`: it checks a file of services, shows the settings in force and where each
-//! comes from, lists the providers of the catalogue, and shows and settles the orders of a journal.
+//! comes from, lists the providers of the catalogue, checks a file of experiments, and shows and settles the orders
+//! of a journal.
 //!
 //! ```
 //! let (mut out, mut errors) = (Vec::new(), Vec::new());
@@ -11,6 +12,7 @@
 #![doc = include_str!("../docs/orders.md")]
 
 mod command;
+mod experiments;
 mod orders;
 mod show;
 
@@ -62,6 +64,7 @@ fn carry_out(
         Command::Help => writeln!(out, "{USAGE}")?,
         Command::Version => writeln!(out, "seawall {}", env!("CARGO_PKG_VERSION"))?,
         Command::Orders(orders) => return orders::carry_out(orders, out, errors),
+        Command::Experiments(path) => return experiments::check(path, out, errors),
         Command::Schema => write!(out, "{}", json_schema())?,
         Command::Providers(None) => show::providers(Catalog::embedded()?, out)?,
         Command::Providers(Some(name)) => {

@@ -267,3 +267,46 @@ fn a_variable_that_is_not_unicode_is_a_mistake() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_file_of_experiments_is_checked_and_shows_when_each_is_due() {
+    let text = r#"
+        [[experiment]]
+        name = "quotes hang"
+        hypothesis = { metric = "success_ratio", service = "quotes", at_least = 0.95 }
+        schedule = { cron = "0 7 * * SAT", zone = "UTC" }
+        blast_radius = { services = ["quotes"] }
+        run = { during = "1m" }
+        fault = [{ kind = "hang", intensity = 0.5 }]
+    "#;
+    let check = |test: &str, text: &str| {
+        let file = File::new(test, text);
+        let path = file.folder.join("seawall.toml");
+        run(&["experiments", "check", path.to_str().expect("text")])
+    };
+    let (code, out, _) = check("experiments", text);
+    assert_eq!(code, Some(0));
+    assert!(
+        out.starts_with("quotes hang: success_ratio of quotes is at least 0.95\n  "),
+        "{out}"
+    );
+    assert_eq!(out.matches("T07:00:00Z\n").count(), 3, "{out}");
+    assert!(out.ends_with(": 1 experiment, no mistake\n"), "{out}");
+
+    let game_day = text.replace("cron = \"0 7 * * SAT\", zone = \"UTC\"", "game_day = true");
+    assert!(
+        check("game-day", &game_day)
+            .1
+            .contains("\n  on a game day\n")
+    );
+
+    let (code, out, errors) = check("bad-experiments", &text.replace("0.5", "5"));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(
+        errors.contains("line 2: \"quotes hang\": `fault[0].intensity` is 5, accepted is"),
+        "{errors}"
+    );
+
+    assert_eq!(run(&["experiments"]).0, Some(2));
+    assert_eq!(run(&["experiments", "check", "/nowhere/x.toml"]).0, Some(2));
+}

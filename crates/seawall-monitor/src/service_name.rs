@@ -3,7 +3,13 @@
 use seawall_core::InstanceName;
 
 /// Patterns of what is no layer of an upstream.
-const APART: [&str; 4] = ["health_monitor", "health_check", "config", "monitor"];
+const APART: [&str; 5] = [
+    "health_monitor",
+    "health_check",
+    "config",
+    "monitor",
+    "experiments",
+];
 
 /// The service of an instance: `alpaca` of `alpaca`, `alpaca.reserved` and `alpaca/orders`. `None` for
 /// what is no layer of an upstream.

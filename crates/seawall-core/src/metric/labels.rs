@@ -58,7 +58,7 @@ pub const METRIC_LABELS: &[MetricLabel] = &[
     words("reason", "why it was rejected"),
     words(
         "result",
-        "what became of a configuration that was read, of an alert, or of a call that failed",
+        "what became of a configuration that was read, of an alert, of a call that failed, or of an experiment",
     ),
     configured("service", "the name of the registry"),
     words("severity", "how urgent an alert is"),

@@ -82,6 +82,8 @@ table! {
     Counter seawall_fallback_calls_total [result] "Calls that failed where a fallback is, and what became of them.",
     Gauge seawall_fallback_running [] "Calls that are in steps of a fallback that take time.",
     Counter seawall_fallback_steps_total [result source] "Calls that a step of a fallback was asked for, and what became of them.",
+    Gauge seawall_experiments_running [] "1 while an experiment is under way, otherwise 0.",
+    Counter seawall_experiments_runs_total [result] "Experiments that were to run, by how they ended.",
     Counter seawall_health_abandoned_total [] "Observed calls that were dropped before their end.",
     Gauge seawall_health_aggregate_status [] "The status of all checks: 0 unknown, 1 healthy, 2 degraded, 3 unhealthy.",
     Gauge seawall_health_check_duration_seconds [check depth] "How long the last run of the check took.",

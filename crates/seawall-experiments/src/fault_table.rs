@@ -1,0 +1,152 @@
+//! A fault as it is written in a file.
+
+use std::time::Duration;
+
+use seawall_chaos::{ClockSkew, Delay, Fault, FaultKind, Reach, StatusResponse};
+use seawall_core::InvalidConfig;
+
+use crate::raw::{RawDelay, RawFault};
+use crate::times::length;
+
+/// The fault, with the intensity that it has in the part of the traffic that may be hit.
+pub(crate) fn fault(raw: &RawFault, reach: Reach, traffic: f64) -> Result<Fault, InvalidConfig> {
+    let kind = FaultKind::from_word(&raw.kind)?;
+    has_no_effect(raw, kind)?;
+    let fault = match kind {
+        FaultKind::Delay => Fault::delay(delay(raw)?),
+        FaultKind::Hang => Fault::hang(),
+        FaultKind::ErrorBeforeSending => Fault::error_before_sending(),
+        FaultKind::LostResponse => Fault::lost_response(),
+        FaultKind::RefusedConnection => Fault::refused_connection(),
+        FaultKind::Status => Fault::status(status(raw)?),
+        FaultKind::TruncatedBody => Fault::truncated_body(),
+        FaultKind::CorruptedBody => Fault::corrupted_body(),
+        FaultKind::SlowBody => Fault::slow_body(delay(raw)?),
+        FaultKind::StaleResponse => Fault::stale_response(),
+        FaultKind::DuplicatedRequest => Fault::duplicated_request(),
+        FaultKind::ClockSkew => Fault::clock_skew(skew(raw)?),
+        other => {
+            let accepted = "a kind that a file can describe";
+            return Err(InvalidConfig::new("kind", other.as_str(), accepted));
+        }
+    };
+    // Each is judged by itself first, so that an error shows what was written.
+    let fault = fault.with_intensity(raw.intensity)?;
+    Ok(fault
+        .with_intensity(raw.intensity * traffic)?
+        .with_reach(reach))
+}
+
+/// Rejects a field that another kind has.
+fn has_no_effect(raw: &RawFault, kind: FaultKind) -> Result<(), InvalidConfig> {
+    let is_status = kind == FaultKind::Status;
+    let is_slow = matches!(kind, FaultKind::Delay | FaultKind::SlowBody);
+    let is_skew = kind == FaultKind::ClockSkew;
+    for (field, is_set, belongs) in [
+        ("delay", raw.delay.is_some(), is_slow),
+        ("status", raw.status.is_some(), is_status),
+        ("headers", raw.headers.is_some(), is_status),
+        ("body", raw.body.is_some(), is_status),
+        ("ahead", raw.ahead.is_some(), is_skew),
+        ("behind", raw.behind.is_some(), is_skew),
+    ] {
+        if is_set && !belongs {
+            let accepted = format!("nothing: it has no effect on the kind `{}`", kind.as_str());
+            return Err(InvalidConfig::new(field, "set", accepted));
+        }
+    }
+    Ok(())
+}
+
+fn missing(field: &'static str, accepted: &'static str) -> InvalidConfig {
+    InvalidConfig::new(field, "missing", accepted)
+}
+
+fn status(raw: &RawFault) -> Result<StatusResponse, InvalidConfig> {
+    const ACCEPTED: &str = "an error status from 400 to 599";
+    let status = raw.status.ok_or_else(|| missing("status", ACCEPTED))?;
+    let number = u16::try_from(status).ok();
+    let number = number.ok_or_else(|| InvalidConfig::new("status", status, ACCEPTED))?;
+    let mut response = StatusResponse::new(number)?;
+    for (name, value) in raw.headers.iter().flatten() {
+        response = response.header(name, value)?;
+    }
+    Ok(match &raw.body {
+        Some(body) => response.body(body),
+        None => response,
+    })
+}
+
+fn skew(raw: &RawFault) -> Result<ClockSkew, InvalidConfig> {
+    match (&raw.ahead, &raw.behind) {
+        (Some(by), None) => ClockSkew::ahead(length("ahead", by)?),
+        (None, Some(by)) => ClockSkew::behind(length("behind", by)?),
+        _ => Err(missing("ahead", "one of `ahead` and `behind`")),
+    }
+}
+
+fn delay(raw: &RawFault) -> Result<Delay, InvalidConfig> {
+    const ACCEPTED: &str = "`constant`, `from` and `to`, `mean` and `deviation`, `median` and `sigma`, or `least` and \
+        `shape`, and `at_most`";
+    let raw = raw.delay.as_ref();
+    let raw = raw.ok_or_else(|| missing("delay", ACCEPTED))?;
+    let time = |field: &str, text: &str| -> Result<Duration, InvalidConfig> {
+        length(&format!("delay.{field}"), text)
+    };
+    let RawDelay {
+        constant,
+        from,
+        to,
+        mean,
+        deviation,
+        median,
+        sigma,
+        least,
+        shape,
+        at_most,
+    } = raw;
+    // Exactly the fields of one distribution.
+    let is_set = [
+        constant.is_some(),
+        from.is_some(),
+        to.is_some(),
+        mean.is_some(),
+        deviation.is_some(),
+        median.is_some(),
+        sigma.is_some(),
+        least.is_some(),
+        shape.is_some(),
+    ];
+    let number = is_set.iter().filter(|is_set| **is_set).count();
+    let delay = match (
+        constant,
+        (from, to),
+        (mean, deviation),
+        (median, sigma),
+        (least, shape),
+    ) {
+        (Some(constant), ..) if number == 1 => Delay::constant(time("constant", constant)?),
+        (_, (Some(from), Some(to)), ..) if number == 2 => {
+            let from = if from == "0s" {
+                Duration::ZERO
+            } else {
+                time("from", from)?
+            };
+            Delay::uniform(from, time("to", to)?)
+        }
+        (_, _, (Some(mean), Some(deviation)), ..) if number == 2 => {
+            Delay::normal(time("mean", mean)?, time("deviation", deviation)?)
+        }
+        (.., (Some(median), Some(sigma)), _) if number == 2 => {
+            Delay::log_normal(time("median", median)?, *sigma)
+        }
+        (.., (Some(least), Some(shape))) if number == 2 => {
+            Delay::pareto(time("least", least)?, *shape)
+        }
+        _ => Err(InvalidConfig::new("delay", "no distribution", ACCEPTED)),
+    }?;
+    match at_most {
+        Some(longest) => delay.at_most(time("at_most", longest)?),
+        None => Ok(delay),
+    }
+}

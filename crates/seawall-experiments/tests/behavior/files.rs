@@ -1,0 +1,628 @@
+//! Files of experiments: what they have, and what is wrong with them.
+
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+use seawall_experiments::{ExperimentSet, InvalidExperiment};
+
+use crate::support::{SUNDAY, unix};
+
+/// Everything an experiment may have.
+const FULL: &str = r#"
+[[calendar]]
+name = "xetra"
+zone = "Europe/Berlin"
+source = "the exchange's page of trading hours"
+closed = ["2026-12-24", "2026-12-25"]
+early = [{ date = "2026-12-30", to = "14:00" }]
+session = [{ days = ["mon", "tue", "wed", "thu", "fri"], from = "09:00", to = "17:30" }]
+
+[[experiment]]
+name = "everything"
+about = "all that a file may have"
+production = true
+orders = false
+hypothesis = { metric = "success_ratio", service = "quotes", at_least = 0.95, tolerated = 0.1 }
+schedule = { cron = "0 7 * * SAT", zone = "Europe/Berlin", from = "2026-12-01T00:00:00", until = "2027-03-01T00:00:00Z" }
+hours = { zone = "Europe/Berlin", days = ["sat"], from = "06:00", to = "12:00" }
+market = { calendar = "xetra", allow_open = true }
+blast_radius = { services = ["quotes", "orders"], traffic = 0.5, keys = ["SPY"], share_of_keys = 0.5, operations = ["q"] }
+guard = [{ metric = "orders_in_doubt", at_most = 0, lasts = "5s" }]
+run = { before = "10s", during = "2m", after = "1m", every = "500ms", recovered = "2s", seed = 7 }
+fault = [
+    { kind = "delay", intensity = 0.2, service = "quotes", delay = { median = "400ms", sigma = 0.7, at_most = "5s" } },
+    { kind = "status", intensity = 0.1, status = 429, headers = { retry-after = "2" }, body = "slow down" },
+    { kind = "slow_body", intensity = 0.1, delay = { from = "0s", to = "100ms" } },
+    { kind = "clock_skew", intensity = 1.0, behind = "1h" },
+]
+"#;
+
+fn read(text: &str) -> Result<ExperimentSet, InvalidExperiment> {
+    ExperimentSet::from_toml_at(text, unix(SUNDAY))
+}
+
+#[test]
+fn a_file_that_has_everything_is_read() {
+    let set = read(FULL).unwrap();
+    let experiment = set.get("everything").unwrap();
+    assert_eq!(
+        experiment.hypothesis(),
+        "success_ratio of quotes is at least 0.95"
+    );
+    assert_eq!(
+        experiment.services().collect::<Vec<_>>(),
+        ["quotes", "orders"]
+    );
+    assert_eq!(experiment.lasts(), Duration::from_secs(10 + 120 + 60));
+    // Saturday, December 5, 07:00 in Berlin.
+    let next = experiment.schedule().next_after(unix(SUNDAY));
+    assert_eq!(next, Some(unix(1_796_450_400)));
+    let last = experiment.schedule().next_after(unix(1_803_859_200)); // 2027-02-28
+    assert_eq!(last, None, "that would be March 6");
+    let xetra = set.calendar("xetra").unwrap();
+    let at = |seconds| unix(seconds);
+    assert!(
+        xetra.is_open(at(1_798_631_999)) && !xetra.is_open(at(1_798_632_000 + 3_600)),
+        "14:00 on December 30"
+    );
+}
+
+#[test]
+fn what_is_wrong_names_the_field_the_value_and_what_is_accepted() {
+    // A part of the file, what stands there instead, and the field, its value and a part of what is accepted.
+    let table = [
+        (
+            "intensity = 0.2",
+            "intensity = 1.5",
+            "fault[0].intensity",
+            "1.5",
+            "a number above 0, up to 1",
+        ),
+        (
+            "intensity = 0.2",
+            "intensity = 0.0",
+            "fault[0].intensity",
+            "0",
+            "a number above 0",
+        ),
+        (
+            "intensity = 0.2",
+            "intensity = nan",
+            "fault[0].intensity",
+            "NaN",
+            "a number above 0",
+        ),
+        (
+            "\"delay\"",
+            "\"earthquake\"",
+            "fault[0].kind",
+            "`earthquake`",
+            "one of `delay`, `hang`",
+        ),
+        (
+            "service = \"quotes\", delay",
+            "service = \"news\", delay",
+            "fault[0].service",
+            "\"news\"",
+            "one of",
+        ),
+        (
+            "at_most = \"5s\"",
+            "at_most = \"0s\"",
+            "fault[0].delay.at_most",
+            "\"0s\"",
+            "longer than zero",
+        ),
+        (
+            "sigma = 0.7",
+            "sigma = 70.0",
+            "fault[0].delay.sigma",
+            "70",
+            "from 0.01 to 5",
+        ),
+        (
+            "sigma = 0.7, ",
+            "",
+            "fault[0].delay",
+            "no distribution",
+            "`median` and `sigma`",
+        ),
+        (
+            "sigma = 0.7, ",
+            "sigma = 0.7, mean = \"1s\", ",
+            "fault[0].delay",
+            "no distribution",
+            "`mean` and",
+        ),
+        (
+            "status = 429",
+            "status = 200",
+            "fault[1].status",
+            "200",
+            "from 400 to 599",
+        ),
+        (
+            "status = 429",
+            "status = -1",
+            "fault[1].status",
+            "-1",
+            "from 400 to 599",
+        ),
+        (
+            "status = 429, ",
+            "",
+            "fault[1].status",
+            "missing",
+            "from 400 to 599",
+        ),
+        (
+            "kind = \"status\"",
+            "kind = \"hang\"",
+            "fault[1].status",
+            "set",
+            "no effect on the kind `hang`",
+        ),
+        (
+            "behind = \"1h\"",
+            "behind = \"1h\", ahead = \"1h\"",
+            "fault[3].ahead",
+            "missing",
+            "one of",
+        ),
+        (
+            "at_least = 0.95",
+            "at_least = 1.5",
+            "hypothesis.at_least",
+            "1.5",
+            "up to 1",
+        ),
+        (
+            "at_least = 0.95",
+            "at_least = 0",
+            "hypothesis.at_least",
+            "0",
+            "above 0",
+        ),
+        (
+            "at_least = 0.95, ",
+            "",
+            "hypothesis.at_least",
+            "missing",
+            "one of",
+        ),
+        (
+            "at_least = 0.95",
+            "at_least = 0.95, at_most = 1",
+            "hypothesis.at_most",
+            "set beside",
+            "one of",
+        ),
+        (
+            "tolerated = 0.1",
+            "tolerated = 1.0",
+            "hypothesis.tolerated",
+            "1",
+            "below 1",
+        ),
+        (
+            "tolerated = 0.1",
+            "lasts = '1s'",
+            "hypothesis.lasts",
+            "set",
+            "no effect",
+        ),
+        (
+            "at_most = 0, lasts = \"5s\"",
+            "at_most = -1",
+            "guard[0].at_most",
+            "-1",
+            "a number from 0",
+        ),
+        (
+            "lasts = \"5s\"",
+            "tolerated = 0.5",
+            "guard[0].tolerated",
+            "set",
+            "no effect",
+        ),
+        (
+            "orders_in_doubt\"",
+            "orders_in_doubt\", service = \"x\"",
+            "guard[0].service",
+            "\"x\"",
+            "nothing",
+        ),
+        (
+            "0 7 * * SAT",
+            "0 25 * * SAT",
+            "schedule.cron",
+            "\"0 25 * * SAT\"",
+            "five fields",
+        ),
+        (
+            "0 7 * * SAT",
+            "0 7 30 2 *",
+            "schedule.cron",
+            "\"0 7 30 2 *\"",
+            "due some day",
+        ),
+        (
+            "cron = \"0 7 * * SAT\", ",
+            "",
+            "schedule.cron",
+            "none or several",
+            "one of",
+        ),
+        (
+            "cron = \"0 7",
+            "game_day = true, cron = \"0 7",
+            "schedule.cron",
+            "none or several",
+            "one of",
+        ),
+        (
+            "zone = \"Europe/Berlin\", from = \"2026",
+            "from = \"2026",
+            "schedule.from",
+            "\"2026",
+            "with `zone`",
+        ),
+        (
+            "SAT\", zone = \"Europe/Berlin",
+            "SAT\", zone = \"Berlin",
+            "schedule.zone",
+            "\"Berlin\"",
+            "of IANA",
+        ),
+        (
+            "until = \"2027",
+            "until = \"2025",
+            "schedule.until",
+            "\"2025-03-01T00:00:00Z\"",
+            "later than `from`",
+        ),
+        (
+            "from = \"2026-12-01T00:00:00\"",
+            "from = \"2027-12-01T00:00:00\"",
+            "schedule.until",
+            "\"2027",
+            "later",
+        ),
+        (
+            "from = \"06:00\"",
+            "from = \"6:00\"",
+            "hours.from",
+            "\"6:00\"",
+            "a time of day",
+        ),
+        (
+            "days = [\"sat\"]",
+            "days = [\"sat\", \"sat\"]",
+            "hours.days",
+            "\"sat\"",
+            "each once",
+        ),
+        (
+            "days = [\"sat\"]",
+            "days = []",
+            "hours.days",
+            "\"[]\"",
+            "at least one day",
+        ),
+        (
+            "hours = { zone = \"Europe/Berlin\", ",
+            "hours = { ",
+            "hours.zone",
+            "\"\"",
+            "of IANA",
+        ),
+        (
+            "calendar = \"xetra\"",
+            "calendar = \"lse\"",
+            "market.calendar",
+            "\"lse\"",
+            "a calendar of the file",
+        ),
+        (
+            "calendar = \"xetra\"",
+            "calendar = \"none\"",
+            "market.allow_open",
+            "true",
+            "no effect",
+        ),
+        (
+            "traffic = 0.5",
+            "traffic = 0",
+            "blast_radius.traffic",
+            "0",
+            "above 0",
+        ),
+        (
+            "traffic = 0.5",
+            "traffic = 1.01",
+            "blast_radius.traffic",
+            "1.01",
+            "up to 1",
+        ),
+        (
+            "share_of_keys = 0.5",
+            "share_of_keys = 1.0",
+            "blast_radius.share_of_keys",
+            "1",
+            "below 1",
+        ),
+        (
+            "services = [\"quotes\", \"orders\"]",
+            "services = []",
+            "blast_radius.services",
+            "[]",
+            "at least one",
+        ),
+        (
+            "[\"quotes\", \"orders\"]",
+            "[\"quotes\", \"quotes\"]",
+            "blast_radius.services",
+            "\"quotes\"",
+            "once",
+        ),
+        (
+            "during = \"2m\"",
+            "during = \"0s\"",
+            "run.during",
+            "\"0s\"",
+            "longer than zero",
+        ),
+        (
+            "during = \"2m\"",
+            "during = \"2 fortnights\"",
+            "run.during",
+            "\"2 fortnights\"",
+            "a length of time",
+        ),
+        (
+            "during = \"2m\"",
+            "during = \"48h\"",
+            "run.during",
+            "172800s",
+            "from 500ms to 86400s",
+        ),
+        (
+            "every = \"500ms\"",
+            "every = \"1ms\"",
+            "run.every",
+            "1ms",
+            "from 100ms",
+        ),
+        (
+            "recovered = \"2s\"",
+            "recovered = \"2m\"",
+            "run.after",
+            "60s",
+            "from 120s",
+        ),
+        (
+            "during = \"2m\"",
+            "during = \"23h\"",
+            "run.every",
+            "500ms",
+            "at most 100000 samples",
+        ),
+        (
+            "name = \"everything\"",
+            "name = \" \"",
+            "name",
+            "\" \"",
+            "a name",
+        ),
+        (
+            "name = \"xetra\"",
+            "name = \"nyse\"",
+            "name",
+            "\"nyse\"",
+            "other than",
+        ),
+        (
+            "source = \"the exchange's page of trading hours\"",
+            "source = \"\"",
+            "source",
+            "\"\"",
+            "where",
+        ),
+        (
+            "\"2026-12-24\", ",
+            "\"2026-02-30\", ",
+            "closed[0]",
+            "\"2026-02-30\"",
+            "a date",
+        ),
+        (
+            "\"2026-12-24\", ",
+            "\"2026-12-25\", ",
+            "closed[1]",
+            "\"2026-12-25\"",
+            "once",
+        ),
+        (
+            "date = \"2026-12-30\"",
+            "date = \"2026-12-25\"",
+            "early[0].date",
+            "\"2026-12-25\"",
+            "not closed",
+        ),
+        (
+            "to = \"17:30\"",
+            "to = \"17:60\"",
+            "session[0].to",
+            "\"17:60\"",
+            "a time of day",
+        ),
+        (
+            "to = \"17:30\"",
+            "to = \"17:30\", zone = \"UTC\"",
+            "session[0].zone",
+            "\"UTC\"",
+            "nothing",
+        ),
+    ];
+    for (part, instead, field, value, accepted) in table {
+        assert!(FULL.contains(part), "no {part}");
+        let error = read(&FULL.replacen(part, instead, 1));
+        let error = error.expect_err(instead);
+        let invalid = error.invalid();
+        assert_eq!(invalid.field(), field, "{instead}: {error}");
+        assert!(invalid.value().starts_with(value), "{instead}: {error}");
+        assert!(invalid.accepted().contains(accepted), "{instead}: {error}");
+        assert!(
+            error.experiment().is_some() && error.line().is_some(),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_schedule_of_a_moment_is_in_the_future_and_has_no_end() {
+    let schedule = |schedule: &str| {
+        let start = FULL.find("schedule = ").unwrap();
+        let end = start + FULL[start..].find('\n').unwrap();
+        read(&format!(
+            "{}schedule = {{ {schedule} }}{}",
+            &FULL[..start],
+            &FULL[end..]
+        ))
+    };
+    assert!(schedule("at = '2026-11-29T17:00:01Z'").is_ok());
+    for (text, field, accepted) in [
+        (
+            "at = '2026-11-29T17:00:00Z'",
+            "schedule.at",
+            "a moment in the future",
+        ),
+        ("at = 'tomorrow'", "schedule.at", "a moment such as"),
+        ("at = '2027-01-01T00:00:00'", "schedule.at", "with `zone`"),
+        (
+            "at = '2027-03-14T02:30:00', zone = 'America/New_York'",
+            "schedule.at",
+            "that is there once",
+        ),
+        (
+            "at = '2027-11-07T01:30:00', zone = 'America/New_York'",
+            "schedule.at",
+            "that is there once",
+        ),
+        (
+            "at = '2027-01-01T00:00:00Z', until = '2027-01-02T00:00:00Z'",
+            "schedule.until",
+            "no effect",
+        ),
+        (
+            "game_day = true, from = '2027-01-02T00:00:00Z'",
+            "schedule.from",
+            "no effect",
+        ),
+        (
+            "game_day = true, zone = 'UTC'",
+            "schedule.zone",
+            "no effect",
+        ),
+        ("game_day = false", "schedule.game_day", "true, or nothing"),
+        ("cron = '* * * * *'", "schedule.zone", "of IANA"),
+        (
+            "cron = '* * * * *', zone = 'UTC', until = '2026-11-29T17:00:00Z'",
+            "schedule.until",
+            "in the future",
+        ),
+        (
+            "cron = '0 0 1 1 *', zone = 'UTC', until = '2026-12-29T17:00:00Z'",
+            "schedule.cron",
+            "before `until`",
+        ),
+    ] {
+        let error = schedule(text).expect_err(text);
+        assert_eq!(error.invalid().field(), field, "{text}: {error}");
+        assert!(
+            error.invalid().accepted().contains(accepted),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn unknown_fields_and_broken_toml_have_their_line() {
+    for (part, instead, value) in [
+        ("traffic = 0.5", "trafic = 0.5", "trafic"),
+        ("about =", "abuot =", "abuot"),
+        ("seed = 7", "seed = -7", "-7"),
+        ("production = true", "production = 'yes'", "'yes'"),
+        ("[[calendar]]", "[[kalender]]", "kalender"),
+    ] {
+        let error = read(&FULL.replacen(part, instead, 1)).expect_err(instead);
+        let line = FULL[..FULL.find(part).unwrap()].matches('\n').count() + 1;
+        assert_eq!(error.line(), Some(line), "{error}");
+        assert!(error.invalid().value().contains(value), "{error}");
+    }
+    assert!(read("[[experiment]").is_err());
+    assert!(read("\u{0}").is_err());
+    let missing = read("[[experiment]]\nname = 'x'").unwrap_err();
+    assert!(missing.to_string().contains("missing field"), "{missing}");
+    assert!(read("").unwrap().experiments().is_empty());
+}
+
+#[test]
+fn two_of_one_name_are_rejected() {
+    let twice = format!("{FULL}\n{}", &FULL[FULL.find("[[experiment]]").unwrap()..]);
+    assert_eq!(read(&twice).unwrap_err().invalid().field(), "name");
+    let calendar = &FULL[..FULL.find("[[experiment]]").unwrap()];
+    assert_eq!(
+        read(&format!("{calendar}{calendar}"))
+            .unwrap_err()
+            .invalid()
+            .field(),
+        "name"
+    );
+}
+
+const SHORT: &str = r#"
+    hypothesis = { metric = "success_ratio", at_least = 0.9 }
+    fault = [{ kind = "hang", intensity = 0.1 }]"#;
+
+/// Ten times as many take some ten times as long, and not a hundred times.
+#[test]
+fn ten_thousand_experiments_are_read_in_linear_work() {
+    let file = |number: usize| {
+        let one = |index| {
+            crate::support::game_day(SHORT).replace("quotes fail", &format!("number {index}"))
+        };
+        (0..number).map(one).collect::<String>()
+    };
+    let time = |text: &str| {
+        let start = std::time::Instant::now();
+        let read = read(text).unwrap();
+        (read.experiments().len(), start.elapsed())
+    };
+    let (few, many) = (file(500), file(10_000));
+    let ((_, few), (number, many)) = (time(&few), time(&many));
+    assert_eq!(number, 10_000);
+    // Twenty times as many: four hundred times the work, if it were quadratic.
+    assert!(many < few * 100, "{few:?} and {many:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_text_panics(text in "\\PC*", at in any::<u32>()) {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(at));
+        let _ = ExperimentSet::from_toml_at(&text, now);
+        let _ = ExperimentSet::from_toml_at(&FULL.replace("0 7 * * SAT", &text), now);
+        let _ = ExperimentSet::from_toml_at(&FULL.replace("500ms", &text), now);
+    }
+
+    #[test]
+    fn no_cut_and_no_flipped_byte_panics(cut in 0..FULL.len(), byte in any::<u8>()) {
+        let mut bytes = FULL.as_bytes().to_vec();
+        bytes[cut] = byte;
+        if let Ok(text) = String::from_utf8(bytes) {
+            let _ = read(&text);
+        }
+        let _ = read(&FULL[..cut]);
+    }
+}
