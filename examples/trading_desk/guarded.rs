@@ -23,9 +23,9 @@ use seawall::orders::{OrderConfig, OrderHandle};
 use seawall::timeout::AttemptTimeoutLayer;
 use seawall::trading::{OrderStack, OrderStackBuilder};
 use seawall::{
-    Answers, BreakerLayer, BulkheadLayer, Degradation, Error, HttpPolicy, HttpService, InvalidConfig,
-    KeyedRateLimitLayer, NoLayer, Outcome, Policy, Reason, Registry, Rejection, RetryLayer, Scope, Sent,
-    Slots,
+    Answers, BreakerLayer, BulkheadLayer, Degradation, Error, HttpPolicy, HttpService,
+    InvalidConfig, KeyedRateLimitLayer, NoLayer, Outcome, Policy, Reason, Registry, Rejection,
+    RetryLayer, Scope, Sent, Slots,
 };
 use seawall_sim::incident::ProviderKind;
 use tokio::time::Instant;
@@ -49,8 +49,12 @@ type DeskSlots<G> = Slots<
     G,
 >;
 type DeskService<G> = HttpService<Upstream, HttpPolicy, BodyRules, DeskSlots<G>>;
-type LastQuotes =
-    CacheLayer<Policy, HttpCacheKey, StoredOutcome<HttpStored>, Hooks<HttpCache, StoreBody, HttpMark>>;
+type LastQuotes = CacheLayer<
+    Policy,
+    HttpCacheKey,
+    StoredOutcome<HttpStored>,
+    Hooks<HttpCache, StoreBody, HttpMark>,
+>;
 type Hold = FallbackLayer<Policy, Request<Body>, Response<ReceivedBody<Body>>, HttpMark>;
 type BrokerClient = <OrderStack<Body> as Layer<Upstream>>::Service;
 

@@ -185,7 +185,10 @@ impl<'a> Table<'a> {
 
 fn outcomes(counts: &Counts) -> String {
     let (ok, degraded) = (counts.ok, counts.degraded);
-    format!("{ok} / {degraded} / {} / {}", counts.failed, counts.rejected)
+    format!(
+        "{ok} / {degraded} / {} / {}",
+        counts.failed, counts.rejected
+    )
 }
 
 /// The share of calls that were answered by something else than the provider, and how old it was at most.

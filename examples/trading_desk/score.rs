@@ -104,7 +104,10 @@ impl Score {
             ),
             ("orders in doubt at the end", self.orders.in_doubt as u64),
             ("quotes without an answer", self.unanswered(Kind::Quotes)),
-            ("opinions without an answer", self.unanswered(Kind::Opinions)),
+            (
+                "opinions without an answer",
+                self.unanswered(Kind::Opinions),
+            ),
             ("limit violations", self.providers.limit_violations),
             ("bans", self.providers.bans),
         ];

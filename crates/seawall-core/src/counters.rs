@@ -354,18 +354,14 @@ mod tests {
             let of = counts.iter().find(|(label, _)| *label == outcome.as_str());
             assert_eq!(of, Some(&(outcome.as_str(), 1)));
         }
-<<<<<<< HEAD
-        attempts.add(&Outcome::Ignored, true);
-        assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 9));
-=======
         let open = Rejection::new(crate::Reason::CircuitOpen, "x");
         attempts.add(&Outcome::Ignored, Some(&open));
-        assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 8));
+        assert_eq!((attempts.get().rejected, attempts.get().total()), (1, 9));
         let earlier_was_sent = open.with_sent(Sent::Maybe);
         attempts.add(&Outcome::Ignored, Some(&earlier_was_sent));
         assert_eq!((attempts.get().rejected, attempts.get().unknown), (1, 2));
         // What an upstream does is known: a local rejection on the way changes nothing of it.
         attempts.add(&Outcome::Failure(FailureKind::Server), Some(&open));
-        assert_eq!((attempts.get().failure, attempts.get().total()), (2, 10));
+        assert_eq!((attempts.get().failure, attempts.get().total()), (2, 11));
     }
 }

@@ -208,13 +208,14 @@ pub use seawall_breaker::{
 pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer};
 pub use seawall_core::{
     AlreadyRegistered, Backoff, Budget, BudgetConfig, Classify, CloneRequest, Command, Complete,
-    CompleteOnResponse, ConstMeta, CopyRequest, DefaultMeta, Degradation, Degraded, Departure, DepartureLayer, Describe,
-    DropResponse, Error, ErrorIsFailure, Event, EventKind, Events, FailureKind, HISTOGRAM_BOUNDS,
-    InstanceHandle, InstanceName, InvalidConfig, Jitter, KeepResponse, KeepWhole, LateUsage,
-    LayerExt, MarkDegraded, Misconfiguration, Operation, Outcome, PartitionKey, Policies, Policy,
-    PrepareDeparture, Priority, QuotaSignal, Ratio, ReadQuotaSignals, Reason, Registry, Rejectable,
-    Rejection, Replay, RequestMeta, Scope, Sent, ServerLimit, TokenCount, TrackCompletion, Unit,
-    WantsFresh, WrapError, WrapErrorLayer, assert_service, find_rejection, rejectable,
+    CompleteOnResponse, ConstMeta, CopyRequest, DefaultMeta, Degradation, Degraded, Departure,
+    DepartureLayer, Describe, DropResponse, Error, ErrorIsFailure, Event, EventKind, Events,
+    FailureKind, HISTOGRAM_BOUNDS, InstanceHandle, InstanceName, InvalidConfig, Jitter,
+    KeepResponse, KeepWhole, LateUsage, LayerExt, MarkDegraded, Misconfiguration, Operation,
+    Outcome, PartitionKey, Policies, Policy, PrepareDeparture, Priority, QuotaSignal, Ratio,
+    ReadQuotaSignals, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent,
+    ServerLimit, TokenCount, TrackCompletion, Unit, WantsFresh, WrapError, WrapErrorLayer,
+    assert_service, find_rejection, rejectable,
 };
 pub use seawall_health::{
     CheckConfig, Health, HealthConfig, HealthHandle, HealthLayer, HealthMonitor, Status,
