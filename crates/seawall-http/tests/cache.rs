@@ -586,7 +586,7 @@ async fn over_a_socket_what_is_complete_is_kept_and_what_is_cut_is_not() {
             .into_body()
             .collect()
             .await
-            .map(|body| body.to_bytes())
+            .map(http_body_util::Collected::to_bytes)
             .ok()
     };
     assert_eq!(ask().await, None, "it was cut off");
