@@ -51,6 +51,9 @@ check ai_streams '^throttled: 2 attempts, [0-9]+ pieces: ended well$' \
 check ai_spend '^question 1: reserved \$0.[0-9]+ and then spent \$0.[0-9]+ of \$0.03; ' \
     '^question [3-9]: spend budget .research.: the quota is used up; .*nothing was sent$'
 check ai_routes '^small \(tried key-[12], key-3\)$' '^small$' '^0 requests over a limit$'
+check degraded '^ 10 s  SPY +100.05 +\[failure;age=5;source=last_good\]$' \
+    '^ 40 s  SPY +100.30 +\[circuit_open;source=vendor2\]$' '^ 40 s  opinion +HOLD +\[failure;source=hold\]$' \
+    '^ 20 s  order +529 Overloaded$' '^ 60 s  SPY +100.60$'
 check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it 1 time' \
     'the circuit is open'
 check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'

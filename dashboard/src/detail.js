@@ -24,6 +24,7 @@ const FIGURES = [
   ['Retry budget', (it) => (it.retry_budget ? [left(it.retry_budget.balance), `of ${number(it.retry_budget.capacity)}`, it.retry_budget.capacity ? it.retry_budget.balance / it.retry_budget.capacity : null] : ['–'])],
   ['Hedged', (it) => [percent(it.hedge_share), 'of the calls']],
   ['Fallback', (it) => [percent(it.fallback_share), 'of the calls']],
+  ['Degraded', (it) => [percent(it.degraded_share), 'of the answers']],
   ['Health', (it) => [it.health ?? '–', it.score === null ? '' : `score ${number(it.score)}`]],
 ];
 

@@ -50,6 +50,7 @@ function service(number, name, at, sparks) {
     retry_budget: { balance: 7.5, capacity: 10 },
     hedge_share: null,
     fallback_share: null,
+    degraded_share: null,
     last_rejection: state === 'open' ? { at_unix_ms: at - 1500, pattern: 'gate', name, reason: 'circuit_open', words: `circuit breaker \`${name}\`: the circuit is open (62% of the calls failed); nothing was sent`, advice: 'try again later', passed: ['retry', 'hedge'] } : null,
     sparkline: Array.from({ length: sparks }, (_, index) => spark(number, sparks - 1 - index, at)),
     summary: {},

@@ -35,7 +35,8 @@ impl FailedCall {
         self.rejection.as_ref()
     }
 
-    /// What its request is.
+    /// What its request is: its replay, its operation and its deadline. The rest of the description is not
+    /// kept until a call fails.
     pub const fn meta(&self) -> &RequestMeta {
         &self.meta
     }

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use seawall_core::{
     CopyRequest, KeepResponse, MarkDegraded, Policies, Reason, Rejectable, Sent, deadline,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::Step;
 use crate::answer::{Answer, FailedCall};
@@ -97,7 +97,7 @@ where
     let counters = &step.info.counters;
     let config = rules.core.config();
     let limit = step.timeout.unwrap_or_else(|| config.step_timeout());
-    let now = Instant::now();
+    let now = rules.core.clock.instant_now();
     let own = deadline(now, limit);
     let until = failed.meta().deadline.map_or(own, |until| until.min(own));
     if until <= now {

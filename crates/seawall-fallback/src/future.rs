@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Misconfiguration, Outcome,
-    Policies, Rejectable, Rejection, RequestMeta, classify_result,
+    Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Misconfiguration, Operation,
+    Outcome, Policies, Rejectable, Rejection, Replay, RequestMeta, classify_result,
 };
 use tokio::time::Instant;
 
@@ -30,7 +30,9 @@ pub(crate) struct Call<T, X, Req, Res, M, W, V> {
     pub(crate) rules: RulesLocal<X, Req, Res, M, W, V>,
     pub(crate) kept: Option<T>,
     pub(crate) began: Option<Instant>,
-    pub(crate) meta: RequestMeta,
+    pub(crate) replay: Replay,
+    pub(crate) operation: Operation,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) may: May,
 }
 
@@ -46,14 +48,14 @@ pin_project! {
     /// runtime with time enabled.
     pub struct FallbackFuture<F, T, R, E, X, Req, Res, M, W, V> {
         #[pin]
-        stage: Stage<F, R, E>,
-        call: Option<Call<T, X, Req, Res, M, W, V>>,
+        pub(crate) stage: Stage<F, R, E>,
+        pub(crate) call: Option<Call<T, X, Req, Res, M, W, V>>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F, R, E> {
+    pub(crate) enum Stage<F, R, E> {
         Calling {
             #[pin]
             inner: F,
@@ -71,14 +73,6 @@ pin_project! {
 type Answering<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 impl<F, T, R, E, X, Req, Res, M, W, V> FallbackFuture<F, T, R, E, X, Req, Res, M, W, V> {
-    #[inline]
-    pub(crate) const fn calling(inner: F, call: Call<T, X, Req, Res, M, W, V>) -> Self {
-        Self {
-            stage: Stage::Calling { inner },
-            call: Some(call),
-        }
-    }
-
     #[cold]
     pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
@@ -107,28 +101,28 @@ where
 {
     type Output = Result<R, E>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         match this.stage.as_mut().project() {
             StageProj::Calling { inner } => {
                 let result = ready!(inner.poll(cx));
                 this.stage.set(Stage::Done);
+                // Read in place: what is moved out of here costs more than the rest.
+                let Some(call) = this.call.as_ref() else {
+                    return Poll::Ready(result);
+                };
+                let outcome = call.outcome(&result);
+                if outcome == Outcome::Success {
+                    call.learn_from(&result);
+                    *this.call = None;
+                    return Poll::Ready(result);
+                }
                 let Some(call) = this.call.take() else {
                     return Poll::Ready(result);
                 };
-                if call.may == May::Bypassed {
-                    return Poll::Ready(result);
-                }
-                let outcome = classify_result(call.rules.common().policy.classifier(), &result);
-                if outcome == Outcome::Success {
-                    if let (Some(began), Some(kept), Ok(response)) =
-                        (call.began, &call.kept, &result)
-                    {
-                        call.rules.common().learn_from(kept, response, began);
-                    }
-                    return Poll::Ready(result);
-                }
                 let mut steps = match call.failed(result, outcome) {
                     Ok(result) => return Poll::Ready(result),
                     Err(steps) => steps,
@@ -155,6 +149,28 @@ where
 }
 
 impl<T, X, Req, Res, M, W, V> Call<T, X, Req, Res, M, W, V> {
+    /// What a result means.
+    #[inline(always)]
+    fn outcome<R, E>(&self, result: &Result<R, E>) -> Outcome
+    where
+        E: Rejectable,
+        X: Policies<Classifier: Classify<R, E>>,
+    {
+        classify_result(self.rules.common().policy.classifier(), result)
+    }
+
+    /// Learns from a success, where anything does.
+    #[inline(always)]
+    fn learn_from<R, E>(&self, result: &Result<R, E>)
+    where
+        M: MarkDegraded<Res>,
+        V: Envelope<T, R, Request = Req, Response = Res>,
+    {
+        if let (Some(began), Some(kept), Ok(response)) = (self.began, &self.kept, result) {
+            self.rules.common().learn_from(kept, response, began);
+        }
+    }
+
     /// The result of a call that was no success: the answer of a step that takes no time, the original
     /// one, or the steps that are to be polled.
     #[cold]
@@ -177,10 +193,15 @@ impl<T, X, Req, Res, M, W, V> Call<T, X, Req, Res, M, W, V> {
         Req: 'static,
         Res: 'static,
     {
+        if self.may == May::Bypassed {
+            return Ok(result);
+        }
         let rules = self.rules.common();
         let counters = &rules.core.counters;
         let rejection = result.as_ref().err().and_then(Rejectable::rejection);
-        let failed = FailedCall::new(outcome, rejection.copied(), self.meta);
+        let mut meta = RequestMeta::new(self.replay).with_operation(self.operation);
+        meta.deadline = self.deadline;
+        let failed = FailedCall::new(outcome, rejection.copied(), meta);
         let steps = &rules.steps.all;
         if !steps.iter().any(|step| step.covers_failure(&failed)) {
             // What was answered below, or is the caller's own mistake.

@@ -122,7 +122,7 @@ pub struct LastGood<Req, Res> {
 pub(crate) trait Memory<Req, Res>: Send + Sync {
     fn learn(&self, request: &Req, response: &Res, began: Instant);
 
-    fn recall(&self, request: &Req) -> Option<Answer<Res>>;
+    fn recall(&self, request: &Req, now: Instant) -> Option<Answer<Res>>;
 }
 
 /// What can be forgotten, whatever it is.
@@ -284,12 +284,12 @@ where
         drop(gone);
     }
 
-    fn recall(&self, request: &Req) -> Option<Answer<Res>> {
+    fn recall(&self, request: &Req, now: Instant) -> Option<Answer<Res>> {
         let key = (self.key)(request)?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let max_age = kept.config.max_age;
         let entry = kept.answers.get(&key)?;
-        let age = entry.began.elapsed();
+        let age = now.saturating_duration_since(entry.began);
         // Under the lock, as a value cannot be shared: a copy is to be as cheap as a clone.
         let answer = (age <= max_age).then(|| (self.copy)(&entry.answer));
         drop(kept);

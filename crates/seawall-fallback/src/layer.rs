@@ -122,13 +122,13 @@ policy_setters!(
     classify, describe, copy, keep
 );
 
+type OfReads<C, T, P, K> = Policy<C, ConstMeta, T, P, K>;
+
 impl<C, D, T, P, K, Req, Res, M, W, V> FallbackLayer<Policy<C, D, T, P, K>, Req, Res, M, W, V> {
     /// Describes every request as [idempotent](RequestMeta::idempotent), so that each may be answered from
     /// elsewhere: for clients that only read.
     #[must_use]
-    pub fn assume_idempotent(
-        self,
-    ) -> FallbackLayer<Policy<C, ConstMeta, T, P, K>, Req, Res, M, W, V> {
+    pub fn assume_idempotent(self) -> FallbackLayer<OfReads<C, T, P, K>, Req, Res, M, W, V> {
         self.describe(ConstMeta(RequestMeta::idempotent()))
     }
 }

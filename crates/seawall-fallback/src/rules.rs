@@ -84,7 +84,9 @@ impl<X, Req, Res, M, W, V> Rules<X, Req, Res, M, W, V> {
         }
         let answer = match &step.source {
             Source::Now(answer) => answer(failed, asked),
-            Source::LastGood(memory) => asked.and_then(|request| memory.recall(request)),
+            Source::LastGood(memory) => {
+                asked.and_then(|request| memory.recall(request, self.core.clock.instant_now()))
+            }
             Source::Later(_) => None,
         };
         self.finish(step, failed, request, answer)

@@ -6,12 +6,11 @@ use seawall_core::{
     Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Policies, Reason, Rejectable,
     WantsFresh,
 };
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::depth;
 use crate::envelope::Envelope;
-use crate::future::{Call, FallbackFuture, May};
+use crate::future::{Call, FallbackFuture, May, Stage};
 use crate::rules::RulesAnchor;
 
 /// A service whose failed calls are answered; see [`FallbackLayer`](crate::FallbackLayer).
@@ -57,7 +56,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: T) -> Self::Future {
         let here = self.rules.follow();
         let rules = here.common();
@@ -79,18 +78,29 @@ where
             May::Answer
         };
         let wanted = rules.need_request() && matches!(may, May::Answer | May::WantsFresh);
-        let call = Call {
-            kept: if wanted {
-                rules.policy.copier().copy(&request)
-            } else {
-                None
+        let mut kept = None;
+        let mut began = None;
+        if wanted {
+            kept = rules.policy.copier().copy(&request);
+            if rules.learn() {
+                began = Some(rules.core.clock.instant_now());
+            }
+        }
+        // Field by field, so that the future is built where it stays.
+        FallbackFuture {
+            stage: Stage::Calling {
+                inner: self.inner.call(request),
             },
-            began: (wanted && rules.learn()).then(Instant::now),
-            meta,
-            may,
-            rules: here.again(),
-        };
-        FallbackFuture::calling(self.inner.call(request), call)
+            call: Some(Call {
+                rules: here.again(),
+                kept,
+                began,
+                replay: meta.replay,
+                operation: meta.operation,
+                deadline: meta.deadline,
+                may,
+            }),
+        }
     }
 }
 

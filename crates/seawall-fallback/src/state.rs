@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::{
-    Degradation, EventKind, EventSource, InstanceName, Reason, Rejection, Replay, RequestMeta,
+    Clock, Degradation, EventKind, EventSource, InstanceName, Reason, Rejection, Replay,
+    RequestMeta,
 };
 
 use crate::counts::{FallbackCounters, StepCounters};
@@ -48,6 +49,7 @@ impl StepInfo {
 /// What does not depend on the types of requests and responses.
 pub(crate) struct Core {
     pub(crate) source: EventSource,
+    pub(crate) clock: Clock,
     flags: AtomicU32,
     config: Mutex<FallbackConfig>,
     pub(crate) counters: FallbackCounters,
@@ -68,6 +70,7 @@ impl Core {
     ) -> Self {
         Self {
             source: EventSource::new("fallback", name),
+            clock: Clock::start(),
             flags: AtomicU32::new(0),
             config: Mutex::new(config),
             counters: FallbackCounters::default(),

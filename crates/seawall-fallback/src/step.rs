@@ -18,6 +18,7 @@ use crate::{Answer, Covers, FailedCall, LastGood};
 pub(crate) type Later<Res> = Pin<Box<dyn Future<Output = Option<Answer<Res>>> + Send>>;
 
 type Now<Req, Res> = Box<dyn Fn(&FailedCall, Option<&Req>) -> Option<Answer<Res>> + Send + Sync>;
+type Accept<Res> = Box<dyn Fn(&Res) -> bool + Send + Sync>;
 type Start<Req, Res> = Box<dyn Fn(FailedCall, Req) -> Later<Res> + Send + Sync>;
 
 /// What a step has its answer from.
@@ -53,7 +54,7 @@ pub struct Step<Req, Res> {
     only: Option<Vec<Operation>>,
     also: Vec<Operation>,
     pub(crate) timeout: Option<Duration>,
-    accept: Option<Box<dyn Fn(&Res) -> bool + Send + Sync>>,
+    accept: Option<Accept<Res>>,
     /// Whether it is asked with the request.
     pub(crate) needs_request: bool,
     pub(crate) info: Arc<StepInfo>,
@@ -195,8 +196,8 @@ impl<Req, Res> Step<Req, Res> {
 
     /// Answers requests of this operation also where they are not [`Replay::Safe`].
     ///
-    /// Whoever asks for something to be *done*, such as an order, must not get an answer from elsewhere, and
-    /// no step gives one. Some requests are not safe to send twice only since they cost money, as calls of a model
+    /// A request for something to be *done*, such as an order, must not be answered from elsewhere, and
+    /// no step does. Some requests are not safe to send twice only since they cost money, as calls of a model
     /// are: name their operation.
     #[must_use]
     pub fn also_for(mut self, operation: Operation) -> Self {

@@ -26,7 +26,7 @@ impl Service<u32> for Upstream {
 
     /// Odd ones fail.
     fn call(&mut self, request: u32) -> Self::Future {
-        ready(if request % 2 == 0 {
+        ready(if request.is_multiple_of(2) {
             Ok(request)
         } else {
             Err(Error::Inner(()))

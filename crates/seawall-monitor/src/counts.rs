@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_keep_their_fields(numbers: [u64; 13]) {
+        fn numbers_keep_their_fields(numbers: [u64; 14]) {
             let counts = Counts::of_numbers(numbers, HistogramSnapshot::default());
             prop_assert_eq!(counts.numbers(), numbers);
             prop_assert_eq!(counts.since(&counts), Counts::default());

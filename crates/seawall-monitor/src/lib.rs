@@ -57,6 +57,7 @@
 //! | 58 | degraded | calls are in flight, and none has ended for longer than calls take, and 5 s |
 //! | 55 | degraded | as many calls fail as open the circuit, or a tenth |
 //! | 50 | degraded | a tenth of the calls is rejected |
+//! | 48 | degraded | a tenth of the answers is degraded |
 //! | 45 | degraded | the queue is full |
 //! | 40 | degraded | nine tenths of a quota are used |
 //! | 35 | degraded | the retry budget is used up |

@@ -66,7 +66,7 @@ const fn is_token_byte(byte: u8) -> bool {
 pub struct ParsedDegradation<'a> {
     /// The reason: a word of [`Degradation::reason`], or one that this version does not know.
     pub reason: &'a str,
-    /// Where the answer comes from; empty where it is not said.
+    /// Where the answer comes from; empty where it is not there.
     pub source: Cow<'a, str>,
     /// How old its data was, in whole seconds; `None` where it was made for the call.
     pub age: Option<Duration>,

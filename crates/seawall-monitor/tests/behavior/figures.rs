@@ -80,6 +80,25 @@ async fn the_outermost_layer_that_knows_outcomes_counts_the_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_share_of_degraded_answers_is_shown_and_is_no_success() {
+    let registry = Registry::new("desk");
+    let calls = Fake::new(&registry, "telemetry", "alpaca");
+    let monitor = monitor(&registry);
+    calls.count("seawall_calls_total", &[("outcome", "success")], 30);
+    calls.count("seawall_calls_total", &[("outcome", "failure")], 10);
+    calls.count("seawall_calls_total", &[("outcome", "degraded")], 10);
+    tick(&monitor).await;
+    let seen = service(&monitor, "alpaca");
+    near(Some(seen.calls_per_second), 50.0);
+    near(seen.degraded_share, 0.2);
+    near(seen.error_ratio, 0.25);
+    let words = "20 % of the answers are degraded";
+    assert!(seen.verdict.contains(words), "{}", seen.verdict);
+    ticks(&monitor, 11).await;
+    assert_eq!(service(&monitor, "alpaca").degraded_share, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_that_comes_again_gives_no_negative_rate() {
     let registry = Registry::new("desk");
     let first = Fake::new(&registry, "telemetry", "alpaca");
