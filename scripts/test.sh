@@ -17,5 +17,6 @@ loom -p seawall-bulkhead --test loom
 loom -p seawall-ratelimit --test loom
 loom -p seawall-health --test loom
 loom -p seawall-ai --test loom
+loom -p seawall-cache --test loom
 
 scripts/dashboard_test.sh

@@ -17,7 +17,7 @@ counters! {
         refreshing => "seawall_cache_calls_total" [outcome = "refreshing"],
         /// By what was stale, since the upstream failed.
         stale => "seawall_cache_calls_total" [outcome = "stale"],
-        /// By a call of their own.
+        /// By a call of their own, whatever came of it; one that was abandoned is not counted.
         miss => "seawall_cache_calls_total" [outcome = "miss"],
         /// By the call of another caller.
         joined => "seawall_cache_calls_total" [outcome = "joined"],
@@ -25,6 +25,15 @@ counters! {
         passed => "seawall_cache_calls_total" [outcome = "passed"],
         /// The same, and only because the layer has no describer.
         not_described => "seawall_cache_calls_total" [outcome = "not_described"],
+    }
+}
+
+impl LookUpStripe {
+    /// Counts a call whose result its caller gets; a refresh in the background has none.
+    pub(crate) fn missed(&self, is_refresh: bool) {
+        if !is_refresh {
+            self.miss.add();
+        }
     }
 }
 

@@ -99,6 +99,7 @@ where
                 .flatten();
             let (Some(stale), Some(reason)) = (stale, reason) else {
                 // Dropped without an answer, the next waiter makes the call.
+                self.common.stripe().calls.missed(keyed.is_refresh);
                 return result.map(|response| storer.pass(response));
             };
             keyed.by.take().answer(Answer::Failed(reason));
@@ -106,6 +107,7 @@ where
             self.common.stripe().calls.stale.add();
             return Ok(degraded::<Res, X, H, K, V>(common, &stale, reason));
         };
+        self.common.stripe().calls.missed(keyed.is_refresh);
         let lifetime = common.hooks.rules().lifetime(&keyed.asked, response);
         let timestamp = storer.timestamp(response);
         if !lifetime.store {

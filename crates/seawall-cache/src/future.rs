@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::calls::{Joined, Turn, Waiting};
-use crate::fetch::{Fetch, Keyed, Kind, degraded};
+use crate::fetch::{Fetch, Kind, degraded};
 use crate::fill::By;
 use crate::kept::Found;
 use crate::send::Sending;
@@ -254,10 +254,7 @@ where
                 let unsent = unsent.take();
                 match fetch.begin::<Req, S::Response>() {
                     Begun::Answered(response) => return Poll::Ready(Ended::Answered(response)),
-                    Begun::Send => {
-                        fetch.sends();
-                        unsent
-                    }
+                    Begun::Send => unsent,
                     Begun::Wait(waiting) => {
                         let timer = None;
                         stage.set(Stage::Waiting {
@@ -284,7 +281,6 @@ where
                     stage.set(Stage::Begin { unsent });
                     continue;
                 }
-                fetch.sends();
                 unsent
             }
             StageProj::Answered { .. } | StageProj::Over => None,
@@ -294,18 +290,6 @@ where
         };
         let sending = Sending::new(service, request);
         stage.set(Stage::Sending { sending });
-    }
-}
-
-impl<X, H, K, V, A> Fetch<X, H, K, V, A> {
-    /// Counts a call that is made.
-    fn sends(&self) {
-        if let Kind::Keyed(Keyed {
-            is_refresh: false, ..
-        }) = &self.kind
-        {
-            self.common.stripe().calls.miss.add();
-        }
     }
 }
 

@@ -109,8 +109,8 @@ impl Service<Request<Full<Bytes>>> for Upstream {
     }
 }
 
-type Client = BoxCloneSyncService<Request<Full<Bytes>>, Response<Pooled>, Error<Infallible>>;
-type Pooled = seawall_http::cache::CacheBody<Pieces>;
+type Client = BoxCloneSyncService<Request<Full<Bytes>>, Response<Passed>, Error<Infallible>>;
+type Passed = seawall_http::cache::CacheBody<Pieces>;
 type Handle = CacheHandle<HttpCacheKey, HttpStored>;
 
 fn client_with(rules: HttpCache) -> (Client, Upstream, Handle) {
@@ -586,7 +586,7 @@ async fn over_a_socket_what_is_complete_is_kept_and_what_is_cut_is_not() {
             .into_body()
             .collect()
             .await
-            .map(|body| body.to_bytes())
+            .map(http_body_util::Collected::to_bytes)
             .ok()
     };
     assert_eq!(ask().await, None, "it was cut off");
@@ -602,4 +602,53 @@ async fn over_a_socket_what_is_complete_is_kept_and_what_is_cut_is_not() {
         (2, 1, 1)
     );
     server.abort();
+}
+
+/// Between the layers of a stack that carry descriptions and outcomes.
+#[tokio::test(start_paused = true)]
+async fn it_fits_between_layers_that_carry() {
+    use seawall_core::carry::{
+        Carried, Classified, ClassifyLayer, DescribeLayer, GuardedResponse, Pooled, carried,
+    };
+    use seawall_core::{MarkDegraded, Policy, StoreResponse};
+
+    fn keeps<T, Res: 'static>(_: &T)
+    where
+        T: StoreResponse<Res>,
+        Carried<HttpMark>: MarkDegraded<Res> + MarkDegraded<T::Response>,
+    {
+    }
+    keeps::<_, GuardedResponse<Pooled<Classified<Response<Pieces>>>, ()>>(&Carried(
+        StoreBody::new(),
+    ));
+
+    let policy = Policy::new()
+        .classify(HttpClassifier::new())
+        .describe(Routes::new());
+    let config = CacheConfig::builder(SECOND)
+        .stale_on_failure(60 * SECOND)
+        .build()
+        .unwrap();
+    let cache = CacheLayer::new("quotes", config)
+        .policy(carried(&policy))
+        .rules(Carried(HttpCache::new()))
+        .store(Carried(StoreBody::new()))
+        .mark(Carried(HttpMark))
+        .fresh_only(Carried(HttpFresh));
+    let handle = cache.handle();
+    let upstream = Upstream::default();
+    let client = ServiceBuilder::new()
+        .layer(DescribeLayer::new(Routes::new()))
+        .layer(cache)
+        .layer(ClassifyLayer::new(HttpClassifier::new()))
+        .layer(WrapErrorLayer)
+        .service(upstream.clone());
+    let client: Client = BoxCloneSyncService::new(client);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(SECOND).await;
+    upstream.status(503);
+    assert_eq!(read(&client, get("/q")).await, (200, "1".into()));
+    let calls = handle.counts().calls;
+    assert_eq!((calls.hit, calls.miss, calls.stale), (1, 1, 1));
 }
