@@ -235,11 +235,10 @@ where
         if let Stage::First(first) = &mut self.stage {
             let result = ready!(first.as_mut().poll(cx));
             // What failed already is not sent again.
-            self.stage = match &self.duplicate {
-                Some(second) if result.is_ok() && !second.effect.active().is_over() => {
-                    Stage::Second(result)
-                }
-                _ => Stage::Upstream(result),
+            self.stage = if self.duplicate.is_some() && result.is_ok() {
+                Stage::Second(result)
+            } else {
+                Stage::Upstream(result)
             };
         }
         if matches!(self.stage, Stage::Second(_)) {

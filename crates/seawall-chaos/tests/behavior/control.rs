@@ -246,6 +246,29 @@ async fn a_stop_that_races_with_calls_leaves_none_of_them_behind() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn faults_that_end_while_the_upstream_works_have_no_effect() {
+    for fault in [
+        Fault::lost_response(),
+        Fault::duplicated_request(),
+        Fault::hang(),
+        constant(100 * MS),
+    ] {
+        let (mut service, mock, handle) = subject();
+        mock.hold_responses();
+        let injection = handle.start(fault).unwrap();
+        service.ready().await.unwrap();
+        let future = hanging(&mut service);
+        injection.stop();
+        mock.respond_to_all();
+        let before = Instant::now();
+        assert_eq!(future.await.unwrap(), 3);
+        assert_eq!((Instant::now(), mock.requests()), (before, vec![3]));
+        let counts = handle.counts();
+        assert_eq!((counts.injected(), counts.without_effect), (0, 1));
+    }
+}
+
 #[cfg(feature = "serde")]
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_is_serialized_by_its_words() {

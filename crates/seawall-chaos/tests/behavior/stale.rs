@@ -160,7 +160,10 @@ async fn the_first_fault_of_a_list_stands_in_place_of_a_call() {
 
 /// Responses that show whether they are kept, and are kept when the test says so.
 #[derive(Clone, Default)]
-struct Shared(Arc<std::sync::Mutex<Vec<(Arc<()>, Keeper<Arc<()>>)>>>);
+struct Shared(Arc<std::sync::Mutex<Vec<Unread>>>);
+
+/// A response, and what keeps it when it is read.
+type Unread = (Arc<()>, Keeper<Arc<()>>);
 
 impl FaultHooks for Shared {
     type Kept = Arc<()>;
