@@ -138,7 +138,9 @@ fn runner(
     let last = std::sync::Mutex::new((start, 0));
     let builder = Runner::builder("desk", Environment::Test)
         .registry(registry)
-        .clock(move || SystemTime::UNIX_EPOCH + Duration::from_secs(moment) + start.elapsed())
+        .clock(move || {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(moment) + (Instant::now() - start)
+        })
         .metric("orders_executed_twice", move || {
             let executions = broker.broker.executions_by_id();
             Some(executions.values().filter(|times| **times > 1).count() as f64)

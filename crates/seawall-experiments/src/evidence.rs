@@ -16,6 +16,8 @@ fn service_of(name: &str) -> &str {
     }
 }
 
+const REJECTED: (&str, &str) = ("outcome", "rejected");
+
 type Labels = Vec<(&'static str, &'static str)>;
 type Key = (&'static str, &'static str, Labels);
 
@@ -26,8 +28,11 @@ struct Reading {
     counters: BTreeMap<Key, u64>,
     gauges: BTreeMap<Key, f64>,
     /// How long calls took.
-    latency: HistogramSnapshot,
-    patterns: std::collections::BTreeSet<&'static str>,
+    calls: HistogramSnapshot,
+    /// How long attempts took: without waits of our own.
+    attempts: HistogramSnapshot,
+    /// The layers there are, and the state of each.
+    states: BTreeMap<&'static str, &'static str>,
 }
 
 /// What all layers of all services have counted up to a moment.
@@ -40,7 +45,7 @@ impl Readings {
         for snapshot in registries.iter().flat_map(Registry::snapshot) {
             let service = service_of(snapshot.name.as_str()).to_owned();
             let reading = readings.0.entry(service).or_default();
-            reading.patterns.insert(snapshot.pattern);
+            reading.states.insert(snapshot.pattern, snapshot.state);
             for sample in snapshot.samples {
                 let key = (snapshot.pattern, sample.metric, sample.labels);
                 match sample.value {
@@ -52,14 +57,19 @@ impl Readings {
                         let worst = reading.gauges.entry(key).or_insert(value);
                         *worst = worst.max(value);
                     }
-                    Value::Histogram(times) if sample.metric == "seawall_call_duration_seconds" => {
-                        let is_rejected = key.2.contains(&("outcome", "rejected"));
-                        if !is_rejected && !times.is_empty() {
-                            reading.latency = match reading.latency.is_empty() {
-                                true => times,
-                                false => reading.latency.merge(&times),
-                            };
-                        }
+                    Value::Histogram(times) if !times.is_empty() => {
+                        let sum = match sample.metric {
+                            // One that was rejected took no time of the upstream.
+                            "seawall_call_duration_seconds" if !key.2.contains(&REJECTED) => {
+                                &mut reading.calls
+                            }
+                            "seawall_attempt_duration_seconds" => &mut reading.attempts,
+                            _ => continue,
+                        };
+                        *sum = match sum.is_empty() {
+                            true => times,
+                            false => sum.merge(&times),
+                        };
                     }
                     _ => {}
                 }
@@ -91,8 +101,13 @@ impl Evidence {
                 // One that is smaller began again.
                 *total = total.checked_sub(earlier).unwrap_or(*total);
             }
-            if !before.latency.is_empty() {
-                new.latency = now.latency.since(&before.latency);
+            for (now, before) in [
+                (&mut new.calls, &before.calls),
+                (&mut new.attempts, &before.attempts),
+            ] {
+                if !before.is_empty() {
+                    *now = now.since(before);
+                }
             }
             let counted = self.0.entry(service.clone()).or_default();
             counted.phases[phase as usize] = new;
@@ -188,12 +203,33 @@ impl Counted {
 
     /// Whether a layer of that pattern is registered.
     pub(crate) fn has(&self, pattern: &str) -> bool {
-        self.of(Phase::During).patterns.contains(pattern)
+        self.state(pattern).is_some()
     }
 
-    /// What so many of the calls did not exceed, in seconds; rejected ones are left out.
+    /// The state of a layer at the end of the faults.
+    pub(crate) fn state(&self, pattern: &str) -> Option<&'static str> {
+        self.of(Phase::During).states.get(pattern).copied()
+    }
+
+    /// What so many of the attempts did not exceed, in seconds; of the calls, where attempts are not measured and no
+    /// layer lets a call wait.
     pub(crate) fn quantile(&self, phase: Phase, quantile: f64) -> Option<f64> {
-        let time = self.of(phase).latency.quantile(quantile)?;
-        Some(time.as_secs_f64())
+        let reading = self.of(phase);
+        let layers = [
+            "retry",
+            "bulkhead",
+            "ratelimit",
+            "ratelimit_per_key",
+            "throttle",
+        ];
+        let waits = layers
+            .iter()
+            .any(|layer| reading.states.contains_key(layer));
+        let times = match reading.attempts.is_empty() {
+            false => &reading.attempts,
+            true if !waits => &reading.calls,
+            true => return None,
+        };
+        Some(times.quantile(quantile)?.as_secs_f64())
     }
 }

@@ -152,6 +152,15 @@ fn breaker(counted: &Counted, _: bool) -> Found {
             format!("{seen}, and no layer counts circuits"),
         ));
     }
+    if counted.state("breaker") == Some("forced_closed") {
+        let words = "let the circuit open: it is switched off".to_owned();
+        return Some((
+            "breaker",
+            "enabled",
+            words,
+            format!("{seen}, and the circuit is forced closed"),
+        ));
+    }
     let opened = [("to", "open")];
     let openings = counted.sum(
         Phase::During,
@@ -259,7 +268,7 @@ fn retries(counted: &Counted, _: bool) -> Found {
     Some(("retry", "budget", words, evidence))
 }
 
-/// Calls took much longer, and no attempt was ended.
+/// Attempts took much longer, and none was ended.
 fn timeout(counted: &Counted, _: bool) -> Found {
     let before = counted.quantile(Phase::Before, 0.99)?;
     let during = counted.quantile(Phase::During, 0.99)?;
@@ -268,10 +277,10 @@ fn timeout(counted: &Counted, _: bool) -> Found {
         return None;
     }
     let words = format!(
-        "end attempts earlier: an attempt timeout near what 99 of 100 calls need in steady state, {before:.3} s"
+        "end attempts earlier: 99 of 100 need {before:.3} s in steady state, and an attempt timeout of some times that frees the caller"
     );
     let evidence = format!(
-        "99 of 100 calls took up to {before:.3} s before and {during:.3} s with the faults, and none was ended"
+        "99 of 100 attempts took up to {before:.3} s before and {during:.3} s with the faults, and none was ended"
     );
     let setting = if counted.has("attempt_timeout") {
         "timeout"

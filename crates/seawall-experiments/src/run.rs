@@ -254,7 +254,8 @@ impl<'a> Run<'a> {
                 self.report.end(Outcome::NotRecovered, words);
             }
             Some(true) => {
-                let words = format!("the hypothesis held with {injected} faults; it {recovered}");
+                let faults = if injected == 1 { "fault" } else { "faults" };
+                let words = format!("the hypothesis held with {injected} {faults}; it {recovered}");
                 self.report.end(Outcome::Held, words);
             }
         }

@@ -230,3 +230,32 @@ async fn a_circuit_that_is_open_at_the_end_should_probe_earlier() {
     assert_eq!(report.recovered_seconds, None, "{}", report.to_markdown());
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_is_switched_off_should_be_on() {
+    let desk = Desk::start(Layers {
+        retry: false,
+        breaker: true,
+    });
+    let breaker = desk.registry.get("breaker", "quotes").unwrap();
+    breaker.control(seawall_core::Command::Bypass).unwrap();
+    let report = desk.run(&game_day(OUTAGE)).await;
+    assert_eq!(found(&report), [("breaker", "enabled")]);
+}
+
+/// How long a call takes says nothing of an attempt where calls are tried again.
+#[tokio::test(start_paused = true)]
+async fn waits_of_our_own_are_no_reason_for_a_timeout() {
+    let desk = Desk::start(Layers {
+        retry: true,
+        breaker: false,
+    });
+    let text = game_day(
+        r#"
+        hypothesis = { metric = "p99_seconds", service = "quotes", at_most = 0.1 }
+        fault = [{ kind = "delay", intensity = 0.5, delay = { constant = "2s" } }]"#,
+    );
+    let report = desk.run(&text).await;
+    assert_eq!(report.outcome, Outcome::Refuted, "{}", report.to_markdown());
+    assert_eq!(found(&report), []);
+}

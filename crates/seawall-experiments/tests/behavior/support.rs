@@ -101,7 +101,7 @@ impl Desk {
         Runner::builder("desk", Environment::Test)
             .target(self.chaos.clone())
             .registry(self.registry.clone())
-            .clock(move || unix(SUNDAY) + start.elapsed())
+            .clock(move || unix(SUNDAY) + (Instant::now() - start))
     }
 
     pub(crate) async fn run(&self, text: &str) -> Report {
