@@ -73,6 +73,8 @@
 //! | `ai` | the modules `model` and `ai`: streams, tokens, errors and routes of models |
 //! | `orders` | the modules `trading` and `orders`: orders that are sent once, and looked up |
 //! | `orders-durable` | the same with a journal that survives a crash |
+//! | `cache` | rules of RFC 9111 for [`HttpStack`]s that keep answers: `http_client::cache` |
+//! | `chaos` | the module `chaos`, and faults on purpose in every stack |
 //! | `boxed` | HTTP stacks in a box, to store many of different types |
 //! | `reqwest`, `reqwest-0-12` | the adapter for `reqwest::Client` of 0.13 or of 0.12, and the same for its errors |
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
