@@ -182,6 +182,7 @@ OVERVIEW = dashboard("seawall-overview", "Seawall: overview", [JOB, INSTANCE], [
         ("calls/s", f"sum by (service, name) (name:seawall_calls:increase1m{{{ALL}}}) / 60", "reqps"),
         ("failed", f"max by (service, name) (name:seawall_calls_failed:ratio1m{{{ALL}}})", "percentunit"),
         ("rejected", f"max by (service, name) (name:seawall_calls_rejected:ratio1m{{{ALL}}})", "percentunit"),
+        ("degraded", f"max by (service, name) (name:seawall_calls_degraded:ratio1m{{{ALL}}})", "percentunit"),
         ("p50", f"max by (service, name) (name:seawall_call_duration_seconds:p50_5m{{{ALL}}})", "s"),
         ("p95", f"max by (service, name) (name:seawall_call_duration_seconds:p95_5m{{{ALL}}})", "s"),
         ("p99", f"max by (service, name) (name:seawall_call_duration_seconds:p99_5m{{{ALL}}})", "s"),
@@ -200,6 +201,10 @@ OVERVIEW = dashboard("seawall-overview", "Seawall: overview", [JOB, INSTANCE], [
     panel("timeseries", "Rejected calls",
           [(f"max by (service, name) (name:seawall_calls_rejected:ratio1m{{{ALL}}})", "{{service}} {{name}}")],
           unit="percentunit", limit=(0, 1), colors=steps(FINE, 0.1, BAD)),
+    panel("timeseries", "Degraded answers",
+          [(f"max by (service, name) (name:seawall_calls_degraded:ratio1m{{{ALL}}})", "{{service}} {{name}}")],
+          unit="percentunit", limit=(0, 1), colors=steps(FINE, 0.1, BAD),
+          about="By a fallback, or a stale entry of a cache."),
     panel("timeseries", "Latency, 99 %",
           [(f"max by (service, name) (name:seawall_call_duration_seconds:p99_5m{{{ALL}}})", "{{service}} {{name}}")],
           unit="s"),
@@ -220,7 +225,7 @@ OVERVIEW = dashboard("seawall-overview", "Seawall: overview", [JOB, INSTANCE], [
     panel("timeseries", "Alerts that programs raise themselves",
           [(f"sum by (severity) (seawall_alerts_firing{{{ALL}}})", "{{severity}}"),
            (f'sum by (sink) (increase(seawall_alert_deliveries_total{{{ALL}, result!="delivered"}}[5m]))',
-            "not delivered by {{sink}}")]),
+            "not delivered by {{sink}}")], width=24),
 ])
 
 SERVICE = dashboard("seawall-service", "Seawall: one service", [

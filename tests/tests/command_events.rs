@@ -9,6 +9,8 @@ use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer
 use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
 use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+use seawall::chaos::{ChaosConfig, ChaosLayer, Fault};
+use seawall::fallback::{FallbackConfig, FallbackHandle, FallbackLayer, Step};
 use seawall::health::{HealthScore, Recovery, RecoveryConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
@@ -709,6 +711,51 @@ async fn switches_emit_that_they_are_stopped() {
     tokio::spawn(switch.run());
     handle.stop().await.unwrap_err();
     heard.assert("dead_man", Some("stop"), "of a silent venue");
+}
+
+fn fallback() -> FallbackHandle {
+    let hold: Step<String, &'static str> = Step::value("hold", "HOLD");
+    let layer = FallbackLayer::new(NAME, FallbackConfig::default(), [hold]);
+    layer.unwrap().handle()
+}
+
+#[tokio::test(start_paused = true)]
+async fn fallbacks_emit_every_command() {
+    check_all(
+        "fallback",
+        &fallback(),
+        BYPASS,
+        &[
+            (Some("read_only_on"), |h| h.set_read_only(true)),
+            (Some("read_only_off"), |h| h.set_read_only(false)),
+            (Some("bypass"), |h| h.bypass()),
+            (Some("resume"), |h| h.resume()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+}
+
+/// What starts and ends faults is emitted as that, and is no command.
+#[tokio::test(start_paused = true)]
+async fn chaos_emits_every_command() {
+    check_all(
+        "chaos",
+        &ChaosLayer::new(NAME, ChaosConfig::default()).handle(),
+        BYPASS,
+        &[
+            (None, |h| {
+                let hang = Fault::hang().with_intensity(0.5).unwrap();
+                drop(h.start(hang).unwrap());
+            }),
+            (Some("bypass"), |h| h.bypass()),
+            (None, |h| {
+                let hang = Fault::hang();
+                assert!(h.start(hang).is_err());
+            }),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
 }
 
 #[tokio::test(start_paused = true)]

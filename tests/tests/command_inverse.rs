@@ -14,6 +14,8 @@ use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer
 use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionedBulkheadLayer};
 use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+use seawall::chaos::{ChaosConfig, ChaosLayer};
+use seawall::fallback::{FallbackConfig, FallbackHandle, FallbackLayer, Step};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
 use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
@@ -29,6 +31,9 @@ use seawall::{
 };
 use seawall_ai::spend::{Money, SpendBudget, SpendConfig, SpendHandle, SpendPeriod};
 use seawall_ai::stream::{StreamConfig, StreamLayer};
+use seawall_cache::{
+    CacheConfig, CacheHandle, CacheLayer, CoalesceConfig, CoalesceHandle, CoalesceLayer,
+};
 
 const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
@@ -333,6 +338,51 @@ async fn layers_that_only_observe_or_repeat() {
     let feedback =
         || HttpFeedback::new(NAME, RateLimitHeaders::x_ratelimit(ResetFormat::Auto)).handle();
     check(feedback, |h| shown(&h.snapshot()), &bypass());
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_that_answer_without_the_upstream() {
+    let fallback = || {
+        let hold: Step<String, &'static str> = Step::value("hold", "HOLD");
+        let layer = FallbackLayer::new(NAME, FallbackConfig::default(), [hold]);
+        layer.expect("valid").handle()
+    };
+    // A bypass hides the read-only mode, which ends with it.
+    let pairs: &[Pair<FallbackHandle>] = &[
+        Pair("bypass", |h| h.bypass(), |h| h.resume()),
+        Pair(
+            "read_only",
+            |h| h.set_read_only(true),
+            |h| h.set_read_only(false),
+        ),
+        Pair(
+            "registry's bypass",
+            |h| control(h, Command::Bypass),
+            |h| h.resume(),
+        ),
+    ];
+    check(fallback, |h| shown(&h.snapshot()), pairs);
+
+    let config = CacheConfig::new(SECOND).expect("valid");
+    let cache = || -> CacheHandle<String, u64> { CacheLayer::new(NAME, config).handle() };
+    check(
+        cache,
+        |h| shown(&h.snapshot()),
+        &[Pair("bypass", |h| h.bypass(), |h| h.resume())],
+    );
+    check(cache, |h| shown(&h.snapshot()), &bypass());
+    let coalesce = || -> CoalesceHandle<String, u64, ()> {
+        CoalesceLayer::new(NAME, CoalesceConfig::default()).handle()
+    };
+    check(
+        coalesce,
+        |h| shown(&h.snapshot()),
+        &[Pair("bypass", |h| h.bypass(), |h| h.resume())],
+    );
+    check(coalesce, |h| shown(&h.snapshot()), &bypass());
+    // The emergency stop; the faults that it has ended stay ended.
+    let chaos = || ChaosLayer::new(NAME, ChaosConfig::default()).handle();
+    check(chaos, |h| shown(&h.snapshot()), &bypass());
 }
 
 #[tokio::test(start_paused = true)]

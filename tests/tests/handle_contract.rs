@@ -10,6 +10,8 @@ use seawall::bulkhead::isolated::{BlockingConfig, IsolatedConfig};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionHandle, PartitionSnapshot};
 use seawall::bulkhead::scaling::{ScalingConfig, ScalingHandle, ScalingSnapshot};
 use seawall::bulkhead::{BulkheadCounts, BulkheadSnapshot, DrainFuture, PoolHandle, PoolSnapshot};
+use seawall::chaos::{ChaosConfig, ChaosCounts, ChaosHandle, ChaosSnapshot};
+use seawall::fallback::{FallbackConfig, FallbackCounts, FallbackHandle, FallbackSnapshot};
 use seawall::health::{CheckConfig, CheckCounts, HealthCounts, HealthReport, HealthSnapshot};
 use seawall::hedge::{HedgeCounts, HedgeSnapshot};
 use seawall::http_client::body_timeout::{
@@ -81,6 +83,7 @@ handles! {
     BreakerRegistry: BreakerConfig, BreakerRegistrySnapshot, CircuitCounts;
     BulkheadHandle: BulkheadConfig, BulkheadSnapshot, BulkheadCounts;
     DeadlineHandle: DeadlineConfig, DeadlineSnapshot, DeadlineCounts;
+    FallbackHandle: FallbackConfig, FallbackSnapshot, FallbackCounts;
     HealthHandle: HealthConfig, HealthSnapshot, HealthCounts;
     HedgeHandle: HedgeConfig, HedgeSnapshot, HedgeCounts;
     HttpFeedbackHandle: RateLimitHeaders, HttpFeedbackSnapshot, HttpFeedbackCounts;
@@ -115,6 +118,8 @@ macro_rules! without_settings {
 without_settings! {
     // Those of all keys: `BreakerRegistry`.
     CircuitHandle<Keyed<str>>: CircuitSnapshot, CircuitCounts;
+    // They do not change: what it does is what is started.
+    ChaosHandle: ChaosSnapshot, ChaosCounts;
     // Those of each check: `configure_check`.
     HealthMonitor: HealthReport, CheckCounts;
     // `Settings`, by reference.
@@ -128,6 +133,7 @@ fn their_settings_have_methods_too() {
     let _: fn(&HealthMonitor, &str) -> Option<CheckConfig> = HealthMonitor::check_config;
     let _: fn(&HealthMonitor, &str, CheckConfig) -> Result<(), InvalidConfig> =
         HealthMonitor::configure_check;
+    let _: fn(&ChaosHandle) -> ChaosConfig = ChaosHandle::config;
     let _: fn(&CircuitHandle<Keyed<str>>) -> BreakerConfig = CircuitHandle::config;
     let _: fn(&StackHandles) -> Settings = StackHandles::settings;
     let _: fn(&StackHandles, &Settings) -> Result<(), InvalidConfig> = StackHandles::configure;

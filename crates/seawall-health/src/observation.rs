@@ -37,7 +37,15 @@ impl Complete for Observation {
         let failed = match outcome.vote() {
             Vote::Success => false,
             Vote::Failure => true,
-            Vote::Abstain => return,
+            Vote::Abstain => {
+                // It says nothing about the upstream, and something about what callers get.
+                if matches!(outcome, Outcome::Degraded) {
+                    let common = local.common();
+                    let period = common.period(common.now());
+                    local.stripe().window.count_degraded(period);
+                }
+                return;
+            }
         };
         let (common, stripe) = (local.common(), local.stripe());
         let now = common.now();

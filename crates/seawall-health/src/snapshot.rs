@@ -21,7 +21,8 @@ pub struct HealthSnapshot {
 }
 
 /// The calls of a window. Rejected, throttled and ignored ones are not among them: they say
-/// nothing about the upstream.
+/// nothing about the upstream. Neither are those that were answered degraded, which are counted by
+/// themselves.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -34,6 +35,9 @@ pub struct PassiveStats {
     pub failures: u64,
     /// How many of them took longer than they should.
     pub slow: u64,
+    /// Calls that were answered by something else than the upstream: by a fallback, or by a stale entry of
+    /// a cache. A layer that stands inside of the fallback sees what failed instead.
+    pub degraded: u64,
 }
 
 impl PassiveStats {
@@ -43,6 +47,7 @@ impl PassiveStats {
             calls: window.calls,
             failures: window.failures,
             slow: window.slow,
+            degraded: window.degraded,
         };
         stats.status = if stats.calls < u64::from(config.min_calls()) {
             Status::Unknown
@@ -64,6 +69,22 @@ impl PassiveStats {
     /// The share of calls that were slow, from 0 to 1; 0 without calls.
     pub fn slow_rate(&self) -> f64 {
         share(self.slow, self.calls)
+    }
+
+    /// The share of degraded answers among all calls of the window, degraded ones included, from 0 to 1; 0
+    /// without calls.
+    pub fn degraded_rate(&self) -> f64 {
+        share(self.degraded, self.answered())
+    }
+
+    /// All calls of the window, degraded ones included.
+    pub(crate) const fn answered(&self) -> u64 {
+        self.calls.saturating_add(self.degraded)
+    }
+
+    /// The share of failed calls among all of them, degraded ones included.
+    pub(crate) fn failed_of_answered(&self) -> f64 {
+        share(self.failures, self.answered())
     }
 
     /// The result of a passive check.

@@ -12,12 +12,13 @@ const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const PERIOD_MAX: u64 = (1 << (64 - COUNT_BITS)) - 1;
 
-/// One bucket's counters; all three of one bucket count the same period or an older one.
+/// One bucket's counters; each of one bucket counts the same period or an older one.
 #[derive(Debug)]
 struct Bucket {
     calls: AtomicU64,
     failures: AtomicU64,
     slow: AtomicU64,
+    degraded: AtomicU64,
 }
 
 /// Ten buckets.
@@ -32,6 +33,8 @@ pub(crate) struct Sum {
     pub(crate) calls: u64,
     pub(crate) failures: u64,
     pub(crate) slow: u64,
+    /// Not among the calls.
+    pub(crate) degraded: u64,
 }
 
 impl std::ops::Add for Sum {
@@ -42,6 +45,7 @@ impl std::ops::Add for Sum {
             calls: self.calls + more.calls,
             failures: self.failures + more.failures,
             slow: self.slow + more.slow,
+            degraded: self.degraded + more.degraded,
         }
     }
 }
@@ -53,6 +57,7 @@ impl Window {
                 calls: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
                 slow: AtomicU64::new(0),
+                degraded: AtomicU64::new(0),
             }),
         }
     }
@@ -75,6 +80,11 @@ impl Window {
         }
     }
 
+    /// Counts one call that was answered in `period` by something else than the upstream.
+    pub(crate) fn count_degraded(&self, period: u64) {
+        bump(&self.buckets[(period % BUCKETS) as usize].degraded, period);
+    }
+
     /// What was counted in `period` and the nine before it.
     pub(crate) fn sum(&self, period: u64) -> Sum {
         let oldest = tag(period.saturating_sub(BUCKETS - 1));
@@ -88,6 +98,7 @@ impl Window {
             calls: read(&bucket.calls),
             failures: read(&bucket.failures),
             slow: read(&bucket.slow),
+            degraded: read(&bucket.degraded),
         });
         sums.fold(Sum::default(), std::ops::Add::add)
     }
@@ -95,7 +106,7 @@ impl Window {
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         for b in &self.buckets {
-            for word in [&b.calls, &b.failures, &b.slow] {
+            for word in [&b.calls, &b.failures, &b.slow, &b.degraded] {
                 word.store(0, Ordering::Relaxed);
             }
         }
@@ -146,15 +157,18 @@ mod tests {
         let window = Window::new();
         window.count(0, true, false);
         window.count(9, false, true);
+        window.count_degraded(9);
         let both = Sum {
             calls: 2,
             failures: 1,
             slow: 1,
+            degraded: 1,
         };
         assert_eq!(window.sum(9), both);
         assert_eq!(calls(&window, 10), 1);
         assert_eq!(calls(&window, 18), 1);
-        assert_eq!(calls(&window, 19), 0);
+        assert_eq!(window.sum(18).degraded, 1);
+        assert_eq!(window.sum(19), Sum::default());
     }
 
     #[test]
@@ -196,6 +210,7 @@ mod tests {
             calls: COUNT_MASK,
             failures: 1,
             slow: 1,
+            degraded: 0,
         };
         assert_eq!(window.sum(0), full);
     }
@@ -203,20 +218,24 @@ mod tests {
     proptest! {
         #[test]
         fn it_agrees_with_a_list_of_calls(
-            steps in proptest::collection::vec((0_u64..14, any::<bool>(), any::<bool>()), 0..60),
+            steps in proptest::collection::vec((0_u64..14, any::<bool>(), any::<bool>(), 0_u64..3), 0..60),
         ) {
             let window = Window::new();
             let mut list = Vec::new();
             let mut period = 0;
-            for (gap, failed, slow) in steps {
+            for (gap, failed, slow, degraded) in steps {
                 period += gap;
                 window.count(period, failed, slow);
-                list.push((period, failed, slow));
+                for _ in 0..degraded {
+                    window.count_degraded(period);
+                }
+                list.push((period, failed, slow, degraded));
                 let live = || list.iter().filter(|(p, ..)| p + BUCKETS > period);
                 let expected = Sum {
                     calls: live().count() as u64,
-                    failures: live().filter(|(_, failed, _)| *failed).count() as u64,
-                    slow: live().filter(|(.., slow)| *slow).count() as u64,
+                    failures: live().filter(|(_, failed, ..)| *failed).count() as u64,
+                    slow: live().filter(|(.., slow, _)| *slow).count() as u64,
+                    degraded: live().map(|(.., degraded)| degraded).sum(),
                 };
                 prop_assert_eq!(window.sum(period), expected);
             }

@@ -302,7 +302,7 @@ async fn a_snapshot_has_name_state_window_and_counts() {
     #[cfg(feature = "serde")]
     assert_eq!(
         serde_json::to_string(&snapshot).unwrap(),
-        r#"{"name":"behavior","state":"healthy","window":{"status":"healthy","calls":1,"failures":0,"slow":0},"counts":{"failure":1,"slow":0,"abandoned":0}}"#
+        r#"{"name":"behavior","state":"healthy","window":{"status":"healthy","calls":1,"failures":0,"slow":0,"degraded":0},"counts":{"failure":1,"slow":0,"abandoned":0}}"#
     );
 }
 

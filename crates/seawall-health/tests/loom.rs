@@ -30,6 +30,7 @@ fn two_threads_that_take_a_bucket_over_lose_no_call() {
             calls: 2,
             failures: 1,
             slow: 0,
+            degraded: 0,
         };
         assert_eq!(window.sum(10), expected);
     });

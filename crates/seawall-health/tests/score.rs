@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use seawall_core::{Error, Events, InstanceHandle, InstanceName, Ratio, Registry, Samples};
+use seawall_core::{
+    Error, Events, FailureKind, InstanceHandle, InstanceName, Outcome, Ratio, Registry, Samples,
+};
 use seawall_health::{
     CheckConfig, HealthConfig, HealthLayer, HealthMonitor, HealthScore, Part, ScoreConfig,
-    ScoreReport, ServiceFigures, TradingFigures,
+    ScoreReport, ServiceFigures, Status, TradingFigures,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -280,6 +282,106 @@ async fn sources_are_asked_at_each_report() {
     percent.store(50, Ordering::Relaxed);
     let report = score.report();
     assert_eq!((report.score, report.is_low), (Some(50.0), true));
+}
+
+/// A layer around a fallback, whose calls end as they are asked to.
+async fn around_a_fallback(outcomes: &[Outcome]) -> ScoreReport {
+    let config = HealthConfig::builder().min_calls(10).build().unwrap();
+    let layer = HealthLayer::new("opinion", config)
+        .classify(|result: Result<&Outcome, &Error<&str>>| *result.unwrap());
+    let echo = service_fn(|outcome: Outcome| async move { Ok::<_, Error<&str>>(outcome) });
+    let mut client = layer.layer(echo);
+    for outcome in outcomes {
+        let answer = client.ready().await.unwrap().call(*outcome).await;
+        answer.unwrap();
+    }
+    HealthScore::default().layer(layer.handle()).report()
+}
+
+fn mixed(success: usize, degraded: usize, failure: usize) -> Vec<Outcome> {
+    [
+        vec![Outcome::Success; success],
+        vec![Outcome::Degraded; degraded],
+        vec![Outcome::Failure(FailureKind::Server); failure],
+    ]
+    .concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_its_fallback_answers_for_is_not_healthy() {
+    for (calls, score) in [
+        (mixed(100, 0, 0), Some(100.0)),
+        // At the limit of 10 % failures have half of the marks: the mean of 100 and 50.
+        (mixed(90, 10, 0), Some(75.0)),
+        (mixed(50, 50, 0), Some(50.0)),
+        (mixed(0, 100, 0), Some(50.0)),
+        // What no step has answered is a failure: 5 of 100 alone have 75, with 5 more 50.
+        (mixed(90, 5, 5), Some(62.5)),
+        (mixed(0, 0, 100), Some(0.0)),
+        (mixed(0, 9, 0), None),
+    ] {
+        let report = around_a_fallback(&calls).await;
+        let part = report.part(Part::Services).unwrap().score;
+        assert_eq!(part.is_some(), score.is_some(), "{report:?}");
+        if let (Some(part), Some(score)) = (part, score) {
+            assert!((part - score).abs() < 1e-9, "{report:?}");
+        }
+    }
+    let report = around_a_fallback(&mixed(58, 42, 0)).await;
+    assert_eq!(
+        report.recommendations[0].words,
+        "look at `opinion`: 0.0 % of the calls fail, 42.0 % were not answered by the upstream, 0.0 % are slow"
+    );
+    // That nobody gets an answer caps the score; that nobody gets a fresh one does not.
+    let words = |report: &ScoreReport| report.recommendations[0].words.clone();
+    let answered = around_a_fallback(&mixed(0, 100, 0)).await;
+    assert!(!words(&answered).contains("at most"), "{answered:?}");
+    let failed = around_a_fallback(&mixed(0, 1, 99)).await;
+    assert!(!words(&failed).contains("at most"), "{failed:?}");
+    let nothing_degraded = words(&around_a_fallback(&mixed(90, 0, 10)).await);
+    assert!(
+        !nothing_degraded.contains("upstream"),
+        "{nothing_degraded:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn degraded_answers_do_not_change_the_status() {
+    let config = HealthConfig::builder().min_calls(10).build().unwrap();
+    let layer = HealthLayer::new("opinion", config)
+        .classify(|result: Result<&Outcome, &Error<&str>>| *result.unwrap());
+    let echo = service_fn(|outcome: Outcome| async move { Ok::<_, Error<&str>>(outcome) });
+    let mut client = layer.layer(echo);
+    for outcome in mixed(10, 30, 0) {
+        let answer = client.ready().await.unwrap().call(outcome).await;
+        answer.unwrap();
+    }
+    let stats = layer.handle().passive_stats();
+    assert_eq!((stats.status, stats.calls), (Status::Healthy, 10));
+    assert_eq!((stats.degraded, stats.degraded_rate()), (30, 0.75));
+    // They are as long in the window as the others.
+    tokio::time::advance(61 * SECOND).await;
+    let stats = layer.handle().passive_stats();
+    assert_eq!((stats.degraded, stats.degraded_rate()), (0, 0.0));
+}
+
+proptest! {
+    /// Worth less than a fresh answer, and more than a failure, whatever the limits are.
+    #[test]
+    fn a_degraded_answer_is_between_a_fresh_one_and_a_failure(
+        failed in 0.0_f64..1.0, share in 0.0_f64..1.0, limit in 0.0_f64..=1.0, ms in 0_u64..60_000,
+    ) {
+        let share = share * (1.0 - failed);
+        let of = |failed, degraded| {
+            ServiceFigures::new("s", failed, Duration::from_millis(ms))
+                .limits(Ratio::new(limit).unwrap(), SECOND)
+                .degraded(Ratio::new(degraded).unwrap())
+                .score()
+        };
+        let (fresh, degraded, fails) = (of(failed, 0.0), of(failed, share), of(failed + share, 0.0));
+        prop_assert!(fails <= degraded && degraded <= fresh, "{fails} {degraded} {fresh}");
+        prop_assert!(fresh - fails < 1e-6 || (fails < degraded && degraded < fresh));
+    }
 }
 
 #[test]

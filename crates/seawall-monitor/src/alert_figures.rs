@@ -156,6 +156,10 @@ fn of_service(
             let calls = calls();
             Some(calls.rejected_ratio().filter(|_| enough(calls.calls)))
         }
+        AlertKind::DegradedAnswers => {
+            let calls = calls();
+            Some(calls.degraded_ratio().filter(|_| enough(calls.calls)))
+        }
         AlertKind::SlowCalls => {
             let calls = calls();
             Some(calls.average_seconds().filter(|_| enough(calls.timed)))

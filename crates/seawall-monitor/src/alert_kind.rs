@@ -24,6 +24,8 @@ pub enum AlertKind {
     BreakerFlapping,
     /// The share of the calls of a service that a layer rejects.
     ManyRejections,
+    /// The share of the calls of a service that are answered by something else than the upstream.
+    DegradedAnswers,
     /// A health check is unhealthy, and not only since one that it depends on is.
     CheckFailing,
     /// The health score, from 0 to 100.
@@ -55,7 +57,7 @@ pub(crate) enum Unit {
 
 impl AlertKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ManyBreakersOpen,
         Self::ManyFailures,
         Self::SlowCalls,
@@ -63,6 +65,7 @@ impl AlertKind {
         Self::BreakerOpenLong,
         Self::BreakerFlapping,
         Self::ManyRejections,
+        Self::DegradedAnswers,
         Self::CheckFailing,
         Self::LowScore,
         Self::RetryBudgetExhausted,
@@ -82,6 +85,7 @@ impl AlertKind {
             Self::BreakerOpenLong => "BreakerOpenLong",
             Self::BreakerFlapping => "BreakerFlapping",
             Self::ManyRejections => "ManyRejections",
+            Self::DegradedAnswers => "DegradedAnswers",
             Self::CheckFailing => "CheckFailing",
             Self::LowScore => "LowScore",
             Self::RetryBudgetExhausted => "RetryBudgetExhausted",
@@ -110,6 +114,7 @@ impl AlertKind {
             Self::ManyBreakersOpen
             | Self::ManyFailures
             | Self::ManyRejections
+            | Self::DegradedAnswers
             | Self::RetryBudgetExhausted
             | Self::QuotaNearlySpent => Unit::Share,
             Self::SlowCalls | Self::BreakerOpenLong => Unit::Seconds,
@@ -131,6 +136,7 @@ impl AlertKind {
             Self::ManyFailures
                 | Self::SlowCalls
                 | Self::ManyRejections
+                | Self::DegradedAnswers
                 | Self::ThrottledByUpstream
                 | Self::BreakerFlapping
         )
@@ -140,7 +146,7 @@ impl AlertKind {
     pub(crate) const fn has_min_calls(self) -> bool {
         matches!(
             self,
-            Self::ManyFailures | Self::SlowCalls | Self::ManyRejections
+            Self::ManyFailures | Self::SlowCalls | Self::ManyRejections | Self::DegradedAnswers
         )
     }
 
@@ -178,6 +184,7 @@ impl AlertKind {
             Self::BreakerOpenLong => format!("the circuit is not closed for {}", wait(value)),
             Self::BreakerFlapping => format!("the circuit has opened {value:.0} times"),
             Self::ManyRejections => format!("{} of the calls are rejected", percent(value)),
+            Self::DegradedAnswers => format!("{} of the answers are degraded", percent(value)),
             Self::CheckFailing => format!("the health check `{detail}` fails"),
             Self::LowScore => format!("the health score is {value:.0} of 100"),
             Self::RetryBudgetExhausted if value <= 0.0 => "the retry budget is used up".to_owned(),

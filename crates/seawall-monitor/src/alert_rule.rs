@@ -22,6 +22,7 @@ use crate::alert_kind::{AlertKind, Unit};
 /// | `BreakerOpenLong` | > 60 s | it is closed | 0 s | 0 s | critical | |
 /// | `BreakerFlapping` | > 4 openings | 1 | 0 s | 0 s | warning | 15 min |
 /// | `ManyRejections` | > 10 % | 5 % | 10 s | 30 s | warning | 60 s, 20 calls |
+/// | `DegradedAnswers` | > 10 % | 5 % | 10 s | 30 s | warning | 60 s, 20 calls |
 /// | `CheckFailing` | it is unhealthy | it is not | 0 s | 0 s | warning | |
 /// | `LowScore` | < 80 | 85 | 10 s | 30 s | warning | |
 /// | `RetryBudgetExhausted` | < 5 % left, or it could not pay | 20 % | 30 s | 30 s | warning | 10 s |
@@ -62,7 +63,9 @@ impl AlertRule {
     pub const fn of(kind: AlertKind) -> Self {
         let (threshold, resolve_at, lasts, resolve_after) = match kind {
             AlertKind::ManyBreakersOpen => (0.3, 0.2, 0, 30),
-            AlertKind::ManyFailures | AlertKind::ManyRejections => (0.1, 0.05, 10, 30),
+            AlertKind::ManyFailures | AlertKind::ManyRejections | AlertKind::DegradedAnswers => {
+                (0.1, 0.05, 10, 30)
+            }
             AlertKind::SlowCalls => (5.0, 4.0, 10, 30),
             AlertKind::BreakerOpened => (0.0, 0.0, 0, 30),
             AlertKind::CheckFailing | AlertKind::KillSwitchOn | AlertKind::ThrottledByUpstream => {

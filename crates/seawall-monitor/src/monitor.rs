@@ -8,7 +8,7 @@ use std::time::Duration;
 use seawall_core::{
     EventSource, InstanceHandle, InstanceName, InvalidConfig, Registry, Samples, Span,
 };
-use seawall_health::HealthMonitor;
+use seawall_health::{HealthMonitor, ServiceFigures};
 use tokio::sync::watch;
 
 use crate::alert_engine::{AlertCommandError, SilenceMatcher};
@@ -108,6 +108,26 @@ impl Monitor {
     /// Everything, as it was at the last sample.
     pub fn overview(&self) -> Arc<Overview> {
         self.shared.overview()
+    }
+
+    /// The services for a [`HealthScore`](seawall_health::HealthScore): the shares of failed and of degraded calls
+    /// among those that the upstream or something in its place has answered or failed to, and their average time.
+    /// It looks at the last minute, and leaves services with fewer than 20 such calls out.
+    ///
+    /// ```
+    /// use seawall_core::Registry;
+    /// use seawall_health::HealthScore;
+    /// use seawall_monitor::{Monitor, ScoreView};
+    ///
+    /// let registry = Registry::new("desk");
+    /// let monitor = Monitor::builder("desk").registry(registry.clone()).build()?;
+    /// let read = monitor.clone();
+    /// let score = HealthScore::default().registry(&registry).services(move || read.service_figures());
+    /// assert!(score.report().services.is_empty(), "nothing was called yet");
+    /// # Ok::<(), seawall_monitor::InvalidConfig>(())
+    /// ```
+    pub fn service_figures(&self) -> Vec<ServiceFigures> {
+        self.shared.service_figures()
     }
 
     /// Counts what changes an overview, for those that show each: samples, evaluations, commands about

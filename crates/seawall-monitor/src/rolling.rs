@@ -3,11 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use seawall_core::HistogramSnapshot;
+use seawall_core::{HistogramSnapshot, Ratio};
+use seawall_health::ServiceFigures;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
 use crate::overview::{Spark, Summary, Trend, number};
+
+/// Of fewer calls a share says nothing.
+const FEWEST_CALLS: u64 = 20;
 
 /// One sample: what was new in it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +97,21 @@ impl Tick {
 
     pub(crate) fn degraded_ratio(&self) -> Option<f64> {
         share(self.degraded, self.calls)
+    }
+
+    /// What it comes to for a score; `None` of too few calls.
+    pub(crate) fn figures(&self, name: &'static str) -> Option<ServiceFigures> {
+        let fresh = self.success.saturating_add(self.failure);
+        let all = fresh.saturating_add(self.degraded);
+        if all < FEWEST_CALLS {
+            return None;
+        }
+        let failed = share(self.failure, all).unwrap_or_default();
+        let degraded = share(self.degraded, all).unwrap_or_default();
+        let average = self.average_seconds().unwrap_or_default();
+        let average = Duration::try_from_secs_f64(average).unwrap_or(Duration::MAX);
+        let figures = ServiceFigures::new(name, failed, average);
+        Some(figures.degraded(Ratio::new(degraded).ok()?))
     }
 
     pub(crate) fn average_seconds(&self) -> Option<f64> {

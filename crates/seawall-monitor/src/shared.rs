@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{EventSource, InstanceName, InvalidConfig, Registry, Severity};
-use seawall_health::{HealthMonitor, HealthReport};
+use seawall_health::{HealthMonitor, HealthReport, ServiceFigures};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -26,6 +26,9 @@ use crate::reader::Reader;
 use crate::services::Services;
 use crate::sink::AlertSink;
 use crate::verdict;
+
+/// How far back the figures for a score look.
+const SCORED: Duration = Duration::from_secs(60);
 
 /// What a monitor is made of.
 pub(crate) struct Parts {
@@ -255,6 +258,15 @@ impl Shared {
         let overview = Arc::new(self.make_overview(&state));
         state.cached = Some(Arc::clone(&overview));
         overview
+    }
+
+    pub(crate) fn service_figures(&self) -> Vec<ServiceFigures> {
+        let state = self.state();
+        let now = state.last.unwrap_or_else(moment).now;
+        let present = state.services.present();
+        let figures = present
+            .filter_map(|((_, name), service)| service.rolling.sum(now, SCORED).figures(name));
+        figures.collect()
     }
 
     fn make_overview(&self, state: &State) -> Overview {

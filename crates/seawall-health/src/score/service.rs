@@ -16,12 +16,16 @@ use crate::{CheckReport, HealthHandle, Status};
 /// assert!(figures.score() > 99.0);
 /// let at_the_limits = ServiceFigures::new("broker", 0.1, Duration::from_secs(5));
 /// assert_eq!(at_the_limits.score(), 40.0);
+/// // No call fails, since its fallback answers all of them.
+/// let answered = ServiceFigures::new("broker", 0.0, Duration::ZERO).degraded(Ratio::new(1.0)?);
+/// assert_eq!(answered.score(), 50.0);
 /// # Ok::<(), seawall_health::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServiceFigures {
     name: InstanceName,
     error_rate: f64,
+    degraded_rate: f64,
     slowness: Slowness,
     max_error_rate: f64,
     /// What it depends on and is down.
@@ -29,6 +33,12 @@ pub struct ServiceFigures {
     /// Whether the program can do its work without it.
     critical: bool,
 }
+
+/// What a degraded answer costs, of what a failure costs.
+const DEGRADED_COST: f64 = 0.5;
+
+/// From which share on degraded answers are worth a word.
+const DEGRADED_NAMED: f64 = 0.0005;
 
 /// How slow it is, and how slow it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +54,7 @@ impl ServiceFigures {
         Self {
             name: name.into(),
             error_rate,
+            degraded_rate: 0.0,
             slowness: Slowness::Time(response_time, Duration::from_secs(5)),
             max_error_rate: 0.1,
             because_of: None,
@@ -61,14 +72,24 @@ impl ServiceFigures {
         self
     }
 
+    /// Sets the share of calls that were answered by something else than the upstream: by its fallback, or
+    /// by a stale entry of a cache. They are not among the failed ones; 0 unless set.
+    #[must_use]
+    pub const fn degraded(mut self, degraded_rate: Ratio) -> Self {
+        self.degraded_rate = degraded_rate.get();
+        self
+    }
+
     /// What a layer has observed; `None` with too few calls to judge by. Its limits are those of the
-    /// layer, and its slowness is the share of slow calls.
+    /// layer, and its slowness is the share of slow calls. Of a layer around a fallback, the shares of
+    /// failed and of degraded calls are those of all calls.
     pub fn of_layer(layer: &HealthHandle) -> Option<Self> {
         let (stats, config) = (layer.passive_stats(), layer.config());
         let slowness = Slowness::Share(stats.slow_rate(), config.max_slow_rate().get());
-        (stats.status != Status::Unknown).then(|| Self {
+        (stats.answered() >= u64::from(config.min_calls())).then(|| Self {
             name: layer.name(),
-            error_rate: stats.error_rate(),
+            error_rate: stats.failed_of_answered(),
+            degraded_rate: stats.degraded_rate(),
             slowness,
             max_error_rate: config.max_error_rate().get(),
             because_of: None,
@@ -113,10 +134,18 @@ impl ServiceFigures {
     /// A figure of zero has full marks, one at its limit half of them, and one of five times its limit
     /// none; between these it is linear. The score is the marks for errors times 60 %, plus up to 40 % of
     /// them for the response time: a service that fails fast is worth nothing.
+    ///
+    /// A degraded answer costs half of what a failure costs: the marks for errors are midway between those of
+    /// the failed calls and those that they would have if the degraded ones had failed, too. With all calls
+    /// answered by a fallback, and quickly, the score is 50.
     pub fn score(&self) -> f64 {
         let errors = match self.error_rate.is_nan() {
             true => 0.0,
-            false => marks(self.error_rate, self.max_error_rate),
+            false => {
+                let fresh = marks(self.error_rate, self.max_error_rate);
+                let without = marks(self.error_rate + self.degraded_rate, self.max_error_rate);
+                fresh - DEGRADED_COST * (fresh - without)
+            }
         };
         let speed = match self.slowness {
             Slowness::Time(took, limit) => marks(took.as_secs_f64(), limit.as_secs_f64()),
@@ -138,7 +167,11 @@ impl ServiceFigures {
         if self.error_rate.is_nan() {
             return "its share of failed calls is not a number".to_owned();
         }
-        let errors = format!("{:.1} % of the calls fail", self.error_rate * 100.0);
+        let mut errors = format!("{:.1} % of the calls fail", self.error_rate * 100.0);
+        if self.degraded_rate >= DEGRADED_NAMED {
+            let share = self.degraded_rate * 100.0;
+            errors += &format!(", {share:.1} % were not answered by the upstream");
+        }
         match self.slowness {
             // What is faster than a clock shows is not what is wrong.
             Slowness::Time(took, _) if took < Duration::from_millis(1) => errors,

@@ -168,6 +168,15 @@ async fn every_rule_is_raised_by_its_cause_and_resolved_without_it() {
     expect(15, &["ManyRejections"]).await;
     settle().await;
 
+    // A twentieth is not too much.
+    calls.count("seawall_calls_total", &[("outcome", "degraded")], 30);
+    expect(15, &[]).await;
+    calls.count("seawall_calls_total", &[("outcome", "degraded")], 500);
+    expect(15, &["DegradedAnswers"]).await;
+    let words = &monitor.alerts()[0].words;
+    assert!(words.ends_with(" of the answers are degraded"), "{words}");
+    settle().await;
+
     calls.count("seawall_calls_total", &[("outcome", "throttled")], 1);
     expect(1, &["ThrottledByUpstream"]).await;
     settle().await;

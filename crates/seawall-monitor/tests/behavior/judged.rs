@@ -8,6 +8,47 @@ use crate::support::{Fake, builder, firing, monitor, service, tick, ticks};
 
 const LIMIT: &[(&str, &str)] = &[("limit", "0"), ("unit", "requests")];
 
+#[tokio::test(start_paused = true)]
+async fn a_score_takes_the_services_of_a_monitor() {
+    let registry = Registry::new("desk");
+    let calls = Fake::new(&registry, "telemetry", "opinion");
+    let health = HealthMonitor::new("desk");
+    let monitor = builder(&registry).health(health.clone()).build().unwrap();
+    let read = monitor.clone();
+    health.set_score(HealthScore::default().services(move || read.service_figures()));
+    monitor.sample();
+    calls.calls(11, 2, 0);
+    calls.count("seawall_calls_total", &[("outcome", "rejected")], 100);
+    calls.count("seawall_calls_total", &[("outcome", "degraded")], 6);
+    tick(&monitor).await;
+    assert!(monitor.service_figures().is_empty(), "19 calls are too few");
+    calls.calls(19, 0, 0);
+    calls.count("seawall_calls_total", &[("outcome", "degraded")], 2);
+    // The score of a sample is made of what the samples before it have seen.
+    ticks(&monitor, 2).await;
+    // Of 40 calls that were answered or failed, 5 % have failed and 20 % were degraded.
+    let score = monitor.overview().score.clone().unwrap();
+    assert!(
+        (score.score - (0.75 + 0.3125) * 50.0).abs() < 1e-9,
+        "{score:?}"
+    );
+    assert_eq!(service(&monitor, "opinion").score, Some(score.score));
+    let words = &score.recommendations[0];
+    let expected =
+        "look at `opinion`: 5.0 % of the calls fail, 20.0 % were not answered by the upstream";
+    assert_eq!(words, expected);
+    // All of them, with an open circuit: an upstream that is down is seen though no call fails.
+    for _ in 0..61 {
+        calls.count("seawall_calls_total", &[("outcome", "degraded")], 1);
+        tick(&monitor).await;
+    }
+    tick(&monitor).await;
+    let score = monitor.overview().score.clone().unwrap();
+    assert_eq!(score.score, 50.0);
+    ticks(&monitor, 61).await;
+    assert!(monitor.service_figures().is_empty(), "nothing is called");
+}
+
 /// A rate limit whose upstream says that 3 of 200 are left.
 fn limited(registry: &Registry, name: &str) -> Fake {
     let limit = Fake::new(registry, "ratelimit", name);
