@@ -364,7 +364,7 @@ async fn layers_that_answer_without_the_upstream() {
     check(fallback, |h| shown(&h.snapshot()), pairs);
 
     let config = CacheConfig::new(SECOND).expect("valid");
-    let cache = || -> CacheHandle<String, u64> { CacheLayer::new(NAME, config).handle() };
+    let cache = || -> CacheHandle<String, u64> { CacheLayer::new(NAME, config.clone()).handle() };
     check(
         cache,
         |h| shown(&h.snapshot()),
