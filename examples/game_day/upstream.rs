@@ -67,7 +67,7 @@ pub(crate) fn faulty(
     let handle = layer.handle();
     let client = layer.layer(CountingClient::new(provider, meter));
     // A body that breaks off is an error of the attempt, as in the client below.
-    let client = client.and_then(|response| read(response));
+    let client = client.and_then(read);
     Ok((Upstream(BoxCloneSyncService::new(client)), handle))
 }
 

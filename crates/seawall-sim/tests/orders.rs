@@ -2,9 +2,10 @@
 
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::Method;
+use http::{Method, Request};
+use http_body_util::Full;
 use seawall_sim::provider::{Broker, Duplicates, Fills, Handle, OrderStatus};
 use serde_json::{Value, json};
 use wire::{Client, Response, always, eventually};
@@ -33,6 +34,16 @@ impl Desk {
                             "limit_price": "300", "client_order_id": id });
         let url = format!("{}/v2/orders", self.base);
         self.client.post(url, &order).await.expect("a response")
+    }
+
+    /// Sends an order that is valid until then, by the words of its header.
+    async fn place_until(&self, id: &str, until: &str) -> Response {
+        let order = json!({ "symbol": "MSFT", "qty": 1, "side": "buy", "client_order_id": id });
+        let request = Request::post(format!("{}/v2/orders", self.base))
+            .header("x-valid-until", until)
+            .body(Full::from(order.to_string()));
+        let response = self.client.call(request.expect("valid")).await;
+        response.expect("a response")
     }
 
     async fn send(&self, method: Method, path: &str, body: &Value) -> Response {
@@ -170,6 +181,26 @@ async fn an_executed_order_is_shown_after_its_delay() {
     desk.place("a", "market", 3).await;
     desk.eventually_has_status("a", "filled").await;
     assert_eq!(desk.get("/v2/positions").await.json()[0]["qty"], "3");
+}
+
+#[tokio::test]
+async fn an_order_is_executed_as_long_as_it_is_valid() {
+    let desk = Desk::at(Broker::alpaca()).await;
+    let micros = |at: SystemTime| {
+        let since = at.duration_since(UNIX_EPOCH).expect("after 1970");
+        since.as_micros().to_string()
+    };
+    let now = SystemTime::now();
+    assert_eq!(desk.place_until("a", &micros(now + HOUR)).await.status, 200);
+    let late = desk.place_until("b", &micros(now - HOUR)).await;
+    assert_eq!(late.status, 422);
+    assert!(late.text().contains("not valid any more"));
+    assert_eq!(desk.place_until("c", "soon").await.status, 422);
+    let executed = ["a", "b", "c"].map(|id| desk.broker.executions(id));
+    assert_eq!(executed, [1, 0, 0]);
+    assert_eq!(desk.broker.stats().out_of_date, 1);
+    let order = &desk.broker.orders()[0];
+    assert!(order.arrived <= order.at);
 }
 
 #[tokio::test]

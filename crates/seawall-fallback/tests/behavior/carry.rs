@@ -26,7 +26,7 @@ async fn an_answer_is_classified_as_degraded() {
         .unwrap()
         .policy(carried(&policy))
         .mark(MarkInValue)
-        .fresh_only(Carried(wants_fresh as fn(&Ask) -> bool))
+        .fresh_only(wants_fresh as fn(&Ask) -> bool)
         .carried();
     let upstream = Upstream::new([Ok(Price::at(1)), Err(DOWN)]);
     let service = ServiceBuilder::new()

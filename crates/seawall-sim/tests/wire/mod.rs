@@ -92,7 +92,10 @@ impl Client {
             .method(method)
             .uri(url)
             .body(Full::from(body));
-        let request = request.expect("a valid request");
+        self.call(request.expect("a valid request")).await
+    }
+
+    pub async fn call(&self, request: Request<Full<Bytes>>) -> Result<Response, CallError> {
         let response = self
             .0
             .request(request)

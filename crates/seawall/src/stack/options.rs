@@ -380,6 +380,11 @@ macro_rules! option_setters {
             /// last good answer. What it answers is marked, and means
             /// [`Outcome::Degraded`](crate::Outcome::Degraded).
             ///
+            /// Requests that must not be sent twice are never answered so. A cancel may be sent twice: around
+            /// an HTTP client of a broker set
+            /// [`fresh_only`](crate::fallback::FallbackLayer::fresh_only) to `HttpReads` of `http_client`, and
+            /// nothing but reads is answered.
+            ///
             /// # Errors
             ///
             /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
