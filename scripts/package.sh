@@ -32,7 +32,7 @@ import json, pathlib, re, sys
 
 # Those of https://crates.io/category_slugs that fit; another one is added when it is needed.
 CATEGORIES = {
-    "asynchronous", "command-line-utilities", "concurrency", "development-tools::testing", "network-programming",
+    "asynchronous", "caching", "command-line-utilities", "concurrency", "development-tools::testing", "network-programming",
     "web-programming::http-client", "web-programming::http-server",
 }
 failed = False

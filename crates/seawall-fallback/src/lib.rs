@@ -88,6 +88,7 @@ mod rules;
 mod service;
 mod state;
 mod step;
+mod step_info;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -8,43 +8,13 @@ use seawall_core::{
     RequestMeta,
 };
 
-use crate::counts::{FallbackCounters, StepCounters};
+use crate::counts::FallbackCounters;
 use crate::last_good::Forget;
+use crate::step_info::StepInfo;
 use crate::{FallbackConfig, Step};
 
 const READ_ONLY: u32 = 1;
 const BYPASSED: u32 = 2;
-
-/// The name and the counters of a step.
-pub(crate) struct StepInfo {
-    pub(crate) name: InstanceName,
-    pub(crate) kind: &'static str,
-    pub(crate) counters: StepCounters,
-    pub(crate) memory: Option<Arc<dyn Forget>>,
-}
-
-impl StepInfo {
-    pub(crate) fn new(name: InstanceName, kind: &'static str) -> Self {
-        Self {
-            name,
-            kind,
-            counters: StepCounters::default(),
-            memory: None,
-        }
-    }
-
-    pub(crate) fn with_memory(mut self, memory: Arc<dyn Forget>) -> Self {
-        self.memory = Some(memory);
-        self
-    }
-
-    pub(crate) fn named(&self, name: InstanceName) -> Self {
-        Self {
-            memory: self.memory.clone(),
-            ..Self::new(name, self.kind)
-        }
-    }
-}
 
 /// What does not depend on the types of requests and responses.
 pub(crate) struct Core {

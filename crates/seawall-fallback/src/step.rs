@@ -11,7 +11,7 @@ use seawall_core::{
 use tower_service::Service;
 
 use crate::last_good::Memory;
-use crate::state::StepInfo;
+use crate::step_info::StepInfo;
 use crate::{Answer, Covers, FailedCall, LastGood};
 
 /// The answer of a step that takes time.
