@@ -716,7 +716,7 @@ async fn switches_emit_that_they_are_stopped() {
 fn fallback() -> FallbackHandle {
     let hold: Step<String, &'static str> = Step::value("hold", "HOLD");
     let layer = FallbackLayer::new(NAME, FallbackConfig::default(), [hold]);
-    layer.unwrap().handle()
+    layer.expect("valid").handle()
 }
 
 #[tokio::test(start_paused = true)]
