@@ -11,10 +11,12 @@ use http_body_util::{BodyExt, Full};
 use seawall::cache::{CacheConfig, CacheLayer, Hooks, StoredOutcome};
 use seawall::chaos::{ChaosConfig, ChaosLayer, Fault, InjectedError, StatusResponse};
 use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+use seawall::health::HealthScore;
 use seawall::http_client::cache::{CacheBody, HttpCache, HttpCacheKey, HttpStored, StoreBody};
 use seawall::http_client::chaos::HttpFaults;
 use seawall::http_client::{DEGRADED, FreshOnly, HttpFresh, HttpMark, ReceivedBody};
-use seawall::{BreakerConfig, Policy, Reason, Rejectable, RetryConfig};
+use seawall::{BreakerConfig, Policy, Reason, Registry, Rejectable, RetryConfig};
+use seawall_monitor::Monitor;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 type Body = Full<Bytes>;
@@ -123,6 +125,54 @@ async fn what_all_attempts_failed_at_is_answered_and_marked() {
         handles.bulkhead.in_flight(),
         0,
         "the failed call holds nothing"
+    );
+}
+
+/// No call of it fails, since its fallback answers each, and nothing reaches the vendor.
+#[tokio::test(start_paused = true)]
+async fn a_score_sees_that_the_fallback_answers() {
+    let vendor = Vendor::default();
+    let stack = seawall::market_data("feed").build().expect("valid");
+    let stack = stack.fallback(fallback("feed")).expect("valid");
+    let registry = Registry::new("desk");
+    stack.handles().register(&registry).expect("new");
+    let monitor = Monitor::builder("desk").registry(registry).build();
+    let monitor = monitor.expect("valid");
+    monitor.sample();
+    let mut client = stack.layer(vendor.service());
+    let mut second = async || {
+        for _ in 0..20 {
+            let client = client.ready().await.expect("ready");
+            let response = client.call(get(PRICE)).await.expect("answered");
+            assert_eq!(response.status(), 200);
+            drop(response);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        monitor.sample();
+    };
+    let read = monitor.clone();
+    let score = HealthScore::default().services(move || read.service_figures());
+    second().await;
+    // Calls that wait for the limit of the vendor cost a little.
+    assert!(score.report().score.is_some_and(|score| score > 95.0));
+
+    vendor.is_down.store(true, Relaxed);
+    for _ in 0..65 {
+        second().await;
+    }
+    let report = score.report();
+    let words = &report.recommendations[0].words;
+    assert!(
+        words.starts_with("look at `feed`: 0.0 % of the calls fail, ")
+            && words.contains("100.0 % were not answered by the upstream"),
+        "{words}"
+    );
+    let half = report.score.expect("it was called");
+    assert!(half <= 50.0 && half > 45.0, "{report:?}");
+    let alerts = monitor.alerts();
+    assert!(
+        alerts.iter().any(|alert| alert.name == "DegradedAnswers"),
+        "{alerts:?}"
     );
 }
 

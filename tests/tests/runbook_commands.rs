@@ -5,13 +5,16 @@
 mod ops;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use seawall::cache::{CacheConfig, CacheHandle, CacheLayer};
 use seawall::config::Config;
+use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
 use seawall::orders::journal::MemoryJournal;
 use seawall::orders::switch::KillSwitch;
 use seawall::trading::OrderStack;
@@ -77,6 +80,12 @@ async fn program() -> (AdminServer, MonitorGuard) {
     for service in ["alpaca", "polygon"] {
         config.stack(service).unwrap().register(&registry).unwrap();
     }
+    let step: Step<String, &str> = Step::value("closed", "CLOSED");
+    let fallback = FallbackLayer::new("alpaca", FallbackConfig::default(), [step]);
+    registry.register(fallback.unwrap().handle()).unwrap();
+    let cache = CacheLayer::new("alpaca", CacheConfig::new(Duration::from_secs(1)).unwrap());
+    let cache: CacheHandle<String, String> = cache.handle();
+    registry.register(cache).unwrap();
     let circuit = registry.get("breaker", "polygon").unwrap();
     circuit.control(Command::Block).unwrap();
     let health = HealthMonitor::new("desk");
