@@ -82,7 +82,8 @@ pub trait StoreResponse<Res> {
 /// let storer = StoreClone::new()
 ///     .weigh(|_: &Quote| 16)
 ///     .timestamp(|quote: &Quote| Some(quote.at_ms));
-/// assert_eq!(storer.timestamp(&Quote { price: 101.25, at_ms: 7 }), Some(7));
+/// let quote = Quote { price: 101.25, at_ms: 7 };
+/// assert_eq!(StoreResponse::timestamp(&storer, &quote), Some(7));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreClone<W = (), T = ()> {
