@@ -5,10 +5,12 @@ use super::slots::Slots;
 /// For each slot a method that exchanges its layer.
 macro_rules! exchange {
     ($(
+        $(#[$meta:meta])*
         $exchange:ident($field:ident: $Old:ident) -> [$($New:ident),*],
         keeping $($other:ident),*;
     )+) => {
         impl<R, H, T, B, L, C, M, A, D, G, J> Slots<R, H, T, B, L, C, M, A, D, G, J> {$(
+            $(#[$meta])*
             pub(crate) fn $exchange<N>(
                 self,
                 change: impl FnOnce($Old) -> N,
@@ -43,6 +45,7 @@ exchange! {
         keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, answers, chaos;
     with_answers(answers: G) -> [R, H, T, B, L, C, M, A, D, N, J],
         keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, chaos;
+    #[cfg(feature = "chaos")]
     with_chaos(chaos: J) -> [R, H, T, B, L, C, M, A, D, G, N],
         keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure, answers;
 }
