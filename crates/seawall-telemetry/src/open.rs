@@ -7,7 +7,7 @@ use seawall_core::{Complete, Operation, Outcome, ReadFor, Rejection, SharedReadi
 use crate::counts::{End, error_type};
 use crate::measure::{Part, is_due};
 use crate::span::{self, Entered};
-use crate::state::{Id, here, known_here};
+use crate::state::{Id, here};
 use crate::stripe::Ended;
 
 /// When a call began that has not waited yet.
@@ -40,50 +40,30 @@ pub(crate) struct Running {
 }
 
 impl OpenCall {
-    // Always: what is rare is apart, and a function for the rest would cost more than that.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn new(id: Id, operation: Operation, is_attempt: bool) -> Self {
         let mut word = id.bits() | u64::from(operation.number()) << OPERATION_SHIFT;
-        let mut started = NOT_YET;
+        let mut arrival = None;
         if is_attempt {
             word |= ATTEMPT;
         } else {
             if SharedReadings::are_open() {
-                started = Self::arrival(id);
+                // The layers below need it anyway.
+                arrival = Some(id.clock().shared_now(ReadFor::Arrival));
             }
             if is_due(id) {
                 word |= MEASURED;
             }
         }
-        if span::are_made() {
-            return Self::with_span(word, started);
+        let mut started = arrival.unwrap_or(NOT_YET);
+        if let Some(place) = span::open(id, operation, is_attempt, arrival) {
+            word |= HAS_SPAN;
+            started = place;
         }
         Self {
             word: AtomicU64::new(word),
             started,
         }
-    }
-
-    /// When the call came, which the layers below need anyway.
-    #[inline(never)]
-    fn arrival(id: Id) -> u64 {
-        id.clock().shared_now(ReadFor::Arrival)
-    }
-
-    /// The same where spans are made, by any instance.
-    #[cold]
-    #[inline(never)]
-    fn with_span(word: u64, started: u64) -> Self {
-        let mut open = Self {
-            word: AtomicU64::new(word),
-            started,
-        };
-        let arrival = (started != NOT_YET).then_some(started);
-        if let Some(place) = span::open(open.id(), open.operation(), open.has(ATTEMPT), arrival) {
-            *open.word.get_mut() |= HAS_SPAN;
-            open.started = place;
-        }
-        open
     }
 
     #[inline]
@@ -162,15 +142,13 @@ impl OpenCall {
     /// The call is over with its response.
     #[inline]
     pub(crate) fn succeed_or_fail(&mut self, outcome: Outcome) {
-        let took_no_time = self.started == NOT_YET && !self.is_watched();
-        if took_no_time && matches!(outcome, Outcome::Success) {
+        if outcome == Outcome::Success && self.started == NOT_YET && !self.is_watched() {
             let (is_attempt, operation) = (self.has(ATTEMPT), self.operation());
-            if known_here(self.id(), |stripe| {
-                stripe.count_at_once(is_attempt, operation)
-            }) {
-                self.end_here();
-                return;
-            }
+            here(self.id(), |stripe| {
+                stripe.count_at_once(is_attempt, operation);
+            });
+            self.end_here();
+            return;
         }
         self.end_with(outcome);
     }

@@ -4,10 +4,10 @@
 //! grow for those that do.
 
 #[cfg(feature = "tracing")]
-pub(crate) use on::{Entered, are_made, end, enter, open};
+pub(crate) use on::{Entered, end, enter, open};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{Entered, are_made, end, enter, open};
+pub(crate) use off::{Entered, end, enter, open};
 
 /// Where the span of a call is kept.
 pub(crate) type Place = u64;
@@ -64,14 +64,24 @@ mod on {
         static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// Whether any instance of the process makes spans.
+    /// Opens one, if that instance makes any. The call has begun at `arrival`, or begins now.
     #[inline]
-    pub(crate) fn are_made() -> bool {
-        Settings::any_spans()
+    pub(crate) fn open(
+        id: Id,
+        operation: Operation,
+        is_attempt: bool,
+        arrival: Option<u64>,
+    ) -> Option<Place> {
+        if Settings::any_spans() {
+            open_of(id, operation, is_attempt, arrival)
+        } else {
+            None
+        }
     }
 
-    /// Opens one, if that instance makes any. The call has begun at `arrival`, or begins now.
-    pub(crate) fn open(
+    #[cold]
+    #[inline(never)]
+    fn open_of(
         id: Id,
         operation: Operation,
         is_attempt: bool,
@@ -236,10 +246,6 @@ mod off {
     pub(crate) type Entered = std::convert::Infallible;
 
     #[inline]
-    pub(crate) const fn are_made() -> bool {
-        false
-    }
-
     pub(crate) const fn open(_: Id, _: Operation, _: bool, _: Option<u64>) -> Option<Place> {
         None
     }

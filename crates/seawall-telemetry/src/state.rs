@@ -204,25 +204,6 @@ pub(crate) fn here<T>(id: Id, count: impl FnOnce(&Stripe) -> T) -> Option<T> {
     counted.ok().flatten()
 }
 
-/// Counts as [`here`] does where this thread has counted for that instance before; `false` where it has not, or
-/// where `count` has not.
-#[inline]
-pub(crate) fn known_here(id: Id, count: impl FnOnce(&Stripe) -> bool) -> bool {
-    let counted = OWN.try_with(|own| {
-        let Ok(own) = own.try_borrow() else {
-            return false;
-        };
-        match own.get(id.index()) {
-            Some(Entry {
-                id: Some(known),
-                stripe: Some(stripe),
-            }) if *known == id => count(stripe),
-            _ => false,
-        }
-    });
-    counted.unwrap_or(false)
-}
-
 #[cold]
 #[inline(never)]
 fn find(own: &RefCell<Vec<Entry>>, id: Id) -> Option<Arc<Stripe>> {

@@ -233,7 +233,6 @@ impl Stripe {
     }
 
     /// What is counted at that place, if anything was.
-    #[inline]
     pub(crate) fn at(&self, place: usize) -> Option<&OfOperation> {
         match place.checked_sub(1) {
             None => Some(&self.other),
@@ -241,22 +240,29 @@ impl Stripe {
         }
     }
 
-    /// Counts a success that did not wait; `false` where it is the first one, for which there is no memory yet.
+    /// Counts a success that did not wait.
     #[inline]
-    pub(crate) fn count_at_once(&self, is_attempt: bool, operation: Operation) -> bool {
-        if !self.settings.is_on() {
-            return true;
+    pub(crate) fn count_at_once(&self, is_attempt: bool, operation: Operation) {
+        if self.settings.is_on() {
+            let of = self.of(operation);
+            let latencies = if is_attempt { &of.attempts } else { &of.calls };
+            match latencies[End::Success as usize].get() {
+                Some(latency) => latency.record_zero_here(),
+                None => self.count_first(is_attempt, operation),
+            }
         }
-        let place = self.settings.place(operation);
-        let Some(of) = self.at(place) else {
-            return false;
-        };
-        let latencies = if is_attempt { &of.attempts } else { &of.calls };
-        let Some(latency) = latencies[End::Success as usize].get() else {
-            return false;
-        };
-        latency.record_zero_here();
-        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_first(&self, is_attempt: bool, operation: Operation) {
+        let end = End::Success;
+        self.count(Ended {
+            is_attempt,
+            operation,
+            end,
+            took_ns: 0,
+        });
     }
 
     /// Counts the error of a call, and keeps it when it is a rejection.
