@@ -8,16 +8,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use seawall::cache::{CacheConfig, CacheLayer, Hooks, StoredOutcome};
+use seawall::cache::{
+    CacheConfig, CacheLayer, CoalesceConfig, CoalesceLayer, Hooks, StoredOutcome,
+};
 use seawall::chaos::{ChaosConfig, ChaosLayer, Fault, InjectedError, StatusResponse};
 use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
 use seawall::health::HealthScore;
 use seawall::http_client::cache::{CacheBody, HttpCache, HttpCacheKey, HttpStored, StoreBody};
 use seawall::http_client::chaos::HttpFaults;
 use seawall::http_client::{DEGRADED, FreshOnly, HttpFresh, HttpMark, ReceivedBody};
-use seawall::{BreakerConfig, Policy, Reason, Registry, Rejectable, RetryConfig};
+use seawall::{
+    BreakerConfig, ConstMeta, Policy, Reason, Registry, Rejectable, RequestMeta, RetryConfig,
+    WrapErrorLayer,
+};
 use seawall_monitor::Monitor;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 type Body = Full<Bytes>;
 type QuoteCache = CacheLayer<
@@ -416,4 +421,32 @@ async fn injected_faults_meet_every_layer_and_end_at_once() {
     assert_eq!(response.status(), 200);
     let counts = handles.counts().chaos.expect("in the stack");
     assert_eq!(counts.injected(), 2, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_of_one_key_share_a_call_of_the_stack() {
+    let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
+    let stack = seawall::market_data("feed")
+        .build_generic(reads)
+        .expect("valid");
+    let coalesce = CoalesceLayer::new("feed", CoalesceConfig::default())
+        .key(|symbol: &&'static str| Some(*symbol));
+    let stack = stack.coalesce(coalesce).expect("valid");
+    let handles = stack.handles();
+    let feed = ServiceBuilder::new()
+        .layer(stack)
+        .layer(WrapErrorLayer)
+        .service(service_fn(|symbol: &'static str| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok::<usize, std::io::Error>(symbol.len())
+        }));
+    let ask = |symbol| feed.clone().oneshot(symbol);
+    let (one, other, another) = tokio::join!(ask("SPY"), ask("SPY"), ask("QQQQ"));
+    assert_eq!(
+        (one.ok(), other.ok(), another.ok()),
+        (Some(3), Some(3), Some(4))
+    );
+    let counts = handles.counts().coalesce.expect("in the stack");
+    assert_eq!((counts.led, counts.joined), (2, 1));
+    assert_eq!(handles.telemetry.counts().attempts.success, 2);
 }
