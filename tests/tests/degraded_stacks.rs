@@ -450,3 +450,59 @@ async fn callers_of_one_key_share_a_call_of_the_stack() {
     assert_eq!((counts.led, counts.joined), (2, 1));
     assert_eq!(handles.telemetry.counts().attempts.success, 2);
 }
+
+/// By any method: a cancel that is answered "done" from elsewhere has not happened.
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_never_answered_from_elsewhere() {
+    let cancels = [
+        ("alpaca", "DELETE", "/v2/orders/7"),
+        ("binance", "DELETE", "/api/v3/order"),
+        ("coinbase", "POST", "/api/v3/brokerage/orders/batch_cancel"),
+        ("kraken", "POST", "/0/private/CancelOrder"),
+        ("oanda", "PUT", "/v3/accounts/1/orders/7/cancel"),
+    ];
+    for (provider, method, path) in cancels {
+        let vendor = Vendor::default();
+        let by_path = CacheConfig::new(Duration::from_secs(60)).expect("valid");
+        let by_path = CacheLayer::new(provider, by_path)
+            .key(|request: &Request<Body>| Some(request.uri().path().to_owned()))
+            .store(StoreBody::new());
+        let stack = seawall::provider(provider)
+            .expect("known")
+            .build()
+            .expect("valid");
+        let stack = stack.cache(by_path).expect("valid");
+        let elsewhere = FallbackLayer::new(provider, FallbackConfig::default(), [known_price()]);
+        let stack = stack.fallback(elsewhere.expect("valid")).expect("valid");
+        let handles = stack.handles();
+        let mut client = stack.layer(vendor.service());
+        let mut cancel = async || {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .body(Body::default());
+            let client = client.ready().await.expect("ready");
+            client
+                .call(request.expect("valid"))
+                .await
+                .expect("a response")
+                .status()
+        };
+        assert_eq!(
+            (cancel().await, cancel().await),
+            (StatusCode::OK, StatusCode::OK)
+        );
+        assert_eq!(
+            vendor.requests.load(Relaxed),
+            2,
+            "{provider}: each was sent"
+        );
+        vendor.is_down.store(true, Relaxed);
+        assert_eq!(
+            cancel().await,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "{provider}"
+        );
+        assert_eq!(handles.fallback.counts().answered, 0, "{provider}");
+    }
+}

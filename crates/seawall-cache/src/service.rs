@@ -107,7 +107,7 @@ where
             .describer()
             .describe(&request)
             .replay
-            .is_safe()
+            .is_read()
         {
             return self.pass_unsafe(request);
         }

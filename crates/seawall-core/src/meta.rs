@@ -8,8 +8,12 @@ use crate::{Operation, PartitionKey};
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Replay {
-    /// Sending it twice has the effect of sending it once: reads, idempotent cancels.
+    /// Sending it twice has the effect of sending it once, which is none: reads. It may also be answered by
+    /// something else than the upstream, such as a cache or a fallback.
     Safe,
+    /// Sending it twice has the effect of sending it once, and it has one: a cancel, a deletion. Only the
+    /// upstream answers it: whatever else says "done" says what has not happened.
+    SafeWithEffect,
     /// The upstream recognises a second copy by a key in it and responses with the first result.
     SafeWithKey,
     /// A second copy may be executed a second time: an order. Sent once, unless it is certain
@@ -21,7 +25,12 @@ pub enum Replay {
 impl Replay {
     /// Whether a request whose fate is unknown may be sent again.
     pub const fn is_safe(self) -> bool {
-        matches!(self, Self::Safe | Self::SafeWithKey)
+        matches!(self, Self::Safe | Self::SafeWithEffect | Self::SafeWithKey)
+    }
+
+    /// Whether a request has no effect, and may be answered by something else than the upstream.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::Safe)
     }
 }
 

@@ -143,7 +143,7 @@ pub(crate) struct Mode(u32);
 impl Mode {
     #[inline]
     pub(crate) const fn rejects(self, replay: Replay) -> bool {
-        self.0 & READ_ONLY != 0 && !matches!(replay, Replay::Safe)
+        self.0 & READ_ONLY != 0 && !matches!(replay, Replay::Safe | Replay::SafeWithEffect)
     }
 
     pub(crate) const fn is_read_only(self) -> bool {
@@ -189,7 +189,7 @@ impl<Req, Res> Steps<Req, Res> {
     /// Whether any may answer a request that is this, whatever the failure.
     #[inline]
     pub(crate) fn may_answer(&self, meta: &RequestMeta) -> bool {
-        (self.any_safe && matches!(meta.replay, Replay::Safe)) || self.any_answers(meta)
+        (self.any_safe && meta.replay.is_read()) || self.any_answers(meta)
     }
 
     fn any_answers(&self, meta: &RequestMeta) -> bool {

@@ -5,9 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seawall_core::{
-    InstanceName, InvalidConfig, NonZeroDuration, Operation, Replay, RequestMeta, Span,
-};
+use seawall_core::{InstanceName, InvalidConfig, NonZeroDuration, Operation, RequestMeta, Span};
 use tower_service::Service;
 
 use crate::last_good::Memory;
@@ -32,7 +30,7 @@ pub(crate) enum Source<Req, Res> {
 ///
 /// The steps of a layer are asked in their order, until one answers. Each has a name, which the mark of its
 /// answer has as `source`; the failures that it [`covers`](Self::covers); and the requests that it answers:
-/// those that are [`Replay::Safe`], and of the operations that it is [made for](Self::also_for).
+/// those that are [`Replay::Safe`](seawall_core::Replay::Safe), and of the operations that it is [made for](Self::also_for).
 ///
 /// ```
 /// use seawall_fallback::{FailedCall, Reason, Step, Covers};
@@ -194,7 +192,7 @@ impl<Req, Res> Step<Req, Res> {
         self
     }
 
-    /// Answers requests of this operation also where they are not [`Replay::Safe`].
+    /// Answers requests of this operation also where they are not [`Replay::Safe`](seawall_core::Replay::Safe).
     ///
     /// A request for something to be *done*, such as an order, must not be answered from elsewhere, and
     /// no step does. Some requests are not safe to send twice only since they cost money, as calls of a model
@@ -227,7 +225,7 @@ impl<Req, Res> Step<Req, Res> {
 
     /// Whether it may answer a request that is this, whatever the failure.
     pub(crate) fn may_answer(&self, meta: &RequestMeta) -> bool {
-        let is_safe = matches!(meta.replay, Replay::Safe);
+        let is_safe = meta.replay.is_read();
         let is_for = |operations: &Vec<Operation>| operations.contains(&meta.operation);
         (is_safe || is_for(&self.also)) && self.only.as_ref().is_none_or(is_for)
     }

@@ -96,7 +96,9 @@ impl Routes {
         }
     }
 
-    /// Adds a route for one method.
+    /// Adds a route for one method. A DELETE, PUT or PATCH that is [`Replay::Safe`] is
+    /// [`Replay::SafeWithEffect`]: it may be sent twice, and nothing but the upstream answers it. Give a
+    /// POST that has an effect that replay yourself.
     ///
     /// # Errors
     ///
@@ -107,12 +109,16 @@ impl Routes {
         self,
         method: Method,
         pattern: &str,
-        meta: RequestMeta,
+        mut meta: RequestMeta,
     ) -> Result<Self, InvalidConfig> {
+        let changes = [Method::DELETE, Method::PUT, Method::PATCH].contains(&method);
+        if changes && meta.replay == Replay::Safe {
+            meta.replay = Replay::SafeWithEffect;
+        }
         self.add(Some(method), pattern, meta)
     }
 
-    /// Adds a route for every method.
+    /// Adds a route for every method. One that is [`Replay::Safe`] says that none of them has an effect.
     ///
     /// # Errors
     ///
@@ -180,12 +186,11 @@ impl Routes {
     }
 
     fn by_method(&self, method: &Method) -> RequestMeta {
-        let is_safe = if self.reads_only {
-            is_read(method)
-        } else {
-            is_idempotent(method)
-        };
-        RequestMeta::new(if is_safe { Replay::Safe } else { Replay::Never })
+        RequestMeta::new(match is_read(method) {
+            true => Replay::Safe,
+            false if !self.reads_only && is_idempotent(method) => Replay::SafeWithEffect,
+            false => Replay::Never,
+        })
     }
 }
 

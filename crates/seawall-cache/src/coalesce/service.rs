@@ -73,7 +73,7 @@ where
                     .describer()
                     .describe(&request)
                     .replay
-                    .is_safe();
+                    .is_read();
                 if !is_safe && X::Describer::IS_DEFAULT {
                     stripe.not_described.add();
                     let events = &common.state.events;

@@ -341,6 +341,7 @@ fn method_of(name: &str) -> Result<Method, InvalidConfig> {
 pub(super) fn meta(route: &RouteData) -> RequestMeta {
     let replay = match route.replay {
         ReplayName::Safe => Replay::Safe,
+        ReplayName::SafeWithEffect => Replay::SafeWithEffect,
         ReplayName::Never => Replay::Never,
     };
     let priority = match route.priority {

@@ -135,6 +135,7 @@ pub(super) enum PriorityName {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ReplayName {
     Safe,
+    SafeWithEffect,
     Never,
 }
 

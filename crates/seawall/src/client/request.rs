@@ -119,7 +119,8 @@ impl<'a, S> RequestBuilder<'a, S> {
     /// Says that the request may be sent twice, whatever its method and route are: an order with an
     /// id that the broker takes once.
     pub fn retry_safe(mut self) -> Self {
-        self.request.extensions_mut().insert(Replay::Safe);
+        // Not a read by that: nothing but the upstream answers it.
+        self.request.extensions_mut().insert(Replay::SafeWithKey);
         self
     }
 
