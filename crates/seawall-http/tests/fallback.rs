@@ -176,6 +176,6 @@ async fn orders_cancels_and_those_that_want_fresh_answers_get_the_failure() {
         assert_eq!(text(failed).await, "one");
     }
     let counts = handle.counts();
-    assert_eq!((counts.not_answerable, counts.wants_fresh), (1, 3));
+    assert_eq!((counts.not_answerable, counts.wants_fresh), (2, 2));
     assert_eq!(counts.answered, 0);
 }

@@ -383,10 +383,8 @@ macro_rules! option_setters {
             /// last good answer. What it answers is marked, and means
             /// [`Outcome::Degraded`](crate::Outcome::Degraded).
             ///
-            /// Requests that must not be sent twice are never answered so. A cancel may be sent twice: around
-            /// an HTTP client of a broker set
-            /// [`fresh_only`](crate::fallback::FallbackLayer::fresh_only) to `HttpReads` of `http_client`, and
-            /// nothing but reads is answered.
+            /// Reads alone are answered so ([`Replay::Safe`](crate::Replay::Safe)): no order, and no cancel
+            /// either, though that may be sent twice.
             ///
             /// # Errors
             ///
