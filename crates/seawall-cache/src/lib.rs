@@ -47,7 +47,7 @@
 //!
 //! * **Under which key an answer is kept**: [`key`](CacheLayer::key), or [`rules`](CacheLayer::rules).
 //! * **What a result means**: [`classify`](CacheLayer::classify). Errors inside `Ok` need a classifier, or are kept.
-//! * **What a request is**: [`describe`](CacheLayer::describe). What must not be sent twice is not cached nor
+//! * **What a request is**: [`describe`](CacheLayer::describe). What is no read (`Replay::Safe`) is not cached nor
 //!   shared, and without a describer nothing is; that is [noted](seawall_core::Misconfiguration) once.
 //! * **How a degraded answer is marked**: [`mark`](CacheLayer::mark).
 //!
