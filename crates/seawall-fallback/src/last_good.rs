@@ -127,7 +127,7 @@ pub(crate) trait Memory<Req, Res>: Send + Sync {
 
 /// What can be forgotten, whatever it is.
 pub(crate) trait Forget: Send + Sync {
-    fn forget(&self);
+    fn forget(&self, now: Instant);
 
     /// How many keys there are.
     fn keys(&self) -> usize;
@@ -211,6 +211,8 @@ struct Kept<K, Res> {
     answers: LruCache<K, Entry<Res>>,
     weight: u64,
     config: LastGoodConfig,
+    /// Calls that began before are not learned from.
+    forgotten: Option<Instant>,
 }
 
 struct Entry<Res> {
@@ -225,13 +227,13 @@ impl<K: Hash + Eq, Res> Kept<K, Res> {
             answers: LruCache::unbounded(),
             weight: 0,
             config,
+            forgotten: None,
         }
     }
 
     fn is_newest(&self, key: &K, began: Instant) -> bool {
-        self.answers
-            .peek(key)
-            .is_none_or(|kept| kept.began <= began)
+        let kept = self.answers.peek(key).map(|kept| kept.began);
+        kept.max(self.forgotten).is_none_or(|last| last <= began)
     }
 
     /// Puts an answer; what has to go for it is returned, to be dropped outside of the lock: that of its key,
@@ -298,10 +300,12 @@ where
 }
 
 impl<K: Hash + Eq + Send, Res: Send> Forget for Mutex<Kept<K, Res>> {
-    fn forget(&self) {
+    fn forget(&self, now: Instant) {
         let mut kept = self.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = std::mem::replace(&mut kept.answers, LruCache::unbounded());
         kept.weight = 0;
+        // Under the lock: a call under way does not bring back what is forgotten here.
+        kept.forgotten = Some(now);
         drop(kept);
         drop(answers);
     }

@@ -120,7 +120,7 @@ where
 }
 
 impl<K: Hash + Eq + Send> Forget for Mutex<LruCache<K, Mark>> {
-    fn forget(&self) {
+    fn forget(&self, _: Instant) {
         let mut times = self.lock().unwrap_or_else(PoisonError::into_inner);
         times.clear();
     }

@@ -88,13 +88,14 @@ impl Core {
 
     /// Forgets what was learned.
     pub(crate) fn forget(&self) {
+        let now = self.clock.instant_now();
         for memory in self.steps.iter().filter_map(|step| step.memory.as_ref()) {
-            memory.forget();
+            memory.forget(now);
         }
         let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         let learned = learned.clone();
         for memory in learned {
-            memory.forget();
+            memory.forget(now);
         }
     }
 
