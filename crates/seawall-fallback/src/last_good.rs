@@ -221,6 +221,9 @@ struct Entry<Res> {
     began: Instant,
 }
 
+/// What is not kept any more: that of a key, and what is evicted for it. Both types are the caller's own.
+type Gone<K, Res> = (Option<(K, Entry<Res>)>, Vec<(K, Entry<Res>)>);
+
 impl<K: Hash + Eq, Res> Kept<K, Res> {
     fn new(config: LastGoodConfig) -> Self {
         Self {
@@ -238,21 +241,21 @@ impl<K: Hash + Eq, Res> Kept<K, Res> {
 
     /// Puts an answer; what has to go for it is returned, to be dropped outside of the lock: that of its key,
     /// and others.
-    fn put(&mut self, key: K, entry: Entry<Res>) -> (Option<Entry<Res>>, Vec<Entry<Res>>) {
+    fn put(&mut self, key: K, entry: Entry<Res>) -> Gone<K, Res> {
         let max_weight = self.config.max_weight.unwrap_or(u64::MAX);
         let mut evicted = Vec::new();
         if entry.weight > max_weight || !self.is_newest(&key, entry.began) {
-            return (Some(entry), evicted);
+            return (Some((key, entry)), evicted);
         }
         self.weight = self.weight.saturating_add(entry.weight);
-        let older = self.answers.put(key, entry);
-        let gone = older.as_ref().map_or(0, |older| older.weight);
+        let older = self.answers.push(key, entry);
+        let gone = older.as_ref().map_or(0, |(_, older)| older.weight);
         self.weight = self.weight.saturating_sub(gone);
         while self.weight > max_weight || self.answers.len() > self.config.max_keys {
-            let Some((_, oldest)) = self.answers.pop_lru() else {
+            let Some(oldest) = self.answers.pop_lru() else {
                 break;
             };
-            self.weight = self.weight.saturating_sub(oldest.weight);
+            self.weight = self.weight.saturating_sub(oldest.1.weight);
             evicted.push(oldest);
         }
         (older, evicted)

@@ -114,7 +114,10 @@ where
             mark.began = mark.began.max(began);
             return is_newest;
         }
-        times.put(key, Mark { time, began });
+        let gone = times.push(key, Mark { time, began });
+        // Outside of the lock: keys are the caller's own type.
+        drop(times);
+        drop(gone);
         true
     }
 }
@@ -122,7 +125,10 @@ where
 impl<K: Hash + Eq + Send> Forget for Mutex<LruCache<K, Mark>> {
     fn forget(&self, _: Instant) {
         let mut times = self.lock().unwrap_or_else(PoisonError::into_inner);
-        times.clear();
+        let max = times.cap();
+        let gone = std::mem::replace(&mut *times, LruCache::new(max));
+        drop(times);
+        drop(gone);
     }
 
     fn keys(&self) -> usize {
