@@ -184,9 +184,14 @@ impl State {
     }
 
     fn forget(&self, id: u64) {
-        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let stores: Vec<_> = stores.0.iter().filter_map(Weak::upgrade).collect();
+        // Out of the lock before anything is forgotten: it is the caller's types that are dropped.
+        let stores = self.stores();
         stores.iter().for_each(|store| store.forget(id));
+    }
+
+    fn stores(&self) -> Vec<Arc<dyn Forget>> {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.0.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn word(&self, active: &[Arc<Active>]) -> &'static str {

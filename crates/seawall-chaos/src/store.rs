@@ -72,11 +72,13 @@ impl<K> Keeper<K> {
     /// Keeps `response`, unless one to the same request is kept already, the layer keeps as many as it
     /// may, or the fault has ended.
     pub fn keep(self, response: K) {
+        // Before `response`, which is dropped outside of the lock where it is not kept.
         let mut kept = self.store.lock();
         // Under the lock: what the end of the fault has forgotten does not come back.
-        if kept.len() < self.store.most && !self.active.is_over() {
-            kept.entry((self.active.id, self.identity))
-                .or_insert_with(|| Arc::new(response));
+        let may = kept.len() < self.store.most && !self.active.is_over();
+        let key = (self.active.id, self.identity);
+        if may && !kept.contains_key(&key) {
+            kept.insert(key, Arc::new(response));
         }
     }
 }

@@ -121,7 +121,7 @@ impl FallbackHandle {
     }
 
     /// Ends every command, and forgets the last good answers and the times of those that were returned.
-    /// Counts stay.
+    /// Nothing is learned from calls that began before. Counts stay.
     pub fn reset(&self) {
         self.core.set_bypassed(false);
         self.core.set_read_only(false);

@@ -127,7 +127,7 @@ pub(crate) trait Memory<Req, Res>: Send + Sync {
 
 /// What can be forgotten, whatever it is.
 pub(crate) trait Forget: Send + Sync {
-    fn forget(&self);
+    fn forget(&self, now: Instant);
 
     /// How many keys there are.
     fn keys(&self) -> usize;
@@ -211,6 +211,8 @@ struct Kept<K, Res> {
     answers: LruCache<K, Entry<Res>>,
     weight: u64,
     config: LastGoodConfig,
+    /// Calls that began before are not learned from.
+    forgotten: Option<Instant>,
 }
 
 struct Entry<Res> {
@@ -219,38 +221,41 @@ struct Entry<Res> {
     began: Instant,
 }
 
+/// What is not kept any more: that of a key, and what is evicted for it. Both types are the caller's own.
+type Gone<K, Res> = (Option<(K, Entry<Res>)>, Vec<(K, Entry<Res>)>);
+
 impl<K: Hash + Eq, Res> Kept<K, Res> {
     fn new(config: LastGoodConfig) -> Self {
         Self {
             answers: LruCache::unbounded(),
             weight: 0,
             config,
+            forgotten: None,
         }
     }
 
     fn is_newest(&self, key: &K, began: Instant) -> bool {
-        self.answers
-            .peek(key)
-            .is_none_or(|kept| kept.began <= began)
+        let kept = self.answers.peek(key).map(|kept| kept.began);
+        kept.max(self.forgotten).is_none_or(|last| last <= began)
     }
 
     /// Puts an answer; what has to go for it is returned, to be dropped outside of the lock: that of its key,
     /// and others.
-    fn put(&mut self, key: K, entry: Entry<Res>) -> (Option<Entry<Res>>, Vec<Entry<Res>>) {
+    fn put(&mut self, key: K, entry: Entry<Res>) -> Gone<K, Res> {
         let max_weight = self.config.max_weight.unwrap_or(u64::MAX);
         let mut evicted = Vec::new();
         if entry.weight > max_weight || !self.is_newest(&key, entry.began) {
-            return (Some(entry), evicted);
+            return (Some((key, entry)), evicted);
         }
         self.weight = self.weight.saturating_add(entry.weight);
-        let older = self.answers.put(key, entry);
-        let gone = older.as_ref().map_or(0, |older| older.weight);
+        let older = self.answers.push(key, entry);
+        let gone = older.as_ref().map_or(0, |(_, older)| older.weight);
         self.weight = self.weight.saturating_sub(gone);
         while self.weight > max_weight || self.answers.len() > self.config.max_keys {
-            let Some((_, oldest)) = self.answers.pop_lru() else {
+            let Some(oldest) = self.answers.pop_lru() else {
                 break;
             };
-            self.weight = self.weight.saturating_sub(oldest.weight);
+            self.weight = self.weight.saturating_sub(oldest.1.weight);
             evicted.push(oldest);
         }
         (older, evicted)
@@ -298,10 +303,12 @@ where
 }
 
 impl<K: Hash + Eq + Send, Res: Send> Forget for Mutex<Kept<K, Res>> {
-    fn forget(&self) {
+    fn forget(&self, now: Instant) {
         let mut kept = self.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = std::mem::replace(&mut kept.answers, LruCache::unbounded());
         kept.weight = 0;
+        // Under the lock: a call under way does not bring back what is forgotten here.
+        kept.forgotten = Some(now);
         drop(kept);
         drop(answers);
     }

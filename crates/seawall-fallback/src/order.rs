@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 use seawall_core::InvalidConfig;
+use tokio::time::Instant;
 
 use crate::last_good::Forget;
 
@@ -13,8 +14,9 @@ use crate::last_good::Forget;
 /// the same key is not returned, and the next step is asked.
 ///
 /// The time of an answer is the upstream's own, such as the time of a quote, in any unit: it is only
-/// compared. What the upstream itself answers is always returned; the next degraded answer is then compared
-/// with it, too.
+/// compared. What the upstream itself answers is always returned, and the next degraded answer is compared with
+/// it, whatever was returned before: a time that is far too late stands until the upstream's next success. Only
+/// where calls overlap, a success does not set the time back behind that of a call that began later.
 ///
 /// ```
 /// use seawall_fallback::NeverOlder;
@@ -36,14 +38,22 @@ pub struct NeverOlder<Req, Res> {
 
 /// The newest answers that were returned.
 trait Shown<Req, Res>: Send + Sync {
-    /// Notes that an answer is about to be returned; `false` where a newer one was.
-    fn show(&self, request: &Req, response: &Res) -> bool;
+    /// Notes that an answer is about to be returned; `false` where a newer one was. `began` is when the call began
+    /// that it is the upstream's own answer to, `None` of a step's.
+    fn show(&self, request: &Req, response: &Res, began: Option<Instant>) -> bool;
 }
 
 struct Newest<K, F, G> {
-    times: Arc<Mutex<LruCache<K, i64>>>,
+    times: Arc<Mutex<LruCache<K, Mark>>>,
     key: F,
     time: G,
+}
+
+/// The time of what was returned last.
+struct Mark {
+    time: i64,
+    /// When the last call began whose success was returned; `None` where only steps have answered.
+    began: Option<Instant>,
 }
 
 impl<Req, Res> NeverOlder<Req, Res> {
@@ -67,13 +77,19 @@ impl<Req, Res> NeverOlder<Req, Res> {
         };
         let times = Arc::new(Mutex::new(LruCache::new(max)));
         Ok(Self {
-            erased: Arc::<Mutex<LruCache<K, i64>>>::clone(&times),
+            erased: Arc::<Mutex<LruCache<K, Mark>>>::clone(&times),
             shown: Arc::new(Newest { times, key, time }),
         })
     }
 
-    pub(crate) fn show(&self, request: &Req, response: &Res) -> bool {
-        self.shown.show(request, response)
+    /// Notes a success, which is returned in any case; `false` where its data is older than what was returned.
+    pub(crate) fn succeeded(&self, request: &Req, response: &Res, began: Instant) -> bool {
+        self.shown.show(request, response, Some(began))
+    }
+
+    /// Whether a step's answer may be returned; noted if so.
+    pub(crate) fn may_show(&self, request: &Req, response: &Res) -> bool {
+        self.shown.show(request, response, None)
     }
 }
 
@@ -83,25 +99,36 @@ where
     F: Fn(&Req) -> Option<K> + Send + Sync,
     G: Fn(&Res) -> Option<i64> + Send + Sync,
 {
-    fn show(&self, request: &Req, response: &Res) -> bool {
+    fn show(&self, request: &Req, response: &Res, began: Option<Instant>) -> bool {
         let Some((key, time)) = (self.key)(request).zip((self.time)(response)) else {
             return true;
         };
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(newest) = times.get_mut(&key) {
-            let is_newest = time >= *newest;
-            *newest = time.max(*newest);
+        if let Some(mark) = times.get_mut(&key) {
+            let is_newest = time >= mark.time;
+            let is_latest = began.is_some() && began >= mark.began;
+            // The time is a remote side's: one that is wrong must not outlast the next success.
+            if is_newest || is_latest {
+                mark.time = time;
+            }
+            mark.began = mark.began.max(began);
             return is_newest;
         }
-        times.put(key, time);
+        let gone = times.push(key, Mark { time, began });
+        // Outside of the lock: keys are the caller's own type.
+        drop(times);
+        drop(gone);
         true
     }
 }
 
-impl<K: Hash + Eq + Send> Forget for Mutex<LruCache<K, i64>> {
-    fn forget(&self) {
+impl<K: Hash + Eq + Send> Forget for Mutex<LruCache<K, Mark>> {
+    fn forget(&self, _: Instant) {
         let mut times = self.lock().unwrap_or_else(PoisonError::into_inner);
-        times.clear();
+        let max = times.cap();
+        let gone = std::mem::replace(&mut *times, LruCache::new(max));
+        drop(times);
+        drop(gone);
     }
 
     fn keys(&self) -> usize {

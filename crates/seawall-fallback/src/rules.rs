@@ -56,7 +56,7 @@ impl<X, Req, Res, M, W, V> Rules<X, Req, Res, M, W, V> {
             return;
         }
         let order = self.order.as_ref();
-        if order.is_some_and(|order| !order.show(request, response)) {
+        if order.is_some_and(|order| !order.succeeded(request, response, began)) {
             return;
         }
         for step in &self.steps.all {
@@ -110,7 +110,7 @@ impl<X, Req, Res, M, W, V> Rules<X, Req, Res, M, W, V> {
             return None;
         };
         if let Some(order) = &self.order
-            && !request.is_some_and(|request| order.show(V::request(request), &value))
+            && !request.is_some_and(|request| order.may_show(V::request(request), &value))
         {
             step.info.counters.older.add();
             return None;

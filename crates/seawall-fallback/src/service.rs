@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use seawall_core::{
     Classify, CopyRequest, Describe, KeepResponse, MarkDegraded, Policies, Reason, Rejectable,
-    WantsFresh,
+    Rejection, WantsFresh,
 };
 use tower_service::Service;
 
@@ -15,8 +15,8 @@ use crate::rules::RulesAnchor;
 
 /// A service whose failed calls are answered; see [`FallbackLayer`](crate::FallbackLayer).
 ///
-/// Readiness is the inner service's own. A clone costs one reference count beside the clone of the inner
-/// service.
+/// Readiness is the inner service's own; what it reserved is given up where a call is rejected. A clone costs one
+/// reference count beside the clone of the inner service.
 pub struct Fallback<S, X, Req, Res, M, W, V> {
     inner: S,
     rules: RulesAnchor<X, Req, Res, M, W, V>,
@@ -30,9 +30,21 @@ impl<S, X, Req, Res, M, W, V> Fallback<S, X, Req, Res, M, W, V> {
 
 seawall_core::inner_accessors!(Fallback<S, X, Req, Res, M, W, V>);
 
+impl<S: Clone, X, Req, Res, M, W, V> Fallback<S, X, Req, Res, M, W, V> {
+    /// Rejects a call that is not made.
+    #[cold]
+    #[inline(never)]
+    fn reject(&mut self, reason: Reason) -> Rejection {
+        // The instance's reservation below would be missing while its owner does not call again.
+        self.inner = self.inner.clone(); // clone: gives the reservation up
+        let rules = self.rules.follow();
+        rules.common().core.reject(reason)
+    }
+}
+
 impl<S, X, Req, Res, M, W, V, T> Service<T> for Fallback<S, X, Req, Res, M, W, V>
 where
-    S: Service<T>,
+    S: Service<T> + Clone,
     S::Response: Send + 'static,
     S::Error: Rejectable + Send + 'static,
     X: Policies + Send + Sync + 'static,
@@ -63,10 +75,10 @@ where
         let meta = rules.policy.describer().describe(&request);
         let mode = rules.core.mode();
         if mode.rejects(meta.replay) {
-            return FallbackFuture::rejected(rules.core.reject(Reason::Paused));
+            return FallbackFuture::rejected(self.reject(Reason::Paused));
         }
         if depth::is_within(rules.id()) {
-            return FallbackFuture::rejected(rules.core.reject(Reason::NoRoute));
+            return FallbackFuture::rejected(self.reject(Reason::NoRoute));
         }
         let may = if mode.is_bypassed() {
             May::Bypassed

@@ -88,13 +88,16 @@ impl Core {
 
     /// Forgets what was learned.
     pub(crate) fn forget(&self) {
+        let now = self.clock.instant_now();
         for memory in self.steps.iter().filter_map(|step| step.memory.as_ref()) {
-            memory.forget();
+            memory.forget(now);
         }
-        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        let learned = learned.clone();
+        // In one expression, which ends the lock: keys are the caller's own type.
+        let learned = { self.learned.lock() }
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for memory in learned {
-            memory.forget();
+            memory.forget(now);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The layer keeps Tower's contract.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use seawall_core::{AnyAge, ConstMeta, ErrorIsFailure, NoMark, Outcome, Policy, RequestMeta};
 use seawall_fallback::{
     Covers, Fallback, FallbackConfig, FallbackLayer, LastGood, LastGoodConfig, Plain, Step,
 };
-use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, assert_check, checks};
 use tower::{Layer as _, Service as _, ServiceExt as _};
 
 type Safe = Policy<ErrorIsFailure, ConstMeta>;
@@ -94,4 +95,38 @@ async fn read_one(service: &mut ReadOnly, _: &MockHandle) {
 async fn rejects_in_call() {
     let first = async |service: &mut ReadOnly, mock: &MockHandle| read_one(service, mock).await;
     assert_check(checks::rejects_in_call(read_only, first).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ready_instance_whose_call_is_rejected_holds_nothing() {
+    let (inner, mock) = seawall_testkit::contract::mock();
+    mock.set_capacity(1);
+    let mut service = read_only(inner);
+    let rejected = service.ready().await.expect("ready").call(1).await;
+    assert!(rejected.is_err());
+    assert_eq!(mock.reserved(), 0);
+    read_one(&mut service.clone(), &mock).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_whose_call_is_a_loop_holds_nothing() {
+    let (inner, mock) = seawall_testkit::contract::mock();
+    mock.set_capacity(1);
+    mock.script([Err(MockError::Failed(1))]);
+    let own = Arc::new(OnceLock::<Subject>::new());
+    let reserved = Arc::new(OnceLock::new());
+    let (found, seen, below) = (Arc::clone(&own), Arc::clone(&reserved), mock.clone());
+    let itself = Step::async_function("itself", move |_, request: u32| {
+        let mut service = found.get().expect("it is made").clone();
+        let (seen, below) = (Arc::clone(&seen), below.clone());
+        async move {
+            let looped = service.ready().await.expect("ready").call(request).await;
+            let _ = seen.set(below.reserved());
+            looped.ok()
+        }
+    });
+    let mut service = with([itself], inner);
+    assert!(own.set(service.clone()).is_ok());
+    assert!(service.ready().await.expect("ready").call(1).await.is_err());
+    assert_eq!(reserved.get(), Some(&0));
 }

@@ -9,6 +9,7 @@ mod cancel;
 mod carried;
 mod control;
 mod effects;
+mod locks;
 mod off;
 mod orders;
 mod repeat;

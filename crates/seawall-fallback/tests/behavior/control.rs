@@ -73,6 +73,24 @@ async fn a_reset_forgets_what_was_learned() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_began_before_a_reset_is_not_learned_after_it() {
+    let layer = layer([last_good(60 * SECOND)]);
+    let upstream = Upstream::new([Ok(Price::at(1)), Ok(Price::at(2)), Err(DOWN)]);
+    let mut service = layer.layer(upstream.slow(SECOND));
+    let mut before = Box::pin(service.call(Ask::of("SPY")));
+    advance(MS).await;
+    layer.handle().reset();
+    assert_eq!(before.as_mut().await.unwrap().value().at, 1);
+    let keys = || layer.handle().snapshot().steps[0].keys;
+    assert_eq!(keys(), Some(0));
+    // One that begins afterwards is.
+    call(&mut service, Ask::of("SPY")).await.unwrap();
+    assert_eq!(keys(), Some(1));
+    let answer = call(&mut service, Ask::of("SPY")).await.unwrap();
+    assert_eq!(answer.value().at, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_change_while_it_runs() {
     let slow = Upstream::new([Ok(Price::at(1))]).slow(SECOND);
     let layer = layer([Step::backup("vendor2", slow)]);

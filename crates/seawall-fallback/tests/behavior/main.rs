@@ -7,6 +7,7 @@
 mod carry;
 mod control;
 mod fresh;
+mod keys;
 mod later;
 mod loops;
 mod order;

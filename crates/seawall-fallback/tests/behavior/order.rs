@@ -39,6 +39,50 @@ async fn an_older_answer_is_not_kept_as_the_last_good_one() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_time_far_in_the_future_stands_until_the_next_success() {
+    let vendor = Upstream::new([Ok(Price::from("vendor2", 7))]);
+    let steps = [
+        Step::backup("vendor2", vendor.clone()),
+        last_good(60 * SECOND),
+    ];
+    let layer = layer(steps).never_older(order(10));
+    let upstream = Upstream::new([Ok(Price::at(i64::MAX)), Ok(Price::at(5)), Err(DOWN)]);
+    let mut service = layer.layer(upstream.clone());
+    let mut at = async || {
+        let answer = call(&mut service, Ask::of("SPY")).await;
+        answer.map(|answer| answer.value().at)
+    };
+    assert_eq!(at().await, Ok(i64::MAX));
+    assert_eq!(at().await, Ok(5));
+    assert_eq!(at().await, Ok(7));
+    // That of a step as well.
+    vendor.set(Ok(Price::from("vendor2", i64::MAX)));
+    assert_eq!(at().await, Ok(i64::MAX));
+    upstream.set(Ok(Price::at(8)));
+    assert_eq!(at().await, Ok(8));
+    assert_eq!(at().await, Ok(8));
+    upstream.set(Err(DOWN));
+    vendor.set(Err(DOWN));
+    assert_eq!(at().await, Ok(8), "it is learned again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_comes_late_does_not_set_the_time_back() {
+    let vendor = Upstream::new([Ok(Price::from("vendor2", 4))]);
+    let layer = layer([Step::backup("vendor2", vendor)]).never_older(order(10));
+    let slow = Upstream::new([Ok(Price::at(3)), Ok(Price::at(5)), Err(DOWN)]);
+    let mut service = layer.layer(slow.slow(SECOND));
+    let mut late = Box::pin(service.call(Ask::of("SPY")));
+    advance(MS).await;
+    assert_eq!(
+        call(&mut service, Ask::of("SPY")).await.unwrap().value().at,
+        5
+    );
+    assert_eq!(late.as_mut().await.unwrap().value().at, 3);
+    assert_eq!(call(&mut service, Ask::of("SPY")).await.unwrap_err(), DOWN);
+}
+
 /// What happens to a key: the upstream answers with a time, or fails while two backups have one.
 #[derive(Clone, Copy, Debug)]
 enum Happens {
@@ -69,7 +113,7 @@ proptest! {
             let (one, two, upstream) = (Upstream::down(), Upstream::down(), Upstream::down());
             let steps = [Step::backup("one", one.clone()), Step::backup("two", two.clone()), last_good(60 * SECOND)];
             let mut service = layer(steps).never_older(order(10)).layer(upstream.clone());
-            // The model: of each key the newest time that was returned, and the last good one.
+            // The model: of each key the time that was returned last, and the last good one.
             let (mut newest, mut good) = ([None; 2], [None; 2]);
             for (key, what) in script {
                 let (result, expected) = match what {
@@ -91,7 +135,7 @@ proptest! {
                 };
                 let at = result.map(|answer| answer.value().at);
                 prop_assert_eq!(at, expected.ok_or(DOWN));
-                newest[key] = newest[key].max(expected);
+                newest[key] = expected.or(newest[key]);
             }
             Ok(())
         })?;
