@@ -138,15 +138,13 @@ struct Duplicate<S: Service<Req>, Req> {
     request: Option<Req>,
     future: Option<Pin<Box<S::Future>>>,
     effect: Effect,
-    /// Made when the first response is there.
-    end: Option<Waiting>,
 }
 
 /// Where a call is.
 enum Stage<F, Res, Err, Made> {
     First(Pin<Box<F>>),
-    /// The second copy is under way; the response to the first is there.
-    Second(Result<Res, Err>),
+    /// The second copy is under way; the response to the first was there.
+    Second,
     /// The upstream's result is held back.
     Upstream(Result<Res, Err>),
     /// A result that a fault made is held back.
@@ -205,7 +203,6 @@ where
             request: Some(request),
             future: None,
             effect,
-            end: None,
         });
         Self::new(plan, Stage::First(Box::pin(first)), duplicate, hooks)
     }
@@ -234,34 +231,27 @@ where
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<H::Response, S::Error>> {
         if let Stage::First(first) = &mut self.stage {
             let result = ready!(first.as_mut().poll(cx));
-            // What failed already is not sent again.
-            self.stage = if self.duplicate.is_some() && result.is_ok() {
-                Stage::Second(result)
-            } else {
-                Stage::Upstream(result)
+            // What failed already is not sent again, and neither is what the fault's end found under way.
+            self.stage = match &self.duplicate {
+                // The first response is dropped before the second copy waits for readiness: a permit that it
+                // holds may be what that waits for.
+                Some(duplicate) if result.is_ok() && !duplicate.effect.active().is_over() => {
+                    drop(result);
+                    Stage::Second
+                }
+                _ => Stage::Upstream(result),
             };
         }
-        if matches!(self.stage, Stage::Second(_)) {
-            ready!(self.poll_second(cx));
+        if matches!(self.stage, Stage::Second)
+            && let Some(duplicate) = &mut self.duplicate
+        {
+            let again = ready!(duplicate.poll(cx));
+            self.duplicate = None;
+            self.stage = Stage::Upstream(again);
         }
         self.lose();
         ready!(self.poll_waits(cx));
         Poll::Ready(self.finish())
-    }
-
-    /// Sends the request again, and takes the response to that; or the first one when the fault
-    /// ends before it is there.
-    fn poll_second(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let again = match &mut self.duplicate {
-            Some(duplicate) => duplicate.poll(cx),
-            None => Poll::Ready(None),
-        };
-        let again = ready!(again);
-        self.duplicate = None;
-        if let Stage::Second(first) = mem::replace(&mut self.stage, Stage::Done) {
-            self.stage = Stage::Upstream(again.unwrap_or(first));
-        }
-        Poll::Ready(())
     }
 
     /// Loses a response that is there: what it holds of the layers below goes with it.
@@ -300,8 +290,8 @@ where
                 }
                 return result;
             }
-            Stage::Upstream(result) | Stage::Second(result) => result,
-            Stage::First(_) | Stage::Done => {
+            Stage::Upstream(result) => result,
+            Stage::First(_) | Stage::Second | Stage::Done => {
                 panic!("a chaos layer's future was polled after it had completed")
             }
         };
@@ -318,24 +308,20 @@ where
 }
 
 impl<S: Service<Req>, Req> Duplicate<S, Req> {
-    /// Ready with the response to the second copy; with nothing when there will be none.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<S::Response, S::Error>>> {
-        let active = self.effect.active();
-        let end = self.end.get_or_insert_with(|| Waiting::new(active, None));
-        if Pin::new(end).poll(cx).is_ready() {
-            return Poll::Ready(None);
+    /// Ready with what the second copy comes to.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
+        if self.request.is_some() {
+            let ready = ready!(self.service.poll_ready(cx));
+            // The caller gets what this comes to, an error of readiness as well.
+            self.effect.happened();
+            ready?;
         }
-        if let Some(future) = &mut self.future {
-            return future.as_mut().poll(cx).map(Some);
+        if let Some(request) = self.request.take() {
+            self.future = Some(Box::pin(self.service.call(request)));
         }
-        if ready!(self.service.poll_ready(cx)).is_err() {
-            return Poll::Ready(None);
+        match &mut self.future {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
         }
-        let Some(request) = self.request.take() else {
-            return Poll::Ready(None);
-        };
-        self.effect.happened();
-        let future = self.future.insert(Box::pin(self.service.call(request)));
-        future.as_mut().poll(cx).map(Some)
     }
 }

@@ -80,8 +80,57 @@ async fn a_duplicated_request_is_sent_twice_and_the_second_response_counts() {
     assert_eq!(layer.handle().counts().duplicated_request, 1);
 }
 
+/// The one permit of a service; a response holds it, as the body of one does.
+#[derive(Debug)]
+struct Permit(Arc<AtomicU32>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Ready while nobody has its permit.
+#[derive(Clone, Default)]
+struct OnePermit {
+    taken: Arc<AtomicU32>,
+    calls: Arc<AtomicU32>,
+}
+
+impl Service<u32> for OnePermit {
+    type Response = Permit;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Permit, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self.taken.load(Ordering::Relaxed) {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Ok(Permit(Arc::clone(&self.taken))))
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_duplicate_polls_readiness_and_ends_with_its_fault() {
+async fn a_duplicate_does_not_wait_for_what_the_first_response_holds() {
+    let layer = reads();
+    let _on = layer.handle().start(Fault::duplicated_request()).unwrap();
+    let inner = OnePermit::default();
+    let calls = Arc::clone(&inner.calls);
+    let call = layer.layer(inner).oneshot(3);
+    let response = tokio::time::timeout(1_000 * MS, call).await;
+    let permit = response.expect("it does not wait for itself").unwrap();
+    assert_eq!(permit.0.load(Ordering::Relaxed), 1, "that of the second");
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duplicate_polls_readiness_and_goes_on_when_its_fault_ends() {
     let (mut service, mock, handle) = subject();
     let injection = handle.start(Fault::duplicated_request()).unwrap();
     service.ready().await.unwrap();
@@ -91,12 +140,29 @@ async fn a_duplicate_polls_readiness_and_ends_with_its_fault() {
         poll_once(&mut future).is_pending(),
         "the second copy waits for readiness"
     );
-    let counts = injection.stop();
-    assert_eq!(future.await.unwrap(), 3, "the first response is there");
+    assert_eq!((mock.in_flight(), mock.futures()), (0, 0));
+    assert_eq!(injection.stop().duplicated_request, 0);
+    assert!(poll_once(&mut future).is_pending());
     assert_eq!(mock.requests(), [3]);
-    assert_eq!(counts.duplicated_request, 0);
-    assert_eq!(handle.counts().without_effect, 1);
+    mock.set_ready();
+    assert_eq!(future.await.unwrap(), 3, "there is no other response");
+    assert_eq!(mock.requests(), [3; 2]);
+    let counts = handle.counts();
+    assert_eq!((counts.duplicated_request, counts.without_effect), (1, 0));
     assert!(mock.violations().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_readiness_is_what_a_duplicate_comes_to() {
+    let (mut service, mock, handle) = subject();
+    let _on = handle.start(Fault::duplicated_request()).unwrap();
+    service.ready().await.unwrap();
+    let future = service.call(3);
+    mock.set_failed();
+    let error = future.await.unwrap_err();
+    assert!(error.downcast_ref::<InjectedError>().is_none());
+    assert_eq!(mock.requests(), [3]);
+    assert_eq!(handle.counts().duplicated_request, 1);
 }
 
 #[tokio::test(start_paused = true)]
