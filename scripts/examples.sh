@@ -109,9 +109,8 @@ assert score["seawall"]["providers"]["limit_violations"] == 0
 assert score["seawall"]["orders"]["lost"] == 0
 assert score["seawall"]["orders"]["in_doubt"] == 0' || complain 'trading_desk failed'
 
-# No order is duplicated, lost or left in doubt, and the run notices where one is.
 # Through an outage quotes and opinions are answered all the same, marked and of an age that is bounded.
-cargo run --quiet --release --example trading_desk -- --seconds 6 --json \
+cargo run --quiet --release --example trading_desk -- --seconds 12 --json \
     --incidents examples/trading_desk/outage.toml | tail -n 1 | python3 -c '
 import json, sys
 kinds = json.load(sys.stdin)["seawall"]["calls"]["by_kind"]
@@ -120,6 +119,7 @@ for kind in ("quotes", "opinions"):
     assert counts["degraded"] > 0 and counts["failed"] + counts["rejected"] == 0, (kind, counts)
     assert counts["oldest_ms"] <= 10_000, (kind, counts)' || complain 'trading_desk failed in an outage'
 
+# No order is duplicated, lost or left in doubt, and the run notices where one is.
 checked+=' order_torture'
 cargo build --quiet --release -p seawall-examples --example order_torture
 for seed in 1 2 3; do

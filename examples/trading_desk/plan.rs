@@ -74,10 +74,12 @@ impl Draw {
         self.rng.usize(0..SYMBOLS.len())
     }
 
-    /// Every symbol's price, one after the other.
+    /// Every symbol's price, one after the other. The first round takes a second: a price that was never read is not
+    /// kept for an outage either.
     fn round(&mut self, at: u64) {
+        let every = if at == 0 { 40 } else { 100 };
         for (step, symbol) in (0..).zip(0..SYMBOLS.len()) {
-            self.push(at + step * 100, 100, Task::Quote(symbol));
+            self.push(at + step * every, every, Task::Quote(symbol));
         }
     }
 
