@@ -44,11 +44,13 @@
 //! # What is kept, and for whom
 //!
 //! * The answers to GET and HEAD, where the request has no body, no `Range`, no condition (`If-..`) and no
-//!   `Cache-Control: no-store`. Under the method, the full target, the credentials and what else answers depend
-//!   on: see [`HttpCacheKey`].
+//!   `Cache-Control: no-store`. Under the method, the full target and every header that does not only trace the
+//!   request: see [`HttpCacheKey`]. So an answer is given to the same credentials alone, in whatever header they
+//!   are. A header that is another one at each request is [left out](HttpCache::leave_out) of the key, or nothing
+//!   is ever found again.
 //! * Not what says `no-store` or `no-cache`, sets a cookie, is a stream of events, has trailers, is longer than
-//!   the [bound](StoreBody::with_cap), breaks off, or depends ([`Vary`](http::header::VARY)) on headers of the
-//!   request that are not in the key. Of such a call, callers that wait for it make their own.
+//!   the [bound](StoreBody::with_cap), breaks off, or depends ([`Vary`](http::header::VARY)) on everything, or on
+//!   headers of the request that are left out of the key. Of such a call, callers that wait for it make their own.
 //! * For as long as `max-age` or `Expires` say, less `Age`, [a day](HttpCache::max_age) at most; for the time of
 //!   the layer's settings where the response says nothing. `stale-while-revalidate` and `stale-if-error` are kept
 //!   to, and `must-revalidate`: what is stale is not used then.
@@ -62,6 +64,7 @@ mod body;
 mod codec;
 mod directives;
 mod key;
+mod names;
 mod rules;
 mod store;
 mod stored;

@@ -88,6 +88,8 @@ mod degraded;
 mod departure;
 #[cfg(feature = "http2")]
 mod http2;
+#[cfg(any(feature = "cache", feature = "chaos"))]
+mod identity;
 mod keep;
 mod message;
 mod receive;

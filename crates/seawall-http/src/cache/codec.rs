@@ -9,9 +9,10 @@ use super::stored::{Head, HttpStored};
 
 /// Writes HTTP answers to a [file](seawall_cache::SnapshotFile), and reads them.
 ///
-/// An answer whose key has credentials is not written: a secret does not belong there, and without it nobody would
-/// know whose answer it is. A program whose requests all have the same ones leaves them out of the keys:
-/// [`HttpCache::one_identity`](super::HttpCache::one_identity).
+/// The answer to a request that may have credentials is not written: a secret does not belong there, and without it
+/// nobody would know whose answer it is. A program whose requests all have the same ones leaves them out of the
+/// keys: [`HttpCache::one_identity`](super::HttpCache::one_identity). Which other headers have none, a program says
+/// by [`HttpCache::no_credentials`](super::HttpCache::no_credentials).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpCodec;
 
@@ -27,11 +28,7 @@ impl SnapshotCodec<HttpCacheKey, HttpStored> for HttpCodec {
         write(&[u8::from(key.is_head)]);
         write(key.target.to_string().as_bytes());
         write(key.host.as_ref().map_or(b"", HeaderValue::as_bytes));
-        write(&(key.headers.len() as u64).to_le_bytes());
-        for (name, value) in &key.headers {
-            write(name.as_str().as_bytes());
-            write(value.as_bytes());
-        }
+        write(&key.headers);
         write(&stored.status().as_u16().to_le_bytes());
         write(stored.body());
         for (name, value) in stored.headers() {
@@ -50,11 +47,7 @@ impl SnapshotCodec<HttpCacheKey, HttpStored> for HttpCodec {
             true => None,
             false => Some(HeaderValue::from_bytes(host).ok()?),
         };
-        let count = u64::from_le_bytes(reader.next()?.try_into().ok()?);
-        let mut headers = Vec::new();
-        for _ in 0..count {
-            headers.push(reader.header()?);
-        }
+        let headers = Bytes::copy_from_slice(reader.next()?);
         let status = u16::from_le_bytes(reader.next()?.try_into().ok()?);
         let body = Bytes::copy_from_slice(reader.next()?);
         let mut of_response = HeaderMap::new();
@@ -62,13 +55,7 @@ impl SnapshotCodec<HttpCacheKey, HttpStored> for HttpCodec {
             let (name, value) = reader.header()?;
             of_response.try_append(name, value).ok()?;
         }
-        let key = HttpCacheKey {
-            is_head,
-            target,
-            host,
-            headers,
-            has_credentials: false,
-        };
+        let key = HttpCacheKey::of(is_head, target, host, headers, false);
         let head = Head {
             status: StatusCode::from_u16(status).ok()?,
             version: Version::HTTP_11,

@@ -1,54 +1,87 @@
 //! Under which key an HTTP answer is kept.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::sync::LazyLock;
 
+use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use seawall_cache::PrefixKey;
 
-/// What an HTTP answer is kept under: the method, the full target, and those headers of the request that answers
-/// depend on, credentials first of all. So requests with different credentials never share an answer.
+use super::names::Names;
+use crate::identity::append_headers;
+
+/// Seeded, since the callers of a gateway choose what is hashed.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// What an HTTP answer is kept under: the method, the full target, and every header of the request, save for those
+/// that only trace it, describe its connection, ask something of the cache, or are
+/// [left out](super::HttpCache::leave_out). So requests with different credentials never share an answer, in
+/// whatever header those are.
 ///
 /// Its [`PrefixKey`] is that of the target without its query: `https://api.alpaca.markets/v2/`, or `/v2/` where
 /// requests have no authority. `Debug` shows neither query nor headers, which may have secrets.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpCacheKey {
+    /// Of everything below: what asks a cache hashes its key more than once.
+    hash: u64,
     pub(super) is_head: bool,
-    pub(super) target: Uri,
-    pub(super) host: Option<HeaderValue>,
-    /// In the order of the rules' names.
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) has_credentials: bool,
+    pub(super) target: Uri,
+    /// Where the target has no authority, or another one.
+    pub(super) host: Option<HeaderValue>,
+    /// Sorted by name, each part with its length before it.
+    pub(super) headers: Bytes,
+}
+
+impl Hash for HttpCacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl HttpCacheKey {
-    pub(super) fn new<B>(
-        request: &Request<B>,
-        credentials: &[HeaderName],
-        others: &[HeaderName],
-    ) -> Self {
+    pub(super) fn new<B>(request: &Request<B>, names: &Names) -> Self {
         let mut headers = Vec::new();
-        let mut add = |names: &[HeaderName]| {
-            for name in names {
-                let values = request.headers().get_all(name);
-                headers.extend(values.iter().map(|value| (name.clone(), value.clone())));
-            }
-            !headers.is_empty()
-        };
-        let has_credentials = add(credentials);
-        add(others);
+        append_headers(&mut headers, request.headers(), |name| {
+            names.is_in_key(name)
+        });
         let target = request.uri();
-        let host = match target.authority() {
-            Some(_) => None,
-            None => request.headers().get(HOST).cloned(),
-        };
+        let authority = target.authority().map(http::uri::Authority::as_str);
+        let has_user = authority.is_some_and(|authority| authority.contains('@'));
+        let mut all = request.headers().keys();
+        let has_credentials = has_user || all.any(|name| names.may_have_credentials(name));
+        // A client sends a `Host` that it is given, whatever the target.
+        let host = request.headers().get(HOST).filter(|host| {
+            !authority
+                .is_some_and(|authority| authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+        });
+        let is_head = request.method() == Method::HEAD;
+        Self::of(
+            is_head,
+            target.clone(),
+            host.cloned(),
+            headers.into(),
+            has_credentials,
+        )
+    }
+
+    pub(super) fn of(
+        is_head: bool,
+        target: Uri,
+        host: Option<HeaderValue>,
+        headers: Bytes,
+        has_credentials: bool,
+    ) -> Self {
+        let hash = HASHER.hash_one((is_head, has_credentials, &target, &host, &headers));
         Self {
-            is_head: request.method() == Method::HEAD,
-            target: target.clone(),
+            hash,
+            is_head,
+            has_credentials,
+            target,
             host,
             headers,
-            has_credentials,
         }
     }
 
@@ -57,7 +90,7 @@ impl HttpCacheKey {
         &self.target
     }
 
-    /// Whether the request has credentials.
+    /// Whether the request may have credentials: it has a header of which it is not known that it has none.
     pub const fn has_credentials(&self) -> bool {
         self.has_credentials
     }
@@ -99,9 +132,8 @@ impl fmt::Debug for HttpCacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpCacheKey")
             .field("is_head", &self.is_head)
-            .field("authority", &self.target.authority())
+            .field("host", &self.target.host())
             .field("path", &self.target.path())
-            .field("headers", &self.headers.len())
             .field("has_credentials", &self.has_credentials)
             .finish_non_exhaustive()
     }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, HOST, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA,
-    PROXY_AUTHORIZATION, RANGE, SET_COOKIE, UPGRADE, VARY,
+    AUTHORIZATION, CACHE_CONTROL, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, PRAGMA, RANGE, SET_COOKIE, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
@@ -15,6 +14,7 @@ use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime};
 
 use super::directives::{Asks, directives, seconds};
 use super::key::{HttpCacheKey, group_of};
+use super::names::{Names, usual_credentials};
 use super::stored::HttpStored;
 use crate::inspect::is_event_stream;
 
@@ -41,48 +41,21 @@ pub struct HttpCache {
     max_age: Duration,
 }
 
-/// The headers that are part of a key.
-#[derive(Clone, Debug)]
-struct Names {
-    credentials: Vec<HeaderName>,
-    others: Vec<HeaderName>,
-    /// Those that are the same in every request.
-    same: Vec<HeaderName>,
-}
-
 impl HttpCache {
     /// For a program that acts for one user, or whose users have credentials of their own: what is `private` is
-    /// kept, too, under the credentials of its request.
-    ///
-    /// Credentials are `Authorization`, `Proxy-Authorization`, `Cookie`, `x-api-key`, `api-key`,
-    /// `x-goog-api-key`, `x-auth-token`, `apca-api-key-id` and `x-mbx-apikey`; see
-    /// [`credential`](Self::credential). Answers may depend on `Accept`, `Accept-Encoding`, `Accept-Language` and
-    /// `Origin`; see [`vary_on`](Self::vary_on).
+    /// kept, too, under the headers of its request, which have the credentials.
     pub fn new() -> Self {
-        const KEYS: [&str; 6] = [
-            "x-api-key",
-            "api-key",
-            "x-goog-api-key",
-            "x-auth-token",
-            "apca-api-key-id",
-            "x-mbx-apikey",
-        ];
-        let mut credentials = vec![AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
-        credentials.extend(KEYS.map(HeaderName::from_static));
         Self {
-            names: Arc::new(Names {
-                credentials,
-                others: vec![ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN],
-                same: Vec::new(),
-            }),
+            names: Arc::default(),
             shared: false,
             max_age: MAX_AGE,
         }
     }
 
     /// For a program that acts for several users who may share answers, as a gateway: as [`new`](Self::new), and
-    /// what is `private` is not kept, nor the answer to a request with credentials unless it says `public`,
-    /// `s-maxage` or `must-revalidate`. Credentials are part of the key all the same.
+    /// what is `private` is not kept, nor the answer to a request that may have
+    /// [credentials](Self::no_credentials) unless it says `public`, `s-maxage` or `must-revalidate`. Credentials
+    /// are part of the key all the same.
     pub fn shared() -> Self {
         Self {
             shared: true,
@@ -90,26 +63,58 @@ impl HttpCache {
         }
     }
 
-    /// Adds a header that has credentials.
+    /// Leaves a header of requests out of keys: one that is another at each request and changes nothing about the
+    /// answer, such as a nonce, a timestamp or a signature. An answer that says that it depends on it
+    /// ([`Vary`](http::header::VARY)) is not kept.
+    ///
+    /// Never one that is whose request it is: with it left out, users get each other's answers. For the
+    /// credentials of a program that has but one user see [`one_identity`](Self::one_identity).
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use seawall_http::cache::HttpCache;
+    ///
+    /// // `cb-access-key` stays in the key.
+    /// let rules = HttpCache::new()
+    ///     .leave_out(HeaderName::from_static("cb-access-timestamp"))
+    ///     .leave_out(HeaderName::from_static("cb-access-sign"));
+    /// # let _ = rules;
+    /// ```
     #[must_use]
-    pub fn credential(mut self, name: HeaderName) -> Self {
-        Arc::make_mut(&mut self.names).credentials.push(name);
+    pub fn leave_out(mut self, name: HeaderName) -> Self {
+        Arc::make_mut(&mut self.names).left_out.push(name);
         self
     }
 
-    /// Leaves credentials out of keys: every request of this program has the same, in whatever header. What is
-    /// kept can be written to a [file](super::HttpCodec) then.
+    /// Says that a header of requests has no credentials. It stays in the key.
+    ///
+    /// A request that may have credentials is one with any header but `Accept`, `Accept-Charset`,
+    /// `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `Content-Length`, `Content-Type`, `Host`, `Origin`,
+    /// `Pragma`, `User-Agent`, those that only trace, and those that this names. It counts where answers are
+    /// [shared](Self::shared), and where they are written to a [file](super::HttpCodec).
     #[must_use]
-    pub fn one_identity(mut self) -> Self {
+    pub fn no_credentials(mut self, name: HeaderName) -> Self {
+        Arc::make_mut(&mut self.names).no_credentials.push(name);
+        self
+    }
+
+    /// Leaves credentials out of keys: every request of this program has the same. What is kept can be written to
+    /// a [file](super::HttpCodec) then.
+    ///
+    /// Credentials are `Authorization`, `Proxy-Authorization`, `Cookie`, `x-api-key`, `api-key`,
+    /// `x-goog-api-key`, `x-auth-token`, `apca-api-key-id`, `apca-api-secret-key`, `x-mbx-apikey`, and `more`.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use seawall_http::cache::HttpCache;
+    ///
+    /// let rules = HttpCache::new().one_identity([HeaderName::from_static("x-finnhub-token")]);
+    /// # let _ = rules;
+    /// ```
+    #[must_use]
+    pub fn one_identity(mut self, more: impl IntoIterator<Item = HeaderName>) -> Self {
         let names = Arc::make_mut(&mut self.names);
-        names.same.append(&mut names.credentials);
-        self
-    }
-
-    /// Adds a header of requests that answers may depend on. An answer that depends on another one is not kept.
-    #[must_use]
-    pub fn vary_on(mut self, name: HeaderName) -> Self {
-        Arc::make_mut(&mut self.names).others.push(name);
+        names.same.extend(usual_credentials().chain(more));
         self
     }
 
@@ -123,14 +128,12 @@ impl HttpCache {
 
     /// Whether the answer depends on nothing but what is in the key.
     fn knows_vary(&self, headers: &HeaderMap) -> bool {
-        let Names {
-            others,
-            credentials,
-            same,
-        } = &*self.names;
         let is_known = |part: &str| {
-            let mut known = others.iter().chain(credentials).chain(same);
-            known.any(|name| name.as_str().eq_ignore_ascii_case(part))
+            // An asterisk would be a name, too.
+            part != "*"
+                && part
+                    .parse()
+                    .is_ok_and(|name: HeaderName| self.names.distinguishes(&name))
         };
         headers.get_all(VARY).iter().all(|line| {
             let text = line.to_str().unwrap_or("*");
@@ -148,7 +151,7 @@ impl Default for HttpCache {
 
 impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
     type Key = HttpCacheKey;
-    /// Whether the request has credentials.
+    /// Whether the request may have credentials.
     type Asked = bool;
 
     fn ask(&self, request: &Request<B>) -> Ask<HttpCacheKey, bool> {
@@ -177,8 +180,7 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
             demand.min_fresh = asks.min_fresh;
             demand.max_stale = asks.max_stale;
         }
-        let names = &self.names;
-        let key = HttpCacheKey::new(request, &names.credentials, &names.others);
+        let key = HttpCacheKey::new(request, &self.names);
         let (has_credentials, group) = (key.has_credentials, key.group());
         let keyed = Keyed::new(key).with_asked(has_credentials);
         Ask::Keyed(keyed.with_group(group).with_demand(demand))

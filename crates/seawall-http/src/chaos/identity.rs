@@ -1,22 +1,12 @@
 //! What makes two requests the same.
 
-use http::{HeaderName, Method, Request};
+use http::{Method, Request};
 use http_body::Body;
 
-/// Headers that are another value at each request and change nothing about its response.
-const UNIQUE: [&str; 8] = [
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "x-request-id",
-    "x-correlation-id",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-b3-spanid",
-    "x-b3-traceid",
-];
+use crate::identity::{append, append_headers, only_traces};
 
-/// All that distinguishes a request: method, target, and every header, sorted by name. `None` when its
-/// response is no other request's: where it is no `GET` or `HEAD`, or has a body.
+/// All that distinguishes a request: method, target, and every header, save for those that only trace
+/// it. `None` when its response is no other request's: where it is no `GET` or `HEAD`, or has a body.
 pub(super) fn identity<B: Body>(request: &Request<B>) -> Option<Vec<u8>> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_read || !request.body().is_end_stream() {
@@ -25,22 +15,8 @@ pub(super) fn identity<B: Body>(request: &Request<B>) -> Option<Vec<u8>> {
     let mut identity = Vec::new();
     append(&mut identity, request.method().as_str().as_bytes());
     append(&mut identity, request.uri().to_string().as_bytes());
-    let matters = |name: &HeaderName| !UNIQUE.contains(&name.as_str());
-    let headers = request.headers().iter();
-    let mut headers: Vec<_> = headers.filter(|(name, _)| matters(name)).collect();
-    // Stable: values of one name stay in their order.
-    headers.sort_by_key(|(name, _)| name.as_str());
-    for (name, value) in headers {
-        append(&mut identity, name.as_str().as_bytes());
-        append(&mut identity, value.as_bytes());
-    }
+    append_headers(&mut identity, request.headers(), |name| !only_traces(name));
     Some(identity)
-}
-
-/// With its length before it, so that no two lists of parts look alike.
-fn append(identity: &mut Vec<u8>, part: &[u8]) {
-    identity.extend_from_slice(&(part.len() as u64).to_le_bytes());
-    identity.extend_from_slice(part);
 }
 
 #[cfg(test)]
@@ -84,7 +60,11 @@ mod tests {
             request("HEAD", "/v1/a?b=c", &[("accept", "text/plain")]),
             plain
         );
-        let traced = [("x-request-id", "7"), ("accept", "text/plain")];
+        let traced = [
+            ("x-request-id", "7"),
+            ("te", "gzip"),
+            ("accept", "text/plain"),
+        ];
         assert_eq!(request("GET", "/v1/a?b=c", &traced), plain);
         let (one, other) = ([("a", "1"), ("b", "2")], [("b", "2"), ("a", "1")]);
         assert_eq!(request("GET", "/", &one), request("GET", "/", &other));

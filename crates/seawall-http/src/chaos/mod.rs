@@ -45,8 +45,8 @@
 //! | `stale_response` | the first response to the same `GET` or `HEAD` since the fault began |
 //! | `clock_skew` | `Date`, `Expires`, `Last-Modified` and a `Retry-After` with a date are off |
 //!
-//! Two requests are the same when their method, target and all headers are, credentials among them;
-//! headers that trace a request or make it unique aside. So no caller gets the response to another
+//! Two requests are the same when their method, target and all headers are, credentials among them,
+//! but for headers that only trace a request or describe its connection. So no caller gets the response to another
 //! one's request, and nothing but a `GET` or a `HEAD` without a body gets an earlier response at all.
 //! Kept are responses with a success status, without `Set-Cookie` and trailers, of up to 64 KiB, which
 //! were read to their end.
