@@ -68,6 +68,7 @@ mod names;
 mod rules;
 mod store;
 mod stored;
+mod target;
 
 pub use body::CacheBody;
 pub use codec::HttpCodec;

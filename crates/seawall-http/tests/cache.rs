@@ -276,6 +276,30 @@ async fn an_answer_is_given_to_the_same_credentials_and_preferences_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_is_the_same_with_the_port_of_its_scheme() {
+    let (client, upstream, handle) = client();
+    upstream.set(&[("cache-control", "max-age=60")]);
+    for target in ["https://h/x", "https://h:443/x", "HTTPS://H:443/x"] {
+        assert_eq!(text(&client, get(target)).await, "1", "{target}");
+    }
+    for target in ["http://h:80/x", "http://h/x"] {
+        assert_eq!(text(&client, get(target)).await, "2", "{target}");
+        let hosted = with(target, &[("host", "h:80")]);
+        assert_eq!(text(&client, hosted).await, "2", "{target}");
+    }
+    assert_eq!(text(&client, get("https://h:80/x")).await, "3");
+    assert_eq!(text(&client, get("https://h:8443/x")).await, "4");
+    // A change makes both invalid, however it is spelled.
+    let change = Request::put("https://h:443/x");
+    text(&client, change.body(Full::default()).unwrap()).await;
+    assert_eq!(text(&client, get("https://h/x")).await, "6");
+    assert_eq!(text(&client, get("http://h/x")).await, "2");
+    handle.invalidate_prefix("https://h:443/");
+    assert_eq!(text(&client, get("https://h/x")).await, "7");
+    assert_eq!(text(&client, get("https://h:8443/x")).await, "4");
+}
+
+#[tokio::test(start_paused = true)]
 async fn credentials_are_never_shared_in_whatever_header() {
     let (client, upstream, handle) = client();
     upstream.set(&[("cache-control", "max-age=60, public")]);

@@ -10,12 +10,13 @@ use http::{HeaderValue, Method, Request, Uri};
 use seawall_cache::PrefixKey;
 
 use super::names::Names;
+use super::target::{canonical, without_port};
 use crate::identity::append_headers;
 
 /// Seeded, since the callers of a gateway choose what is hashed.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// What an HTTP answer is kept under: the method, the full target, and every header of the request, save for those
+/// What an HTTP answer is kept under: the method, the full target (`https://h:443/` is `https://h/`), and every header of the request, save for those
 /// that only trace it, describe its connection, ask something of the cache, or are
 /// [left out](super::HttpCache::leave_out). So requests with different credentials never share an answer, in
 /// whatever header those are.
@@ -47,20 +48,21 @@ impl HttpCacheKey {
         append_headers(&mut headers, request.headers(), |name| {
             names.is_in_key(name)
         });
-        let target = request.uri();
+        let target = canonical(request.uri());
         let authority = target.authority().map(http::uri::Authority::as_str);
         let has_user = authority.is_some_and(|authority| authority.contains('@'));
         let mut all = request.headers().keys();
         let has_credentials = has_user || all.any(|name| names.may_have_credentials(name));
         // A client sends a `Host` that it is given, whatever the target.
         let host = request.headers().get(HOST).filter(|host| {
-            !authority
-                .is_some_and(|authority| authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+            let host = host.to_str().unwrap_or_default();
+            let host = without_port(target.scheme_str(), host);
+            !authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
         });
         let is_head = request.method() == Method::HEAD;
         Self::of(
             is_head,
-            target.clone(),
+            target,
             host.cloned(),
             headers.into(),
             has_credentials,
@@ -109,7 +111,11 @@ pub(super) fn group_of(target: &Uri, host: Option<&HeaderValue>) -> u64 {
     match target.authority() {
         Some(authority) => {
             target.scheme().hash(&mut hasher);
-            authority.hash(&mut hasher);
+            let authority = without_port(target.scheme_str(), authority.as_str());
+            for byte in authority.bytes() {
+                hasher.write_u8(byte.to_ascii_lowercase());
+            }
+            hasher.write_u8(b'/');
         }
         None => host.hash(&mut hasher),
     }
@@ -124,8 +130,17 @@ impl PrefixKey for HttpCacheKey {
         };
         let scheme = self.target.scheme_str().unwrap_or("http");
         let path = self.target.path();
-        format!("{scheme}://{authority}{path}").starts_with(prefix)
+        let text = format!("{scheme}://{authority}{path}");
+        text.starts_with(prefix) || canonical_prefix(prefix).is_some_and(|it| text.starts_with(&it))
     }
+}
+
+/// `prefix` without the port that its scheme has anyway; `None` where it has none.
+fn canonical_prefix(prefix: &str) -> Option<String> {
+    let (scheme, rest) = prefix.split_once("://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let short = without_port(Some(scheme), authority);
+    (short.len() < authority.len()).then(|| format!("{scheme}://{short}/{path}"))
 }
 
 impl fmt::Debug for HttpCacheKey {
