@@ -279,7 +279,13 @@ async fn an_answer_is_given_to_the_same_credentials_and_preferences_alone() {
 async fn a_target_is_the_same_with_the_port_of_its_scheme() {
     let (client, upstream, handle) = client();
     upstream.set(&[("cache-control", "max-age=60")]);
-    for target in ["https://h/x", "https://h:443/x", "HTTPS://H:443/x"] {
+    // The first is kept as it is spelled here, and found by a prefix of another spelling below.
+    for target in [
+        "HTTPS://H:443/x",
+        "https://h/x",
+        "https://h:443/x",
+        "https://h:/x",
+    ] {
         assert_eq!(text(&client, get(target)).await, "1", "{target}");
     }
     for target in ["http://h:80/x", "http://h/x"] {
@@ -294,9 +300,33 @@ async fn a_target_is_the_same_with_the_port_of_its_scheme() {
     text(&client, change.body(Full::default()).unwrap()).await;
     assert_eq!(text(&client, get("https://h/x")).await, "6");
     assert_eq!(text(&client, get("http://h/x")).await, "2");
-    handle.invalidate_prefix("https://h:443/");
-    assert_eq!(text(&client, get("https://h/x")).await, "7");
+    let prefixes = [
+        "https://h:443/",
+        "https://h/",
+        "HTTPS://H/",
+        "https://H:443",
+    ];
+    for (prefix, calls) in prefixes.iter().zip(7..) {
+        handle.invalidate_prefix(prefix);
+        let spelled = if calls % 2 == 0 {
+            "https://H/x"
+        } else {
+            "https://h/x"
+        };
+        assert_eq!(
+            text(&client, get(spelled)).await,
+            calls.to_string(),
+            "{prefix}"
+        );
+    }
     assert_eq!(text(&client, get("https://h:8443/x")).await, "4");
+    // Also where it is in a header.
+    let (client, _, _) = self::client();
+    for calls in ["1", "3"] {
+        assert_eq!(text(&client, with("/x", &[("host", "h")])).await, calls);
+        let change = Request::put("/x").header("host", "H");
+        text(&client, change.body(Full::default()).unwrap()).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,16 +10,22 @@ use http::{HeaderValue, Method, Request, Uri};
 use seawall_cache::PrefixKey;
 
 use super::names::Names;
-use super::target::{canonical, without_port};
+use super::target::{authority_of, canonical, without_port};
 use crate::identity::append_headers;
 
 /// Seeded, since the callers of a gateway choose what is hashed.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// What an HTTP answer is kept under: the method, the full target (`https://h:443/` is `https://h/`), and every header of the request, save for those
-/// that only trace it, describe its connection, ask something of the cache, or are
-/// [left out](super::HttpCache::leave_out). So requests with different credentials never share an answer, in
-/// whatever header those are.
+/// What an HTTP answer is kept under: the method, the full target (`https://H:443/` is `https://h/`), and every
+/// header of the request, save for those that
+///
+/// * only trace it, describe its connection or the time it has left: `traceparent`, `tracestate`, `b3`, `x-b3-*`,
+///   `uber-trace-id`, `x-amzn-trace-id`, `x-cloud-trace-context`, `x-datadog-*`, `sentry-trace`, `x-request-id`,
+///   `x-correlation-id`, `x-envoy-expected-rq-timeout-ms`, `connection`, `keep-alive`, `proxy-connection`, `te`;
+/// * ask something of the cache: `cache-control`, `pragma`;
+/// * are [left out](super::HttpCache::leave_out).
+///
+/// So requests with different credentials never share an answer, in whatever header those are.
 ///
 /// Its [`PrefixKey`] is that of the target without its query: `https://api.alpaca.markets/v2/`, or `/v2/` where
 /// requests have no authority. `Debug` shows neither query nor headers, which may have secrets.
@@ -108,16 +114,18 @@ impl HttpCacheKey {
 /// Everything of one path, whatever its query. The same in every process.
 pub(super) fn group_of(target: &Uri, host: Option<&HeaderValue>) -> u64 {
     let mut hasher = DefaultHasher::new();
+    let mut host_of = |host: &[u8]| {
+        for byte in host {
+            hasher.write_u8(byte.to_ascii_lowercase());
+        }
+        hasher.write_u8(b'/');
+    };
     match target.authority() {
         Some(authority) => {
-            target.scheme().hash(&mut hasher);
-            let authority = without_port(target.scheme_str(), authority.as_str());
-            for byte in authority.bytes() {
-                hasher.write_u8(byte.to_ascii_lowercase());
-            }
-            hasher.write_u8(b'/');
+            host_of(target.scheme_str().unwrap_or_default().as_bytes());
+            host_of(without_port(target.scheme_str(), authority.as_str()).as_bytes());
         }
-        None => host.hash(&mut hasher),
+        None => host_of(host.map_or(b"", HeaderValue::as_bytes)),
     }
     target.path().hash(&mut hasher);
     hasher.finish()
@@ -135,12 +143,21 @@ impl PrefixKey for HttpCacheKey {
     }
 }
 
-/// `prefix` without the port that its scheme has anyway; `None` where it has none.
+/// The one spelling of `prefix`; `None` where it is that.
 fn canonical_prefix(prefix: &str) -> Option<String> {
     let (scheme, rest) = prefix.split_once("://")?;
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let short = without_port(Some(scheme), authority);
-    (short.len() < authority.len()).then(|| format!("{scheme}://{short}/{path}"))
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let spelled = authority_of(Some(&scheme), authority);
+    // Where a port has ended, the host has.
+    let path = match path.is_empty() && spelled.len() < authority.len() {
+        true => "/",
+        false => path,
+    };
+    Some(format!("{scheme}://{spelled}{path}")).filter(|spelled| spelled != prefix)
 }
 
 impl fmt::Debug for HttpCacheKey {
