@@ -56,10 +56,17 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// When its data was made.
+    fn made(&self) -> Moment {
+        let Lifetime { age, .. } = self.lifetime;
+        let sent = self.lifetime.age_when_sent;
+        let sent = sent.map(|age| age.saturating_add(self.now.since(self.order.began)));
+        self.now.before(sent.map_or(age, |sent| sent.max(age)))
+    }
+
     /// Until when it may be used; `None` where it is given to the waiters alone.
     fn until(&self, config: &CacheConfig) -> Option<Until> {
-        let Lifetime { age, .. } = self.lifetime;
-        let made = self.now.before(age);
+        let made = self.made();
         let ttl = match self.is_negative {
             true => config.negative_ttl()?,
             false => config.ttl(),
@@ -70,7 +77,8 @@ impl Draft {
         } else {
             fresh
         };
-        let fresh = self.now.after(fresh);
+        // In the past where it is older than that: what may be done with it afterwards counts from there.
+        let fresh = made.after(fresh);
         if self.is_negative {
             return Some(Until {
                 fresh,
@@ -136,7 +144,7 @@ where
         };
         let entry = Arc::new(Entry {
             stored,
-            made: now.before(draft.lifetime.age),
+            made: draft.made(),
             order: draft.order,
             until: until.unwrap_or(never),
             weight: config.counted(weight),

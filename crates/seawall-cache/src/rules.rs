@@ -167,14 +167,17 @@ impl Default for Demand {
 pub struct Lifetime {
     /// Whether it may be kept at all, and given to other callers.
     pub store: bool,
-    /// How long it is fresh from now on.
+    /// How long it is fresh from when it was made: an answer that is `age` old is fresh for that much less.
     pub fresh: Option<Duration>,
     /// How long it may be used after that while a new one is fetched.
     pub stale_while_revalidate: Option<Duration>,
     /// How long it may be used after it was fresh, where the upstream fails.
     pub stale_on_failure: Option<Duration>,
-    /// How old it is already.
+    /// How old it is already. It counts against the times of the settings, too.
     pub age: Duration,
+    /// How old it was when it was sent, where another cache has reported that. The time of the call is added, from its
+    /// beginning in this layer, and the greater of that and [`age`](Self::age) counts.
+    pub age_when_sent: Option<Duration>,
 }
 
 impl Lifetime {
@@ -185,6 +188,7 @@ impl Lifetime {
         stale_while_revalidate: None,
         stale_on_failure: None,
         age: Duration::ZERO,
+        age_when_sent: None,
     };
 
     /// Not kept.

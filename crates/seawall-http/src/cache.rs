@@ -46,20 +46,31 @@
 //! * The answers to GET and HEAD, where the request has no body, no `Range`, no condition (`If-..`) and no
 //!   `Cache-Control: no-store`. Under the method, the full target and every header that does not only trace the
 //!   request: see [`HttpCacheKey`]. So an answer is given to the same credentials alone, in whatever header they
-//!   are. A header that is another one at each request is [left out](HttpCache::leave_out) of the key, or nothing
-//!   is ever found again.
+//!   are.
 //! * Not what says `no-store` or `no-cache`, sets a cookie, is a stream of events, has trailers, is longer than
 //!   the [bound](StoreBody::with_cap), breaks off, or depends ([`Vary`](http::header::VARY)) on everything, or on
 //!   headers of the request that are left out of the key. Of such a call, callers that wait for it make their own.
-//! * For as long as `max-age` or `Expires` say, less `Age`, [a day](HttpCache::max_age) at most; for the time of
-//!   the layer's settings where the response says nothing. `stale-while-revalidate` and `stale-if-error` are kept
-//!   to, and `must-revalidate`: what is stale is not used then.
+//! * For as long as `max-age` or `Expires` say, a [day](HttpCache::max_age) at most, or for the time of the layer's
+//!   settings where the response says nothing; less its age, which counts against every other time, too: the greater
+//!   of its `Age` with the time of the call, and of what has passed since its `Date`, from two seconds on (clocks
+//!   differ). An upstream, or a machine, whose clock is wrong needs [`ignore_date`](HttpCache::ignore_date).
+//!   `stale-while-revalidate` and `stale-if-error` are kept to, and `must-revalidate`: what is stale is not used then.
+//!   A number that is too large is the largest, and what is no number is 0.
 //! * A request may ask for `no-cache`, `max-age`, `min-fresh`, `max-stale` and `only-if-cached`, whose answer is a
 //!   504 where nothing is kept.
 //! * A request of another method that was executed, or may have been, makes everything of its path invalid,
 //!   whatever the query.
 //! * What is kept comes with `Age`.
+//!
+//! # Headers that are another one at each request
+//!
+//! A timestamp, a nonce, a signature, a `Date` or an `Idempotency-Key` in the request makes every key another one:
+//! nothing is ever found again, no call is shared, and `counts().calls.hit` of the handle stays 0. Put the layer
+//! outside of what adds such a header, as a signature at the departure of an attempt, or
+//! [leave it out](HttpCache::leave_out) of the key. Those that only trace a request are left out anyway:
+//! [`HttpCacheKey`] names them.
 
+mod age;
 mod body;
 mod codec;
 mod directives;

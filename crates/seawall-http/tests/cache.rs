@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode};
@@ -186,6 +186,240 @@ async fn an_answer_is_fresh_for_as_long_as_it_says_less_its_age() {
     assert_eq!(text(&client, get("/other")).await, "3");
     advance(SECOND / 2).await;
     assert_eq!(text(&client, get("/other")).await, "4");
+}
+
+fn client_of(config: CacheConfig) -> (Client, Upstream, Handle) {
+    let layer = CacheLayer::new("quotes", config)
+        .classify(HttpClassifier::new())
+        .describe(Routes::new())
+        .rules(HttpCache::new())
+        .store(StoreBody::new())
+        .mark(HttpMark)
+        .fresh_only(HttpFresh);
+    let (upstream, handle) = (Upstream::default(), layer.handle());
+    let service = ServiceBuilder::new().layer(layer).layer(WrapErrorLayer);
+    let client = service.service(upstream.clone());
+    (BoxCloneSyncService::new(client), upstream, handle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn age_counts_against_the_time_of_the_settings() {
+    let minute = || CacheConfig::builder(60 * SECOND);
+    // Until it is a minute old.
+    let (client, upstream, _) = client_of(minute().build().unwrap());
+    upstream.set(&[("age", "50")]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(9 * SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "2");
+    // Stale at once, it stands in until it is too old.
+    let bound = 3_700 * SECOND;
+    for (after, seen) in [(99, (200, "1", "3699")), (101, (503, "4", ""))] {
+        let config = minute().stale_on_failure(bound).build().unwrap();
+        let (client, upstream, _) = client_of(config);
+        upstream.set(&[("age", "3600")]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        assert_eq!(text(&client, get("/other")).await, "2");
+        assert_eq!(text(&client, get("/other")).await, "3");
+        advance(after * SECOND).await;
+        upstream.set(&[]);
+        upstream.status(503);
+        let response = client.clone().oneshot(get("/q")).await.unwrap();
+        let age = response.headers().get("age");
+        let age = age.map_or("", |age| age.to_str().unwrap()).to_owned();
+        let status = response.status().as_u16();
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(
+            (status, &text[..], &*age),
+            (seen.0, seen.1.as_bytes(), seen.2)
+        );
+    }
+    // Whatever it says.
+    for age in ["60, 0", "2147483648", "9223372036854775807", DIGITS] {
+        let (client, upstream, _) = client_of(minute().build().unwrap());
+        upstream.set(&[("age", age)]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        assert_eq!(text(&client, get("/q")).await, "2", "{age}");
+    }
+    // What is no age is none.
+    for age in ["-60", "6e1", "soon", ""] {
+        let (client, upstream, _) = client_of(minute().build().unwrap());
+        upstream.set(&[("age", age)]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        assert_eq!(text(&client, get("/q")).await, "1", "{age}");
+    }
+    // Of what says that it is fresh for longer, a day is left.
+    let (client, upstream, _) = client_of(minute().build().unwrap());
+    upstream.set(&[("age", "200000"), ("cache-control", "max-age=600000")]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(86_399 * SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "2");
+}
+
+/// A date so far from now.
+fn date(ago: i64) -> String {
+    let now = SystemTime::now();
+    let span = Duration::from_secs(ago.unsigned_abs());
+    let at = if ago < 0 { now + span } else { now - span };
+    httpdate::fmt_http_date(at)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_as_old_as_its_date_and_its_age_say() {
+    let minute = || CacheConfig::builder(60 * SECOND).build().unwrap();
+    // Whether it is fresh: by what it says for 50 s, and by the settings for 60 s.
+    for (ago, age, says, settings) in [
+        (0, "", true, true),
+        (1, "", true, true),
+        (45, "", true, true),
+        (55, "", false, true),
+        (65, "", false, false),
+        (3_600, "10", false, false),
+        (0, "55", false, true),
+        (45, "55", false, true),
+        // A clock that is ahead says nothing.
+        (-3_600, "", true, true),
+        (-3_600, "65", false, false),
+    ] {
+        for (cache_control, is_fresh) in [("max-age=50", says), ("public", settings)] {
+            let (client, upstream, _) = client_of(minute());
+            let date = date(ago);
+            let mut headers = vec![("date", &*date), ("cache-control", cache_control)];
+            headers.extend((!age.is_empty()).then_some(("age", age)));
+            upstream.set(&headers);
+            assert_eq!(text(&client, get("/q")).await, "1");
+            let again = text(&client, get("/q")).await;
+            assert_eq!(again == "1", is_fresh, "{headers:?}");
+        }
+    }
+    // The bound is one of what is left, as with `Age`.
+    let (client, upstream, _) = client_of(minute());
+    upstream.set(&[
+        ("date", &date(200_000)),
+        ("cache-control", "max-age=600000"),
+    ]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(86_000 * SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(400 * SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "2");
+    // What is kept comes with that age.
+    let (client, upstream, _) = client_of(minute());
+    upstream.set(&[("date", &date(30))]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    let response = client.clone().oneshot(get("/q")).await.unwrap();
+    let age: u64 = response.headers()["age"].to_str().unwrap().parse().unwrap();
+    assert!((30..60).contains(&age), "{age}");
+    // In every form of a date, and what is none says nothing.
+    for (date, is_fresh) in [
+        ("Sunday, 06-Nov-94 08:49:37 GMT", false),
+        ("Sun Nov  6 08:49:37 1994", false),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", false),
+        ("yesterday", true),
+    ] {
+        let (client, upstream, _) = client_of(minute());
+        upstream.set(&[("date", date)]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        assert_eq!(text(&client, get("/q")).await == "1", is_fresh, "{date}");
+    }
+    // Where a clock is wrong, its date can be left aside; an age counts.
+    for (age, is_fresh) in [("5", true), ("65", false)] {
+        let (client, upstream, _) = client_with(HttpCache::new().ignore_date());
+        upstream.set(&[
+            ("date", &date(86_400 * 365)),
+            ("age", age),
+            ("cache-control", "max-age=60"),
+        ]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        assert_eq!(text(&client, get("/q")).await == "1", is_fresh, "{age}");
+    }
+}
+
+/// More than any integer has.
+const DIGITS: &str = "999999999999999999999999999999";
+
+#[tokio::test(start_paused = true)]
+async fn a_number_too_large_is_the_largest() {
+    let forever = Duration::from_secs(1 << 31);
+    let rules = || HttpCache::new().max_age(Duration::MAX);
+    for (rules, says) in [
+        (rules(), format!("max-age={DIGITS}")),
+        (rules(), format!("max-age=\"{DIGITS}\"")),
+        (rules(), format!("max-age={}", u64::MAX)),
+        (
+            rules(),
+            format!("public, max-age={DIGITS}, max-age={DIGITS}9"),
+        ),
+    ] {
+        let (client, upstream, _) = client_with(rules);
+        upstream.set(&[("cache-control", &says), ("age", "100")]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        advance(forever - 101 * SECOND).await;
+        assert_eq!(text(&client, get("/q")).await, "1", "{says}");
+        advance(SECOND).await;
+        assert_eq!(text(&client, get("/q")).await, "2", "{says}");
+    }
+    // Within the bound of the rules, a day unless set, also where they are for several users.
+    for (rules, says) in [
+        (HttpCache::new(), format!("max-age={DIGITS}")),
+        (HttpCache::shared(), format!("s-maxage={DIGITS}, max-age=0")),
+    ] {
+        let (client, upstream, _) = client_with(rules);
+        upstream.set(&[("cache-control", &says)]);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        advance(86_399 * SECOND).await;
+        assert_eq!(text(&client, get("/q")).await, "1", "{says}");
+        advance(SECOND).await;
+        assert_eq!(text(&client, get("/q")).await, "2", "{says}");
+    }
+    // What a request asks for, too.
+    let (client, upstream, _) = client();
+    upstream.set(&[("cache-control", "max-age=60")]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    let asked = format!("max-age={DIGITS}");
+    let asked = with("/q", &[("cache-control", &asked)]);
+    assert_eq!(text(&client, asked).await, "1");
+    let asked = format!("min-fresh={DIGITS}");
+    let asked = with("/q", &[("cache-control", &asked)]);
+    assert_eq!(text(&client, asked).await, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn expires_counts_from_the_date_or_from_now() {
+    for (date_ago, expires_ago, fresh) in [
+        // By a clock that is an hour ahead, and by one without a word of its time.
+        (Some(-3_600), -3_660, 60),
+        (None, -60, 60),
+        (None, 60, 0),
+        (Some(0), 0, 0),
+    ] {
+        let (client, upstream, _) = client();
+        let (date_of, expires) = (date_ago.map(date), date(expires_ago));
+        let mut headers = vec![("expires", &*expires)];
+        headers.extend(date_of.as_deref().map(|date| ("date", date)));
+        upstream.set(&headers);
+        assert_eq!(text(&client, get("/q")).await, "1");
+        advance((fresh as u32).saturating_sub(5) * SECOND).await;
+        assert_eq!(text(&client, get("/q")).await == "1", fresh > 0);
+        advance(6 * SECOND).await;
+        let calls = upstream.calls();
+        text(&client, get("/q")).await;
+        assert_eq!(upstream.calls(), calls + 1, "{headers:?}");
+    }
+    // In the old forms of a date, too, by the upstream's own clock.
+    let (client, upstream, _) = client_with(HttpCache::new().ignore_date());
+    upstream.set(&[
+        ("date", "Sunday, 06-Nov-94 08:49:37 GMT"),
+        ("expires", "Sun Nov  6 08:50:37 1994"),
+    ]);
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(59 * SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "1");
+    advance(SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -405,6 +639,29 @@ async fn a_shared_cache_takes_an_unknown_header_for_credentials() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_left_out_of_keys_makes_no_difference_unless_an_answer_says_so() {
+    let signed = [
+        "date",
+        "x-timestamp",
+        "x-nonce",
+        "x-sign",
+        "idempotency-key",
+    ];
+    let ask = |id| with("/signed", &signed.map(|name| (name, id)));
+    let (client, upstream, handle) = self::client();
+    upstream.set(&[("cache-control", "max-age=60")]);
+    for id in ["1", "2", "3"] {
+        assert_eq!(text(&client, ask(id)).await, id);
+    }
+    assert_eq!(handle.counts().calls.hit, 0);
+    let names = signed.map(HeaderName::from_static).into_iter();
+    let rules = names.fold(HttpCache::new(), HttpCache::leave_out);
+    let (client, upstream, handle) = client_with(rules);
+    upstream.set(&[("cache-control", "max-age=60")]);
+    for id in ["1", "2", "3"] {
+        assert_eq!(text(&client, ask(id)).await, "1");
+    }
+    assert_eq!(handle.counts().calls.hit, 2);
+
     let nonce = HeaderName::from_static("x-nonce");
     let (client, upstream, _) = client_with(HttpCache::new().leave_out(nonce));
     upstream.set(&[("cache-control", "max-age=60"), ("vary", "X-Other")]);
@@ -589,11 +846,10 @@ async fn a_request_that_changes_something_makes_what_is_kept_of_its_path_invalid
 #[tokio::test(start_paused = true)]
 async fn an_older_date_does_not_replace_a_newer_one() {
     let (client, upstream, _) = client();
-    let at = |second: u32| format!("Sun, 06 Nov 1994 08:49:{second:02} GMT");
-    upstream.set(&[("date", &at(37))]);
+    upstream.set(&[("date", &date(10))]);
     assert_eq!(text(&client, get("/q")).await, "1");
     advance(SECOND).await;
-    upstream.set(&[("date", &at(36))]);
+    upstream.set(&[("date", &date(20))]);
     assert_eq!(text(&client, get("/q")).await, "2");
     upstream.status(500);
     assert_eq!(text(&client, get("/q")).await, "1");

@@ -4,6 +4,7 @@
     reason = "a test shows what is wrong by panicking there"
 )]
 
+mod age;
 mod coalesce;
 mod control;
 mod files;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderValue};
 
-/// The longest span that is believed: a value that is larger is this.
-const LONGEST: u64 = 100 * 365 * 24 * 3600;
+/// The longest span that is believed: a value that is larger is this (RFC 9111, 1.2.2).
+pub(super) const LONGEST: Duration = Duration::from_secs(1 << 31);
 
 /// The directives of a message: names in lower case, and their values without quotation marks.
 pub(super) fn directives(headers: &HeaderMap) -> impl Iterator<Item = (String, Option<&str>)> {
@@ -30,7 +30,7 @@ pub(super) fn seconds(value: Option<&str>) -> Duration {
         true => 0,
         false => digits.parse().unwrap_or(u64::MAX),
     });
-    Duration::from_secs(number.min(LONGEST))
+    Duration::from_secs(number).min(LONGEST)
 }
 
 /// What a request asks of a cache.
@@ -68,8 +68,7 @@ impl Asks {
                 }
                 "min-fresh" => asks.min_fresh = asks.min_fresh.max(seconds(value)),
                 "max-stale" => {
-                    let any = Duration::from_secs(LONGEST);
-                    asks.max_stale = value.map_or(any, |value| seconds(Some(value)));
+                    asks.max_stale = value.map_or(LONGEST, |value| seconds(Some(value)));
                 }
                 _ => {}
             }
@@ -98,11 +97,8 @@ mod tests {
         );
         assert_eq!(asks("max-age=-1").max_age, Some(Duration::ZERO));
         assert_eq!(asks("max-age").max_age, Some(Duration::ZERO));
-        assert_eq!(asks("max-stale").max_stale, Duration::from_secs(LONGEST));
-        assert_eq!(
-            asks("max-stale=99999999999999999999999").max_stale,
-            Duration::from_secs(LONGEST)
-        );
+        assert_eq!(asks("max-stale").max_stale, LONGEST);
+        assert_eq!(asks("max-stale=99999999999999999999999").max_stale, LONGEST);
         assert_eq!(asks("min-fresh=3").min_fresh, Duration::from_secs(3));
         assert_eq!(asks(",=,\"").max_age, None);
         let mut pragma = HeaderMap::new();

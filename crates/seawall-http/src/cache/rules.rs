@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, PRAGMA, RANGE, SET_COOKIE, UPGRADE, VARY,
+    AUTHORIZATION, CACHE_CONTROL, DATE, EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, SET_COOKIE, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_cache_semantics::{CacheOptions, CachePolicy};
 use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime};
 
+use super::age::{Ambiguous, age_when_sent, apparent_age, freshness};
 use super::directives::{Asks, directives, seconds};
 use super::key::{HttpCacheKey, group_of};
 use super::names::{Names, usual_credentials};
@@ -39,6 +40,8 @@ pub struct HttpCache {
     names: Arc<Names>,
     shared: bool,
     max_age: Duration,
+    /// Whether `Date` counts.
+    dates: bool,
 }
 
 impl HttpCache {
@@ -49,6 +52,7 @@ impl HttpCache {
             names: Arc::default(),
             shared: false,
             max_age: MAX_AGE,
+            dates: true,
         }
     }
 
@@ -64,7 +68,8 @@ impl HttpCache {
     }
 
     /// Leaves a header of requests out of keys: one that is another at each request and changes nothing about the
-    /// answer, such as a nonce, a timestamp or a signature. An answer that says that it depends on it
+    /// answer, such as a nonce, a timestamp, a signature, a `Date` or a request's id in a header of your own. With it in
+    /// the key nothing is ever found again. An answer that says that it depends on it
     /// ([`Vary`](http::header::VARY)) is not kept.
     ///
     /// Never one that is whose request it is: with it left out, users get each other's answers. For the
@@ -123,6 +128,17 @@ impl HttpCache {
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
+        self
+    }
+
+    /// Does not take the age of an answer from its `Date`: for an upstream, or a machine, whose clock is wrong.
+    /// `Age` counts all the same.
+    ///
+    /// Otherwise an answer is as old as its `Date` says by the clock of this machine, from two seconds on, and of an
+    /// upstream whose clock is an hour behind everything is an hour old: nothing is found fresh.
+    #[must_use]
+    pub const fn ignore_date(mut self) -> Self {
+        self.dates = false;
         self
     }
 
@@ -197,8 +213,14 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         };
         let bounded = |span: Duration| span.min(self.max_age);
         let mut lifetime = Lifetime::DEFAULT;
-        lifetime.age = says.age;
-        lifetime.fresh = says.fresh.map(bounded);
+        if self.dates {
+            lifetime.age = apparent_age(headers);
+        }
+        lifetime.age_when_sent = age_when_sent(headers);
+        // The bound is one of what is left.
+        let age = lifetime.age_when_sent.unwrap_or_default().max(lifetime.age);
+        let longest = age.saturating_add(self.max_age);
+        lifetime.fresh = says.fresh.map(|fresh| fresh.min(longest));
         lifetime.stale_while_revalidate = says.stale_while_revalidate.map(bounded);
         lifetime.stale_on_failure = says.stale_if_error.map(bounded);
         lifetime
@@ -211,7 +233,7 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
 
 /// What a response says of its own use.
 struct Says {
-    age: Duration,
+    /// How long it is fresh from when it was made.
     fresh: Option<Duration>,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
@@ -223,22 +245,13 @@ impl Says {
         let headers = normal(response.headers());
         let mut no_cache = !headers.contains_key(CACHE_CONTROL)
             && headers.get(PRAGMA).is_some_and(|value| value == "no-cache");
-        let mut is_explicit = headers.contains_key(http::header::EXPIRES);
         let mut revalidates = false;
         let (mut refreshing, mut failing) = (None, None);
-        let is_ambiguous = {
-            let mut max_ages = directives(&headers).filter(|(name, _)| name == "max-age");
-            let first = max_ages.next();
-            // Which of two counts is not known (RFC 9111, 4.2.1).
-            max_ages.any(|other| Some(other) != first)
-        };
         for (name, value) in directives(&headers) {
             match &*name {
                 "no-cache" => no_cache = true,
                 "must-revalidate" => revalidates = true,
                 "proxy-revalidate" => revalidates |= shared,
-                "max-age" | "immutable" => is_explicit = true,
-                "s-maxage" => is_explicit |= shared,
                 "stale-while-revalidate" => refreshing = Some(seconds(value)),
                 "stale-if-error" => failing = Some(seconds(value)),
                 _ => {}
@@ -247,28 +260,23 @@ impl Says {
         if no_cache {
             return None;
         }
-        let policy = policy(response, headers, has_credentials, shared)?;
-        // At the time of the response, whatever the clocks say.
-        let now = SystemTime::UNIX_EPOCH;
-        if revalidates || is_ambiguous {
+        let fresh = freshness(&headers, shared);
+        if !is_storable(response, headers, has_credentials, shared) {
+            return None;
+        }
+        if revalidates || fresh == Some(Err(Ambiguous)) {
             (refreshing, failing) = (Some(Duration::ZERO), Some(Duration::ZERO));
         }
         Some(Self {
-            age: policy.age(now),
-            fresh: is_explicit.then(|| match is_ambiguous {
-                true => Duration::ZERO,
-                false => policy.time_to_live(now),
-            }),
+            fresh: fresh.map(Result::unwrap_or_default),
             stale_while_revalidate: refreshing,
             stale_if_error: failing,
         })
     }
 }
 
-/// The headers that decide, as the policy reads them: it knows directives in lower case alone, and takes an age
-/// however large.
+/// The headers that decide: directives in lower case, as the policy knows them.
 fn normal(headers: &HeaderMap) -> HeaderMap {
-    use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
     let mut normal = HeaderMap::new();
     for name in [CACHE_CONTROL, PRAGMA] {
         for value in headers.get_all(&name) {
@@ -281,26 +289,21 @@ fn normal(headers: &HeaderMap) -> HeaderMap {
             normal.append(name.clone(), value);
         }
     }
-    for name in [DATE, EXPIRES, LAST_MODIFIED] {
+    for name in [DATE, EXPIRES] {
         if let Some(value) = headers.get(&name) {
             normal.insert(name, value.clone());
         }
     }
-    let age = headers.get(AGE).and_then(|value| value.to_str().ok());
-    if let Some(age) = age {
-        let seconds = seconds(Some(age.trim())).as_secs();
-        normal.insert(AGE, HeaderValue::from(seconds));
-    }
     normal
 }
 
-/// `None` where the response may not be kept.
-fn policy<R>(
+/// Whether the response may be kept at all (RFC 9111, 3).
+fn is_storable<R>(
     response: &Response<R>,
     headers: HeaderMap,
     has_credentials: bool,
     shared: bool,
-) -> Option<CachePolicy> {
+) -> bool {
     // Of a request it asks no more than this, for what is kept by method and credentials.
     let mut request = Request::new(());
     if has_credentials {
@@ -312,9 +315,8 @@ fn policy<R>(
     *head.headers_mut() = headers;
     let options = CacheOptions {
         shared,
-        cache_heuristic: 0.0,
         ..CacheOptions::default()
     };
-    let policy = CachePolicy::new_options(&request, &head, SystemTime::UNIX_EPOCH, options);
-    policy.is_storable().then_some(policy)
+    // The time does not matter for that.
+    CachePolicy::new_options(&request, &head, SystemTime::UNIX_EPOCH, options).is_storable()
 }
