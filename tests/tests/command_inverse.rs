@@ -347,7 +347,7 @@ async fn layers_that_answer_without_the_upstream() {
         let layer = FallbackLayer::new(NAME, FallbackConfig::default(), [hold]);
         layer.expect("valid").handle()
     };
-    // A bypass hides the read-only mode, which ends with it.
+    // Both are shown, and each ends for itself.
     let pairs: &[Pair<FallbackHandle>] = &[
         Pair("bypass", |h| h.bypass(), |h| h.resume()),
         Pair(

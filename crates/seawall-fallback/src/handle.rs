@@ -35,8 +35,10 @@ seawall_core::state_words! {
         Ok = "ok",
         /// And calls that are not safe to repeat are rejected.
         ReadOnly = "read_only",
-        /// An operator has switched it off.
+        /// No call is answered: an operator has switched that off.
         Bypassed = "bypassed",
+        /// Both: no call is answered, and those that are not safe to repeat are rejected.
+        ReadOnlyBypassed = "read_only_bypassed",
     }
 }
 
@@ -98,33 +100,37 @@ impl FallbackHandle {
         Ok(())
     }
 
-    /// Turns the read-only mode on or off: calls that are not [`Replay::Safe`](seawall_core::Replay::Safe) are
-    /// rejected as [`Paused`](seawall_core::Reason::Paused). Others pass, and are answered by a step where
-    /// they fail.
+    /// Turns the read-only mode on or off: while it is on, calls that are neither
+    /// [`Replay::Safe`](seawall_core::Replay::Safe) nor `SafeWithEffect`, a cancel, are rejected as
+    /// [`Paused`](seawall_core::Reason::Paused). Others pass, and are answered by a step where they fail.
+    ///
+    /// It is a mode of its own beside a [bypass](Self::bypass): neither ends the other, and the state shows both. Only
+    /// `set_read_only(false)` and [`reset`](Self::reset) turn it off.
     pub fn set_read_only(&self, on: bool) {
         self.core.set_read_only(on);
         let command = if on { "read_only_on" } else { "read_only_off" };
         self.core.source.commanded(command);
     }
 
-    /// Answers no call, until it is resumed: every result is returned as it is.
+    /// Answers no call, until [`resume`](Self::resume) or [`reset`](Self::reset): every result is returned as it is. What
+    /// the [read-only mode](Self::set_read_only) rejects is rejected all the same, since a command about answers must
+    /// not let orders through.
     pub fn bypass(&self) {
         self.core.set_bypassed(true);
         self.core.source.commanded("bypass");
     }
 
-    /// Ends a bypass and the read-only mode. What was learned is kept.
+    /// Takes [`bypass`](Self::bypass) back, and nothing else: the [read-only mode](Self::set_read_only) stays, and so does
+    /// what was learned.
     pub fn resume(&self) {
         self.core.set_bypassed(false);
-        self.core.set_read_only(false);
         self.core.source.commanded("resume");
     }
 
-    /// Ends every command, and forgets the last good answers and the times of those that were returned.
-    /// Nothing is learned from calls that began before. Counts stay.
+    /// Ends a bypass and the read-only mode, and forgets the last good answers and the times of those that were
+    /// returned. Nothing is learned from calls that began before. Counts stay.
     pub fn reset(&self) {
-        self.core.set_bypassed(false);
-        self.core.set_read_only(false);
+        self.core.end_all();
         self.core.forget();
         self.core.source.commanded("reset");
     }
@@ -145,12 +151,11 @@ impl FallbackHandle {
         });
         FallbackSnapshot {
             name: self.name(),
-            state: if mode.is_bypassed() {
-                FallbackState::Bypassed
-            } else if mode.is_read_only() {
-                FallbackState::ReadOnly
-            } else {
-                FallbackState::Ok
+            state: match (mode.is_read_only(), mode.is_bypassed()) {
+                (false, false) => FallbackState::Ok,
+                (true, false) => FallbackState::ReadOnly,
+                (false, true) => FallbackState::Bypassed,
+                (true, true) => FallbackState::ReadOnlyBypassed,
             },
             counts: self.counts(),
             steps: steps.collect(),

@@ -78,6 +78,11 @@ impl Core {
         self.set(BYPASSED, on);
     }
 
+    /// As if nothing had been commanded.
+    pub(crate) fn end_all(&self) {
+        self.flags.store(0, Ordering::Relaxed);
+    }
+
     fn set(&self, flag: u32, on: bool) {
         if on {
             self.flags.fetch_or(flag, Ordering::Relaxed);

@@ -51,6 +51,55 @@ async fn a_bypass_answers_nothing_and_learns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn read_only_and_a_bypass_are_both_shown_and_each_ends_for_itself() {
+    let layer = layer([value("default")]);
+    let handle = layer.handle();
+    let mut service = layer.layer(Upstream::down());
+    let mut seen = async |state: &str, rejects: bool, answers: bool| {
+        assert_eq!(handle.state(), state);
+        let order = Ask::with("SPY", RequestMeta::non_idempotent());
+        let order = call(&mut service, order).await.unwrap_err();
+        let is_rejected = matches!(order, Failed::Rejected(why) if why.reason() == Reason::Paused);
+        assert_eq!(is_rejected, rejects, "{state}");
+        let read = call(&mut service, Ask::of("SPY")).await;
+        assert_eq!(read.is_ok(), answers, "{state}");
+    };
+    seen("ok", false, true).await;
+    // One begins, the other does, and they end in either order.
+    for bypass_first in [true, false] {
+        for bypass_ends_first in [true, false] {
+            if bypass_first {
+                handle.control(Command::Bypass).unwrap();
+                seen("bypassed", false, false).await;
+                handle.set_read_only(true);
+            } else {
+                handle.set_read_only(true);
+                seen("read_only", true, true).await;
+                handle.control(Command::Bypass).unwrap();
+            }
+            seen("read_only_bypassed", true, false).await;
+            if bypass_ends_first {
+                handle.control(Command::Resume).unwrap();
+                seen("read_only", true, true).await;
+                handle.set_read_only(false);
+            } else {
+                handle.set_read_only(false);
+                seen("bypassed", false, false).await;
+                handle.control(Command::Resume).unwrap();
+            }
+            seen("ok", false, true).await;
+        }
+    }
+    // A resume without a bypass changes nothing, and a reset ends both.
+    handle.set_read_only(true);
+    handle.control(Command::Resume).unwrap();
+    seen("read_only", true, true).await;
+    handle.bypass();
+    handle.control(Command::Reset).unwrap();
+    seen("ok", false, true).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_forgets_what_was_learned() {
     let layer = layer([last_good(60 * SECOND)]);
     let by_time = |answer: &Res| Some(answer.value().at);

@@ -80,7 +80,7 @@ fn value(pattern: &str, state: &str) -> (f64, &'static str) {
         "half_open" | "recovering" | "cooling" | "degraded" => (0.5, "wait for its recovery"),
         "full" | "queueing" | "throttling" => (0.5, "send less, or allow more"),
         "budget_exhausted" => (0.5, "look at what fails so often"),
-        "bypassed" | "forced_closed" => {
+        "bypassed" | "read_only_bypassed" | "forced_closed" => {
             (0.5, "take an operator's command back: nothing is protected")
         }
         _ => (1.0, ""),
