@@ -927,9 +927,11 @@ async fn callers_share_a_call_unless_its_answer_may_not_be_shared() {
         );
         assert_eq!(handle.snapshot().under_way, 0);
 
-        let apart = |name| text(&client, with("/q", &[("authorization", name)]));
-        let (a, b) = tokio::join!(apart("a"), apart("b"));
-        assert_ne!(a, b, "credentials are never shared");
+        for header in ["authorization", "kc-api-key", "x-nobody-has-heard-of"] {
+            let apart = |value| text(&client, with("/q", &[(header, value)]));
+            let (a, b) = tokio::join!(apart("a"), apart("b"));
+            assert_ne!(a, b, "{header}: credentials are never shared");
+        }
     }
 }
 

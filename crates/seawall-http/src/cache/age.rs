@@ -53,10 +53,13 @@ fn between(date: Duration, now: Duration) -> Duration {
     }
 }
 
-/// How old a response was when it was sent, by its `Age`: of a list, the first counts.
+/// How old a response was when it was sent, by its `Age`: of a list, the first counts, and what is no number is none
+/// (RFC 9111, 5.1).
 pub(super) fn age_when_sent(headers: &HeaderMap) -> Option<Duration> {
     let age = headers.get(AGE)?.to_str().ok()?;
-    Some(seconds(age.split(',').next().map(str::trim)))
+    let age = age.split(',').next()?.trim();
+    let is_number = !age.is_empty() && age.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| seconds(Some(age)))
 }
 
 #[cfg(test)]
@@ -85,6 +88,27 @@ mod tests {
         }
         assert_eq!(between(Duration::ZERO, NOW), NOW);
         assert_eq!(between(Duration::ZERO, Duration::MAX), LONGEST);
+    }
+
+    #[test]
+    fn an_age_is_a_number_and_the_first_of_a_list() {
+        for (age, expected) in [
+            ("0", Some(0)),
+            (" 7 ", Some(7)),
+            ("7, 3", Some(7)),
+            ("99999999999999999999999999", Some(1 << 31)),
+            ("", None),
+            (", 7", None),
+            ("-7", None),
+            ("+7", None),
+            ("7.5", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AGE, HeaderValue::from_str(age).unwrap());
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(age_when_sent(&headers), expected, "{age}");
+        }
     }
 
     proptest! {

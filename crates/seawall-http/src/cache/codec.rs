@@ -13,6 +13,9 @@ use super::stored::{Head, HttpStored};
 /// nobody would know whose answer it is. A program whose requests all have the same ones leaves them out of the
 /// keys: [`HttpCache::one_identity`](super::HttpCache::one_identity). Which other headers have none, a program says
 /// by [`HttpCache::no_credentials`](super::HttpCache::no_credentials).
+///
+/// A target is written as it is: where a provider has its secret in the query, write no file, or keep it as safe as
+/// the secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpCodec;
 
