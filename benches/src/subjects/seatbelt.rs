@@ -1,8 +1,10 @@
 //! seatbelt 0.11 as Tower services.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use seatbelt::breaker::Breaker;
+use seatbelt::chaos::injection::Injection;
 use seatbelt::fallback::Fallback;
 use seatbelt::hedging::Hedging;
 use seatbelt::retry::Retry;
@@ -35,6 +37,15 @@ pub(super) fn subjects() -> Vec<Subject> {
         }),
         Subject::service("seatbelt/fallback/not-used", || fallback(Leaf)),
         Subject::service("seatbelt/fallback/answered", || fallback(Down)),
+        // A switch that the program can turn on at any time.
+        Subject::service("seatbelt/chaos/off", || {
+            static ON: AtomicBool = AtomicBool::new(false);
+            Injection::layer("chaos", &scope())
+                .rate(0.1)
+                .output_error(LeafError)
+                .enable_if(|_| ON.load(Ordering::Relaxed))
+                .layer(Leaf)
+        }),
         // It has neither a rate limit nor a bulkhead.
         Subject::service("seatbelt/stack/three", || {
             let scope = scope();
