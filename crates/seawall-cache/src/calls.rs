@@ -69,6 +69,8 @@ pub(crate) enum Turn<K, A> {
     Answered(A),
     /// The leader is gone: the waiter makes the call.
     Leads(Lead<K, A>),
+    /// The leader takes too long: the waiter makes the call, too.
+    Lapsed(Lead<K, A>),
     /// The waiter makes a call of its own.
     Alone,
 }
@@ -313,7 +315,7 @@ pub(crate) struct Waiting<K, A> {
     slot: Arc<Slot<A>>,
     hash: u64,
     number: u64,
-    /// Which caller led when it began to wait, or looked last.
+    /// Which caller led when it began to wait.
     leader: u64,
     key: K,
 }
@@ -342,15 +344,14 @@ impl<K, A> Waiting<K, A> {
         Lead::new(Arc::clone(&self.calls), self.hash, id, self.number)
     }
 
-    /// Leads from now on, unless the leader has changed since this was asked last: then it has just begun.
-    /// What the one that led before answers counts as well.
-    pub(crate) fn take_over(&mut self) -> Option<Lead<K, A>> {
+    /// Leads from now on. Unless it waits for the last time not where the leader has changed since it began to:
+    /// that one has begun later. What the one that led before answers counts as well.
+    pub(crate) fn take_over(&self, is_last: bool) -> Option<Lead<K, A>> {
         let mut shard = lock(self.calls.shard(self.hash));
         let number = self.number;
         let mut pending = shard.pending.iter_hash_mut(self.hash);
         let pending = pending.find(|one| one.waiters.contains_key(&number))?;
-        let before = mem::replace(&mut self.leader, pending.leader);
-        if before != pending.leader {
+        if pending.leader != self.leader && !is_last {
             return None;
         }
         let slot = pending.waiters.remove(&number);

@@ -179,7 +179,8 @@ impl CacheConfigBuilder {
         pub const fn coalesce(bool);
 
         /// Sets the longest time that a caller waits for the call of another one before it makes its own;
-        /// 30 s unless set. Only where callers share calls.
+        /// 30 s unless set. Where yet another one has taken that call over meanwhile it waits as long again,
+        /// and no longer. Only where callers share calls.
         pub const fn max_wait(Some(Duration));
 
         /// Sets how many answers are refreshed in the background at once; 16 unless set. What exceeds that is
@@ -320,7 +321,8 @@ pub struct CoalesceConfigBuilder {
 impl CoalesceConfigBuilder {
     seawall_core::setters! { self.config:
         /// Sets the longest time that a caller waits for the call of another one before it makes its own;
-        /// 30 s unless set.
+        /// 30 s unless set. Where yet another one has taken that call over meanwhile it waits as long again,
+        /// and no longer.
         pub const fn max_wait(Duration);
 
         /// Sets whether all waiters get what a call has failed with: its response, the rejection of a layer

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, MarkDegraded, Policies, Rejectable, StoreResponse, impl_debug};
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::calls::{Joined, Turn, Waiting};
@@ -17,6 +17,7 @@ use crate::fill::By;
 use crate::kept::Found;
 use crate::send::Sending;
 use crate::state::{Answer, CommonLocal};
+use crate::wait::Wait;
 use crate::{CacheHooks, CacheRules};
 
 pin_project! {
@@ -47,12 +48,15 @@ pin_project! {
         S: Service<Req>,
     {
         Answered { response: Option<R> },
-        Begin { unsent: Option<(S, Req)> },
-        Waiting {
-            waiting: Waiting<K, Answer<V>>,
+        Begin {
             unsent: Option<(S, Req)>,
+            // Since when it has waited, where it begins again.
+            since: Option<Instant>,
+        },
+        Waiting {
             #[pin]
-            timer: Option<Sleep>,
+            wait: Wait<K, Answer<V>>,
+            unsent: Option<(S, Req)>,
         },
         Sending { #[pin] sending: Sending<S, Req> },
         Over,
@@ -78,7 +82,10 @@ impl<S: Service<Req>, Req, X, H, K, V, A, R> ResponseFuture<S, Req, X, H, K, V, 
     ) -> Self {
         let unsent = Some((service, request));
         Self {
-            stage: Stage::Begin { unsent },
+            stage: Stage::Begin {
+                unsent,
+                since: None,
+            },
             fetch: Some(Fetch { common, kind }),
         }
     }
@@ -176,7 +183,7 @@ where
                 Some(degraded::<Res, X, H, K, V>(common, &stale, reason))
             }
             Turn::Answered(Answer::Alone) | Turn::Alone => None,
-            Turn::Leads(lead) => {
+            Turn::Leads(lead) | Turn::Lapsed(lead) => {
                 keyed.by = By::Lead(lead);
                 None
             }
@@ -250,35 +257,29 @@ where
         };
         let send = match stage.as_mut().project() {
             StageProj::Sending { sending } => return sending.poll(cx).map(Ended::Completed),
-            StageProj::Begin { unsent } => {
-                let unsent = unsent.take();
+            StageProj::Begin { unsent, since } => {
+                let (unsent, since) = (unsent.take(), *since);
                 match fetch.begin::<Req, S::Response>() {
                     Begun::Answered(response) => return Poll::Ready(Ended::Answered(response)),
                     Begun::Send => unsent,
                     Begun::Wait(waiting) => {
-                        let timer = None;
-                        stage.set(Stage::Waiting {
-                            waiting,
-                            unsent,
-                            timer,
-                        });
+                        let wait = Wait::new(waiting, since.unwrap_or_else(Instant::now));
+                        stage.set(Stage::Waiting { wait, unsent });
                         continue;
                     }
                 }
             }
-            StageProj::Waiting {
-                waiting,
-                unsent,
-                timer,
-            } => {
-                let turn = ready!(poll_waiting(fetch, waiting, timer, cx));
+            StageProj::Waiting { mut wait, unsent } => {
+                let max_wait = || fetch.common.common().state.config().max_wait();
+                let turn = ready!(wait.as_mut().poll(max_wait, cx));
                 let again = matches!(turn, Turn::Answered(Answer::Failed(_)));
-                if let Some(response) = fetch.turn::<Req, S::Response>(turn, waiting.key()) {
+                if let Some(response) = fetch.turn::<Req, S::Response>(turn, wait.key()) {
                     return Poll::Ready(Ended::Answered(response));
                 }
                 let unsent = unsent.take();
                 if again {
-                    stage.set(Stage::Begin { unsent });
+                    let since = Some(wait.since());
+                    stage.set(Stage::Begin { unsent, since });
                     continue;
                 }
                 unsent
@@ -290,31 +291,6 @@ where
         };
         let sending = Sending::new(service, request);
         stage.set(Stage::Sending { sending });
-    }
-}
-
-/// Ready when there is an answer, or the waiter makes the call: also since it has waited for too long.
-fn poll_waiting<X, H, K: Clone + Eq + Hash, V, A>(
-    fetch: &Fetch<X, H, K, V, A>,
-    waiting: &mut Waiting<K, Answer<V>>,
-    mut timer: Pin<&mut Option<Sleep>>,
-    cx: &mut Context<'_>,
-) -> Poll<Turn<K, Answer<V>>> {
-    loop {
-        if let Poll::Ready(turn) = waiting.poll(cx) {
-            return Poll::Ready(turn);
-        }
-        if timer.is_none() {
-            let wait = fetch.common.common().state.config().max_wait();
-            timer.set(Some(sleep(wait)));
-        }
-        if let Some(timer) = timer.as_mut().as_pin_mut() {
-            ready!(timer.poll(cx));
-        }
-        if let Some(lead) = waiting.take_over() {
-            return Poll::Ready(Turn::Leads(lead));
-        }
-        timer.set(None);
     }
 }
 

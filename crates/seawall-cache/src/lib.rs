@@ -83,6 +83,7 @@ mod send;
 mod service;
 mod state;
 mod sync;
+mod wait;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

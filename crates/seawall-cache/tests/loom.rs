@@ -103,9 +103,9 @@ fn an_answer_and_a_drop_leave_nothing() {
 fn taking_over_and_an_answer_leave_nothing() {
     loom::model(|| {
         let calls = Arc::new(Calls::new());
-        let (lead, mut waiting) = two(&calls);
+        let (lead, waiting) = two(&calls);
         let leader = thread::spawn(move || lead.answer(5));
-        match waiting.take_over() {
+        match waiting.take_over(false) {
             Some(lead) => lead.answer(6),
             None => assert!(matches!(wait(&waiting), Turn::Answered(5))),
         }

@@ -11,7 +11,7 @@ use seawall_core::{
     Classify, MarkDegraded, Outcome, Policies, Reason, Rejectable, Rejection, StoreResponse,
     classify_result, impl_debug,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::errors::CopyError;
@@ -19,6 +19,7 @@ use super::share::{Answer, Share};
 use super::state::CommonLocal;
 use crate::calls::{Joined, Lead, Turn, Waiting};
 use crate::send::Sending;
+use crate::wait::Wait;
 use crate::{CacheHooks, CacheRules};
 
 pin_project! {
@@ -63,10 +64,9 @@ pin_project! {
     {
         Begin { unsent: Option<(S, Req)> },
         Waiting {
-            waiting: Waiting<K, Answer<V, E>>,
-            unsent: Option<(S, Req)>,
             #[pin]
-            timer: Option<Sleep>,
+            wait: Wait<K, Answer<V, E>>,
+            unsent: Option<(S, Req)>,
         },
         Sending { #[pin] sending: Sending<S, Req> },
         Over,
@@ -118,21 +118,15 @@ where
                 StageProj::Begin { unsent } => match call.begin() {
                     None => unsent.take(),
                     Some(waiting) => {
-                        let (unsent, timer) = (unsent.take(), None);
-                        this.stage.set(Stage::Waiting {
-                            waiting,
-                            unsent,
-                            timer,
-                        });
+                        let wait = Wait::new(waiting, Instant::now());
+                        let unsent = unsent.take();
+                        this.stage.set(Stage::Waiting { wait, unsent });
                         continue;
                     }
                 },
-                StageProj::Waiting {
-                    waiting,
-                    unsent,
-                    timer,
-                } => {
-                    let turn = ready!(poll_waiting(call, waiting, timer, cx));
+                StageProj::Waiting { wait, unsent } => {
+                    let max_wait = || call.common.common().state.config().max_wait();
+                    let turn = ready!(wait.poll(max_wait, cx));
                     if let Some(result) = call.turn::<Req, S::Response>(turn) {
                         this.stage.set(Stage::Over);
                         *this.call = None;
@@ -193,6 +187,12 @@ where
         let result = match turn {
             Turn::Leads(lead) => {
                 stripe.handed_over.add();
+                stripe.led.add();
+                shared.lead = Some(lead);
+                return None;
+            }
+            Turn::Lapsed(lead) => {
+                stripe.lapsed.add();
                 stripe.led.add();
                 shared.lead = Some(lead);
                 return None;
@@ -279,32 +279,6 @@ fn share_rejection<V, E>(rejection: &Rejection) -> Option<Answer<V, E>> {
         Reason::DeadlineExceeded | Reason::QueueTimeout
     );
     (!is_own).then_some(Answer::Rejected(*rejection))
-}
-
-/// Ready when there is an answer, or the waiter makes the call: also since it has waited for too long.
-fn poll_waiting<X, K: Clone + Eq + Hash, V, E, H, C, A>(
-    call: &Call<X, K, V, E, H, C, A>,
-    waiting: &mut Waiting<K, Answer<V, E>>,
-    mut timer: Pin<&mut Option<Sleep>>,
-    cx: &mut Context<'_>,
-) -> Poll<Turn<K, Answer<V, E>>> {
-    loop {
-        if let Poll::Ready(turn) = waiting.poll(cx) {
-            return Poll::Ready(turn);
-        }
-        if timer.is_none() {
-            let wait = call.common.common().state.config().max_wait();
-            timer.set(Some(sleep(wait)));
-        }
-        if let Some(timer) = timer.as_mut().as_pin_mut() {
-            ready!(timer.poll(cx));
-        }
-        if let Some(lead) = waiting.take_over() {
-            call.common.stripe().lapsed.add();
-            return Poll::Ready(Turn::Leads(lead));
-        }
-        timer.set(None);
-    }
 }
 
 impl_debug!(CoalesceFuture<S, Req, X, K, V, E, H, C, A> where [S: Service<Req>]: |this|

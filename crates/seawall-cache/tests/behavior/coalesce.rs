@@ -244,6 +244,21 @@ async fn a_call_that_takes_too_long_is_made_by_one_waiter_and_counts_all_the_sam
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_caller_waits_for_more_than_twice_the_longest_wait() {
+    let config = CoalesceConfig::builder().max_wait(30 * SECOND);
+    let layer = CoalesceLayer::new("prices", config.build().unwrap())
+        .classify(ByPrice)
+        .assume_idempotent()
+        .key(key as Key);
+    let handle = layer.handle();
+    let service = layer.layer(tower::service_fn(ten_seconds_in_vain));
+    assert_eq!(convoy(service).await, 70 * SECOND, "and a call of its own");
+    let counts = handle.counts();
+    assert_eq!((counts.handed_over + counts.lapsed, counts.led), (49, 50));
+    assert!(counts.lapsed > 40, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_to_be_shared_is_not() {
     let (service, upstream, handle) = coalesce();
     let orders: Vec<_> = (0..2)

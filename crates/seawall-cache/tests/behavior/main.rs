@@ -182,3 +182,24 @@ async fn settle() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Calls of ten seconds that fail.
+async fn ten_seconds_in_vain(_: &'static str) -> Reply {
+    tokio::time::sleep(10 * SECOND).await;
+    Err(Failed::Down)
+}
+
+/// How long the last one of fifty callers that come at once, and whose calls all fail, is there.
+async fn convoy<S>(service: S) -> Duration
+where
+    S: Service<&'static str, Response = Price, Error = Failed> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let began = tokio::time::Instant::now();
+    let spawn = |_| tokio::spawn(service.clone().oneshot("SPY"));
+    let callers: Vec<_> = (0..50).map(spawn).collect();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), Err(Failed::Down));
+    }
+    began.elapsed()
+}

@@ -81,6 +81,13 @@ async fn a_call_that_nobody_polls_any_more_is_taken_over() {
     assert_eq!(price(&cache, "SPY").await, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_caller_waits_for_more_than_twice_the_longest_wait() {
+    let cache = layer(one_second().max_wait(30 * SECOND));
+    let cache = cache.layer(tower::service_fn(ten_seconds_in_vain));
+    assert_eq!(convoy(cache).await, 70 * SECOND, "and a call of its own");
+}
+
 fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(std::task::Waker::noop()))
 }
