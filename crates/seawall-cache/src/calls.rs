@@ -159,7 +159,6 @@ impl<K: Eq, A> Calls<K, A> {
                     hash,
                     number,
                     leader,
-                    key,
                 })
             }
             Some(pending) => {
@@ -204,13 +203,6 @@ impl<K, A> Lead<K, A> {
         }
     }
 
-    /// Runs `run` with the key while the call is under way; `None` when another epoch has replaced it.
-    pub(crate) fn with_key<T>(&self, run: impl FnOnce(&K) -> T) -> Option<T> {
-        let shard = lock(self.calls.as_ref()?.shard(self.hash));
-        let pending = shard.pending.find(self.hash, |one| one.id == self.id)?;
-        Some(run(&pending.key))
-    }
-
     /// Ends the call, if no caller waits for it.
     pub(crate) fn end_alone(&mut self) -> bool {
         let Some(calls) = &self.calls else {
@@ -234,24 +226,30 @@ impl<K, A> Lead<K, A> {
 }
 
 impl<K, A: Clone> Lead<K, A> {
-    /// Ends the call: `keep` may keep its answer by the key, and what it returns is given to all waiters.
-    /// A call that another epoch has replaced keeps nothing, and its waiters wait for that one.
-    pub(crate) fn finish<T>(mut self, keep: impl FnOnce(K) -> (A, T)) -> Option<T> {
-        let calls = self.calls.take()?;
+    /// Ends the call: `keep` may keep its answer, and what it returns is given to all waiters. There are none
+    /// where another caller has taken over and ended it, nor where another epoch has replaced it: then they wait
+    /// for that one.
+    pub(crate) fn finish<T>(mut self, keep: impl FnOnce() -> (A, T)) -> T {
+        let Some(calls) = self.calls.take() else {
+            return keep().1;
+        };
         let mut shard = lock(calls.shard(self.hash));
         let found = shard.pending.find_entry(self.hash, |one| one.id == self.id);
-        let (pending, _) = found.ok()?.remove();
-        let waiters = Unanswered(pending.waiters);
+        let (waiters, _key) = match found.map(|found| found.remove().0) {
+            Ok(pending) => (pending.waiters, Some(pending.key)),
+            Err(_) => (Waiters::new(), None),
+        };
+        let waiters = Unanswered(waiters);
         // In the lock: the next caller finds either the call or what was kept of it.
-        let (answer, kept) = keep(pending.key);
+        let (answer, kept) = keep();
         drop(shard);
         waiters.fill(&answer);
-        Some(kept)
+        kept
     }
 
     /// Ends the call with an answer for all waiters.
     pub(crate) fn answer(self, answer: A) {
-        drop(self.finish(|key| (answer, key)));
+        self.finish(|| (answer, ()));
     }
 }
 
@@ -317,7 +315,6 @@ pub(crate) struct Waiting<K, A> {
     number: u64,
     /// Which caller led when it began to wait.
     leader: u64,
-    key: K,
 }
 
 impl<K, A> Waiting<K, A> {
@@ -360,11 +357,6 @@ impl<K, A> Waiting<K, A> {
         drop(shard);
         drop(slot);
         Some(self.lead(id))
-    }
-
-    /// The key of the call.
-    pub(crate) const fn key(&self) -> &K {
-        &self.key
     }
 }
 

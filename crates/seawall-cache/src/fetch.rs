@@ -8,7 +8,8 @@ use seawall_core::{
     StoreResponse, classify_result,
 };
 
-use crate::fill::{By, Change, Draft, Fill};
+use crate::calls::Lead;
+use crate::fill::{Change, Draft, Fill};
 use crate::kept::{Entry, Guard, Moment, Order};
 use crate::state::{Answer, Common, CommonLocal};
 use crate::{CacheHooks, CacheRules, Demand, Lifetime};
@@ -27,7 +28,9 @@ pub(crate) enum Kind<K, V, A> {
 
 /// A call whose answer is kept.
 pub(crate) struct Keyed<K, V, A> {
-    pub(crate) by: By<K, V>,
+    pub(crate) key: K,
+    /// Where the call is made for others, too.
+    pub(crate) lead: Option<Lead<K, Answer<V>>>,
     pub(crate) asked: A,
     pub(crate) demand: Demand,
     pub(crate) hash: u64,
@@ -102,7 +105,7 @@ where
                 self.common.stripe().calls.missed(keyed.is_refresh);
                 return result.map(|response| storer.pass(response));
             };
-            keyed.by.take().answer(Answer::Failed(reason));
+            keyed.answer(Answer::Failed(reason));
             drop(result);
             self.common.stripe().calls.stale.add();
             return Ok(degraded::<Res, X, H, K, V>(common, &stale, reason));
@@ -112,11 +115,11 @@ where
         let timestamp = storer.timestamp(response);
         if !lifetime.store {
             self.common.stripe().stores.not_allowed.add();
-            keyed.by.take().answer(Answer::Alone);
+            keyed.answer(Answer::Alone);
             return result.map(|response| storer.pass(response));
         }
         let draft = keyed.draft(lifetime, timestamp, outcome, common.state.now());
-        let fill = Fill::new(Arc::clone(&common.state), keyed.by.take(), draft);
+        let fill = Fill::new(Arc::clone(&common.state), keyed.key, keyed.lead, draft);
         result.map(|response| storer.store(response, fill))
     }
 }
@@ -139,6 +142,13 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         }
     }
 
+    /// Gives `answer` to the waiters.
+    fn answer(&mut self, answer: Answer<V>) {
+        if let Some(lead) = self.lead.take() {
+            lead.answer(answer);
+        }
+    }
+
     /// What may be used in place of the upstream's answer.
     pub(crate) fn stale<Req, Res, X, H>(&self, common: &Common<X, H, K, V>) -> Option<Arc<Entry<V>>>
     where
@@ -148,8 +158,7 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
             return None;
         }
         let now = common.state.now();
-        let look_up = |key: &K| common.state.kept.look_up_stale(key, now);
-        let entry = self.by.with_key(look_up)??;
+        let entry = common.state.kept.look_up_stale(&self.key, now)?;
         let too_old = self
             .demand
             .max_age

@@ -1,7 +1,6 @@
 //! What becomes of the answer to a call: it is kept, and given to the waiters.
 
 use std::hash::Hash;
-use std::mem;
 use std::sync::Arc;
 
 use seawall_core::{FailureKind, Outcome, StoreSink};
@@ -10,38 +9,6 @@ use crate::calls::Lead;
 use crate::kept::{Entry, Guard, Moment, NotKept, Order, Until};
 use crate::state::{Answer, State};
 use crate::{CacheConfig, Lifetime};
-
-/// By whom a call is made.
-pub(crate) enum By<K, V> {
-    /// By a caller for itself.
-    Alone(K),
-    /// By a caller for others, too.
-    Lead(Lead<K, Answer<V>>),
-    /// Its answer is where it belongs.
-    Nobody,
-}
-
-impl<K, V> By<K, V> {
-    pub(crate) const fn take(&mut self) -> Self {
-        mem::replace(self, Self::Nobody)
-    }
-
-    /// Runs `run` with the key; `None` where the call was replaced by one that began later.
-    pub(crate) fn with_key<T>(&self, run: impl FnOnce(&K) -> T) -> Option<T> {
-        match self {
-            Self::Alone(key) => Some(run(key)),
-            Self::Lead(lead) => lead.with_key(run),
-            Self::Nobody => None,
-        }
-    }
-
-    /// Gives `answer` to the waiters.
-    pub(crate) fn answer(self, answer: Answer<V>) {
-        if let Self::Lead(lead) = self {
-            lead.answer(answer);
-        }
-    }
-}
 
 /// What is known of an answer before it is complete.
 #[derive(Clone, Copy)]
@@ -105,8 +72,8 @@ impl Draft {
     }
 }
 
-/// Where an answer goes, and by whom its call was made.
-type Parts<K, V> = (Arc<State<K, V>>, By<K, V>);
+/// Where an answer goes, and for whom else its call was made.
+type Parts<K, V> = (Arc<State<K, V>>, K, Option<Lead<K, Answer<V>>>);
 
 /// Keeps an answer once it is complete.
 pub(crate) struct Fill<K, V> {
@@ -116,9 +83,14 @@ pub(crate) struct Fill<K, V> {
 }
 
 impl<K, V> Fill<K, V> {
-    pub(crate) const fn new(state: Arc<State<K, V>>, by: By<K, V>, draft: Draft) -> Self {
+    pub(crate) const fn new(
+        state: Arc<State<K, V>>,
+        key: K,
+        lead: Option<Lead<K, Answer<V>>>,
+        draft: Draft,
+    ) -> Self {
         Self {
-            parts: Some((state, by)),
+            parts: Some((state, key, lead)),
             draft,
         }
     }
@@ -130,7 +102,7 @@ where
     V: Send + Sync + 'static,
 {
     fn put(mut self, stored: V, weight: u64) {
-        let Some((state, by)) = self.parts.take() else {
+        let Some((state, key, lead)) = self.parts.take() else {
             return;
         };
         let config = state.config();
@@ -151,28 +123,31 @@ where
             guard: draft.guard,
         });
         if until.is_none() {
-            return by.answer(Answer::Kept(entry));
+            if let Some(lead) = lead {
+                lead.answer(Answer::Kept(entry));
+            }
+            return;
         }
         let keep = |key: K| {
-            let again = key.clone();
             let kept = state.kept.keep(key, Arc::clone(&entry), state.now());
             // A waiter gets nothing that is older than what is kept.
-            let newer = matches!(kept, Err(NotKept::Older)).then(|| state.kept.get(&again));
-            let answer = newer.flatten().unwrap_or_else(|| Arc::clone(&entry));
+            let answer = match &kept {
+                Err(NotKept::Older(newer)) => Arc::clone(newer),
+                _ => Arc::clone(&entry),
+            };
             (Answer::Kept(answer), kept)
         };
-        let kept = match by {
-            By::Alone(key) => {
+        let kept = match lead {
+            Some(lead) => lead.finish(|| keep(key)),
+            None => {
                 let hash = state.kept.hash(&key);
-                Some(state.calls.exclusive(hash, || keep(key).1))
+                state.calls.exclusive(hash, || keep(key).1)
             }
-            By::Lead(lead) => lead.finish(keep),
-            By::Nobody => return,
         };
         let stores = &state.stripes.here().stores;
-        match kept.unwrap_or(Err(NotKept::Invalidated)) {
+        match kept {
             Ok(_evicted) => stores.stored.add(),
-            Err(NotKept::Older) => stores.older.add(),
+            Err(NotKept::Older(_)) => stores.older.add(),
             Err(NotKept::Invalidated) => stores.invalidated.add(),
             Err(NotKept::TooHeavy) => stores.too_heavy.add(),
         }
@@ -181,10 +156,9 @@ where
 
 impl<K, V> Drop for Fill<K, V> {
     fn drop(&mut self) {
-        if let Some((state, by)) = self.parts.take() {
+        // With it goes the lead: the next waiter makes the call.
+        if let Some((state, ..)) = self.parts.take() {
             state.stripes.here().stores.unfinished.add();
-            // The next waiter makes the call.
-            drop(by);
         }
     }
 }

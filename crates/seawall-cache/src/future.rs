@@ -13,7 +13,6 @@ use tower_service::Service;
 
 use crate::calls::{Joined, Turn, Waiting};
 use crate::fetch::{Fetch, Kind, degraded};
-use crate::fill::By;
 use crate::kept::Found;
 use crate::send::Sending;
 use crate::state::{Answer, CommonLocal};
@@ -124,9 +123,7 @@ where
         if !keyed.demand.look_up || !shares {
             return Begun::Send;
         }
-        let By::Alone(key) = keyed.by.take() else {
-            return Begun::Send;
-        };
+        let key = keyed.key.clone();
         match state.calls.join(key, keyed.hash, keyed.guard.epoch()) {
             Joined::Waits(waiting) => match keyed.meanwhile.take() {
                 Some(entry) => {
@@ -138,9 +135,9 @@ where
             },
             Joined::Leads(lead) => {
                 // Another call may have ended between the look-up and this.
-                let look_up = |key: &K| state.kept.look_up(key, state.now(), &keyed.demand);
-                let found = lead.with_key(look_up);
-                if let Some(Found::Fresh(entry)) = found
+                let kept = &state.kept;
+                let found = kept.look_up(&keyed.key, state.now(), &keyed.demand);
+                if let Found::Fresh(entry) = found
                     && hooks.rules().answers(&keyed.asked, &entry.stored)
                 {
                     lead.answer(Answer::Kept(Arc::clone(&entry)));
@@ -148,7 +145,7 @@ where
                     let age = Some(entry.age(state.now()));
                     return Begun::Answered(hooks.storer().restore(&entry.stored, age));
                 }
-                keyed.by = By::Lead(lead);
+                keyed.lead = Some(lead);
                 Begun::Send
             }
         }
@@ -158,7 +155,6 @@ where
     fn turn<Req, Res>(
         &mut self,
         turn: Turn<K, Answer<V>>,
-        key: &K,
     ) -> Option<<H::Storer as StoreResponse<Res>>::Response>
     where
         H::Storer: StoreResponse<Res, Stored = V>,
@@ -169,7 +165,6 @@ where
         let Kind::Keyed(keyed) = &mut self.kind else {
             return None;
         };
-        keyed.by = By::Alone(key.clone());
         match turn {
             Turn::Answered(Answer::Kept(entry)) => {
                 let suits = common.hooks.rules().answers(&keyed.asked, &entry.stored);
@@ -184,7 +179,7 @@ where
             }
             Turn::Answered(Answer::Alone) | Turn::Alone => None,
             Turn::Leads(lead) | Turn::Lapsed(lead) => {
-                keyed.by = By::Lead(lead);
+                keyed.lead = Some(lead);
                 None
             }
         }
@@ -273,7 +268,7 @@ where
                 let max_wait = || fetch.common.common().state.config().max_wait();
                 let turn = ready!(wait.as_mut().poll(max_wait, cx));
                 let again = matches!(turn, Turn::Answered(Answer::Failed(_)));
-                if let Some(response) = fetch.turn::<Req, S::Response>(turn, wait.key()) {
+                if let Some(response) = fetch.turn::<Req, S::Response>(turn) {
                     return Poll::Ready(Ended::Answered(response));
                 }
                 let unsent = unsent.take();

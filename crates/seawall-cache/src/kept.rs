@@ -115,9 +115,9 @@ pub(crate) enum Found<V> {
 }
 
 /// Why an answer was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotKept {
-    Older,
+pub(crate) enum NotKept<V> {
+    /// This one is newer.
+    Older(Arc<Entry<V>>),
     Invalidated,
     TooHeavy,
 }
@@ -220,7 +220,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         key: K,
         entry: Arc<Entry<V>>,
         now: Moment,
-    ) -> Result<Evicted<K, V>, NotKept> {
+    ) -> Result<Evicted<K, V>, NotKept<V>> {
         if !self.is_valid(&entry.guard) {
             return Err(NotKept::Invalidated);
         }
@@ -229,7 +229,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
             && (now < before.until.failing || now < before.until.fresh)
             && entry.order.is_before(&before.order)
         {
-            return Err(NotKept::Older);
+            return Err(NotKept::Older(before));
         }
         if entry.weight > self.cache.shard_capacity() {
             // What is kept is older than this.

@@ -11,7 +11,7 @@ use seawall_core::{
 use tower_service::Service;
 
 use crate::fetch::{Keyed, Kind, degraded};
-use crate::fill::{By, Change};
+use crate::fill::Change;
 use crate::kept::{Entry, Found};
 use crate::refresh::{InPlace, Refresh, RefreshBy};
 use crate::state::CommonAnchor;
@@ -129,7 +129,8 @@ where
         let keyed = Keyed {
             hash,
             guard: state.kept.guard(hash, asked.group),
-            by: By::Alone(asked.key),
+            key: asked.key,
+            lead: None,
             asked: asked.asked,
             demand: asked.demand,
             began: now,
@@ -209,8 +210,7 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         }
         let local = self.common.follow().again();
         let common = local.common();
-        let is_pending = |key: &K| common.state.calls.is_pending(keyed.hash, key);
-        if keyed.by.with_key(is_pending) == Some(false) {
+        if !common.state.calls.is_pending(keyed.hash, &keyed.key) {
             let copy = common.policy.copier().copy(&request);
             if let Some((copy, permit)) = copy.zip(common.state.refresh_permit()) {
                 local.stripe().refreshes.begun.add();

@@ -36,11 +36,6 @@ impl<K, A> Wait<K, A> {
         self.since
     }
 
-    /// The key of the call.
-    pub(crate) const fn key(&self) -> &K {
-        self.waiting.key()
-    }
-
     /// Ready when there is an answer, or the waiter makes the call: also since it has waited for `max_wait`, or for
     /// twice that where the leader has changed meanwhile.
     pub(crate) fn poll(
@@ -55,7 +50,8 @@ impl<K, A> Wait<K, A> {
             }
             if this.timer.is_none() {
                 let wait = max_wait();
-                let left = wait.saturating_mul(2).saturating_sub(this.since.elapsed());
+                let waited = Instant::now().saturating_duration_since(*this.since);
+                let left = wait.saturating_mul(2).saturating_sub(waited);
                 *this.is_last = left <= wait;
                 this.timer.set(Some(sleep(wait.min(left))));
             }

@@ -88,6 +88,70 @@ async fn no_caller_waits_for_more_than_twice_the_longest_wait() {
     assert_eq!(convoy(cache).await, 70 * SECOND, "and a call of its own");
 }
 
+/// A caller whose call is stuck, and one that has taken over.
+async fn overtaken(cache: &MyCache, upstream: &Upstream) -> (Caller, Caller) {
+    upstream.hold();
+    let stuck = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    let later = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    advance(SECOND).await;
+    settle().await;
+    assert_eq!(upstream.calls(), 3, "one before, the stuck one, and this");
+    (stuck, later)
+}
+
+type Caller = tokio::task::JoinHandle<Reply>;
+
+fn bounded() -> CacheConfigBuilder {
+    let config = one_second().max_wait(SECOND);
+    config.stale_on_failure(60 * SECOND)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_over_and_fails_gives_what_is_kept() {
+    let (cache, upstream, handle) = cache(bounded());
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(2 * SECOND).await;
+    let (stuck, later) = overtaken(&cache, &upstream).await;
+    upstream.answer(1, Ok(Degraded::fresh(3)));
+    assert_eq!(later.await.unwrap(), Ok(Degraded::fresh(3)));
+    upstream.answer(0, Err(Failed::Down));
+    let answer = stuck.await.unwrap().unwrap();
+    assert_eq!(answer.degradation().map(|d| d.reason), Some("server"));
+    assert_eq!((answer.into_value(), handle.counts().calls.stale), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_over_and_succeeds_is_kept_unless_it_is_older() {
+    let (cache, upstream, handle) = cache(bounded());
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(2 * SECOND).await;
+    let (stuck, later) = overtaken(&cache, &upstream).await;
+    upstream.answer(1, Err(Failed::Down));
+    assert_eq!(later.await.unwrap().map(Degraded::into_value), Ok(1));
+    upstream.answer(0, Ok(Degraded::fresh(2)));
+    assert_eq!(stuck.await.unwrap(), Ok(Degraded::fresh(2)));
+    assert_eq!(price(&cache, "SPY").await, 2, "and no call");
+    let stores = handle.counts().stores;
+    assert_eq!((stores.stored, stores.invalidated), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_the_one_that_took_over_is_kept_also_where_it_comes_second() {
+    let (cache, upstream, handle) = cache(bounded());
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(2 * SECOND).await;
+    let (stuck, later) = overtaken(&cache, &upstream).await;
+    upstream.answer(0, Ok(Degraded::fresh(2)));
+    assert_eq!(stuck.await.unwrap(), Ok(Degraded::fresh(2)));
+    upstream.answer(0, Ok(Degraded::fresh(3)));
+    assert_eq!(later.await.unwrap(), Ok(Degraded::fresh(3)));
+    assert_eq!(price(&cache, "SPY").await, 3);
+    let stores = handle.counts().stores;
+    assert_eq!((stores.stored, stores.invalidated), (3, 0));
+}
+
 fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(std::task::Waker::noop()))
 }
