@@ -159,7 +159,7 @@ impl CacheConfigBuilder {
         pub const fn stale_while_revalidate(Some(Duration));
 
         /// Sets up to which age an answer is used where the upstream fails or a layer below rejects; not at
-        /// all unless set. It is marked as degraded.
+        /// all unless set. It is marked as degraded. No response can allow more, nor for a refresh.
         pub const fn stale_on_failure(Some(Duration));
 
         /// Sets how long a response is kept whose outcome is [`Ignored`](seawall_core::Outcome::Ignored), as

@@ -58,6 +58,8 @@ impl Draft {
         let refreshing = fresh.after(refreshing.unwrap_or_default());
         // The bound of the settings is one of age.
         let bound = config.stale_on_failure().map(|bound| made.after(bound));
+        // Also for what the response says.
+        let refreshing = bound.map_or(refreshing, |bound| refreshing.min(bound.max(fresh)));
         let failing = match (self.lifetime.stale_on_failure, bound) {
             (Some(after), Some(bound)) => fresh.after(after).min(bound),
             (Some(after), None) => fresh.after(after),

@@ -12,6 +12,7 @@ mod hits;
 mod invalidation;
 mod model;
 mod newest;
+mod rules;
 mod sharing;
 mod stale;
 
@@ -201,5 +202,5 @@ where
     for caller in callers {
         assert_eq!(caller.await.unwrap(), Err(Failed::Down));
     }
-    began.elapsed()
+    tokio::time::Instant::now() - began
 }

@@ -1,0 +1,65 @@
+//! What rules say of a request and of a response.
+
+use super::*;
+use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime};
+
+/// What a request wants is behind its symbol; what every response says of its lifetime is here.
+#[derive(Clone, Copy, Default)]
+struct Says(Lifetime);
+
+impl CacheRules<&'static str, Price, Price> for Says {
+    type Key = &'static str;
+    type Asked = ();
+
+    fn ask(&self, request: &&'static str) -> Ask<&'static str> {
+        let (symbol, wants) = request.split_once(' ').unwrap_or((request, ""));
+        let mut demand = Demand::DEFAULT;
+        match wants {
+            "within 2 s" => demand.max_age = Some(2 * SECOND),
+            "for 2 s" => demand.min_fresh = 2 * SECOND,
+            "cached" => demand.call = false,
+            _ => {}
+        }
+        Ask::Keyed(Keyed::new(symbol).with_demand(demand))
+    }
+
+    fn lifetime(&self, (): &(), _: &Price) -> Lifetime {
+        self.0
+    }
+
+    fn not_cached(&self, (): &()) -> Option<Price> {
+        Some(Degraded::fresh(504))
+    }
+}
+
+type Ruled = Cache<Upstream, MyPolicy, &'static str, Price, Hooks<Says, StoreClone, MarkInValue>>;
+
+fn ruled(config: CacheConfigBuilder, lifetime: Lifetime) -> (Ruled, Upstream, MyHandle) {
+    let layer = layer(config).rules(Says(lifetime));
+    let (upstream, handle) = (Upstream::default(), layer.handle());
+    (layer.layer(upstream.clone()), upstream, handle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_does_not_lift_the_age_bound_of_the_settings() {
+    let mut an_hour = Lifetime::DEFAULT;
+    an_hour.stale_while_revalidate = Some(3_600 * SECOND);
+    an_hour.stale_on_failure = Some(3_600 * SECOND);
+    let (cache, upstream, _) = ruled(one_second().stale_on_failure(60 * SECOND), an_hour);
+    let ask = || cache.clone().oneshot("SPY");
+    assert_eq!(ask().await, Ok(Degraded::fresh(1)));
+    upstream.script([Err(Failed::Down), Err(Failed::Down)]);
+    advance(59 * SECOND).await;
+    assert_eq!(ask().await.map(Degraded::into_value), Ok(1));
+    advance(SECOND).await;
+    assert_eq!(ask().await, Err(Failed::Down));
+    // What is fresh for longer than that stays fresh.
+    an_hour.fresh = Some(3_600 * SECOND);
+    let (cache, _, _) = ruled(one_second().stale_on_failure(60 * SECOND), an_hour);
+    let ask = || cache.clone().oneshot("SPY");
+    assert_eq!(ask().await, Ok(Degraded::fresh(1)));
+    advance(3_599 * SECOND).await;
+    assert_eq!(ask().await, Ok(Degraded::fresh(1)));
+    advance(SECOND).await;
+    assert_eq!(ask().await, Ok(Degraded::fresh(2)));
+}
