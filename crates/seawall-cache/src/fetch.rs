@@ -8,10 +8,10 @@ use seawall_core::{
     StoreResponse, classify_result,
 };
 
-use crate::calls::Lead;
+use crate::calls::{Joined, Lead};
 use crate::fill::{Change, Draft, Fill};
 use crate::kept::{Entry, Guard, Moment, Order};
-use crate::state::{Answer, Common, CommonLocal};
+use crate::state::{Answer, Common, CommonLocal, State};
 use crate::{CacheHooks, CacheRules, Demand, Lifetime};
 
 /// A call that is made.
@@ -142,8 +142,23 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         }
     }
 
+    /// The right to refresh what is kept, unless another caller has it. One caller alone refreshes, also where
+    /// callers do not share calls.
+    pub(crate) fn lead_refresh(&self, state: &State<K, V>) -> Option<Lead<K, Answer<V>>> {
+        if state.calls.is_pending(self.hash, &self.key) {
+            return None;
+        }
+        let joined = state
+            .calls
+            .join(self.key.clone(), self.hash, self.guard.epoch());
+        match joined {
+            Joined::Leads(lead) => Some(lead),
+            Joined::Waits(_) => None,
+        }
+    }
+
     /// Gives `answer` to the waiters.
-    fn answer(&mut self, answer: Answer<V>) {
+    pub(crate) fn answer(&mut self, answer: Answer<V>) {
         if let Some(lead) = self.lead.take() {
             lead.answer(answer);
         }

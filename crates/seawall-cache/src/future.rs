@@ -118,37 +118,36 @@ where
         {
             return Begun::Answered(hooks.storer().restore(&stored, None));
         }
-        // One caller alone refreshes, also where callers do not share calls.
-        let shares = state.coalesces() || keyed.meanwhile.is_some() || keyed.is_refresh;
-        if !keyed.demand.look_up || !shares {
-            return Begun::Send;
-        }
-        let key = keyed.key.clone();
-        match state.calls.join(key, keyed.hash, keyed.guard.epoch()) {
-            Joined::Waits(waiting) => match keyed.meanwhile.take() {
-                Some(entry) => {
-                    self.common.stripe().calls.refreshing.add();
-                    let reason = seawall_core::Degradation::STALE;
-                    Begun::Answered(degraded::<Res, X, H, K, V>(common, &entry, reason))
-                }
-                None => Begun::Wait(waiting),
-            },
-            Joined::Leads(lead) => {
-                // Another call may have ended between the look-up and this.
-                let kept = &state.kept;
-                let found = kept.look_up(&keyed.key, state.now(), &keyed.demand);
-                if let Found::Fresh(entry) = found
-                    && hooks.rules().answers(&keyed.asked, &entry.stored)
-                {
-                    lead.answer(Answer::Kept(Arc::clone(&entry)));
-                    self.common.stripe().calls.joined.add();
-                    let age = Some(entry.age(state.now()));
-                    return Begun::Answered(hooks.storer().restore(&entry.stored, age));
-                }
-                keyed.lead = Some(lead);
-                Begun::Send
+        if let Some(entry) = keyed.meanwhile.take() {
+            keyed.lead = keyed.lead_refresh(state);
+            if keyed.lead.is_none() {
+                self.common.stripe().calls.refreshing.add();
+                let reason = seawall_core::Degradation::STALE;
+                return Begun::Answered(degraded::<Res, X, H, K, V>(common, &entry, reason));
             }
         }
+        if keyed.lead.is_none() {
+            if !keyed.demand.look_up || !state.coalesces() {
+                return Begun::Send;
+            }
+            let key = keyed.key.clone();
+            match state.calls.join(key, keyed.hash, keyed.guard.epoch()) {
+                Joined::Waits(waiting) => return Begun::Wait(waiting),
+                Joined::Leads(lead) => keyed.lead = Some(lead),
+            }
+        }
+        // Another call may have ended between the look-up and this.
+        let kept = &state.kept;
+        let found = kept.look_up(&keyed.key, state.now(), &keyed.demand);
+        if let Found::Fresh(entry) = found
+            && hooks.rules().answers(&keyed.asked, &entry.stored)
+        {
+            keyed.answer(Answer::Kept(Arc::clone(&entry)));
+            self.common.stripe().calls.joined.add();
+            let age = Some(entry.age(state.now()));
+            return Begun::Answered(hooks.storer().restore(&entry.stored, age));
+        }
+        Begun::Send
     }
 
     /// What a waiter gets of the answer to the call of another one; `None` where it makes one itself.

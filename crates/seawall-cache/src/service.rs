@@ -210,7 +210,8 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         }
         let local = self.common.follow().again();
         let common = local.common();
-        if !common.state.calls.is_pending(keyed.hash, &keyed.key) {
+        keyed.lead = keyed.lead_refresh(&common.state);
+        if keyed.lead.is_some() {
             let copy = common.policy.copier().copy(&request);
             if let Some((copy, permit)) = copy.zip(common.state.refresh_permit()) {
                 local.stripe().refreshes.begun.add();

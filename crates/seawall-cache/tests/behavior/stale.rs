@@ -162,3 +162,31 @@ async fn refreshes_in_the_background_are_as_many_as_may_be() {
     tokio::task::yield_now().await;
     assert_eq!(upstream.calls(), 6, "the permits are back");
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_at_once_are_one_refresh_in_the_background() {
+    let config = one_second().stale_while_revalidate(SECOND).max_refreshes(2);
+    let layer = layer(config).refresh_in_background();
+    let handle = layer.handle();
+    let upstream = Upstream::default();
+    let cache = layer.layer(upstream.clone());
+    for symbol in ["A", "B"] {
+        cache.clone().oneshot(symbol).await.unwrap();
+    }
+    advance(1_500 * MS).await;
+    // No task runs before all have called.
+    for _ in 0..3 {
+        for (symbol, number) in [("A", 1), ("B", 2)] {
+            let price = cache.clone().oneshot(symbol).await;
+            assert_eq!(price, stale("stale", number, 1_500 * MS));
+        }
+    }
+    settle().await;
+    let refreshes = handle.counts().refreshes;
+    assert_eq!((refreshes.begun, refreshes.skipped), (2, 0));
+    assert_eq!(upstream.calls(), 4);
+    let ask = |symbol| cache.clone().oneshot(symbol);
+    assert_eq!(ask("A").await, Ok(Degraded::fresh(3)));
+    assert_eq!(ask("B").await, Ok(Degraded::fresh(4)));
+    assert_eq!(handle.counts().calls.joined, 0);
+}
