@@ -180,7 +180,8 @@ impl CacheConfigBuilder {
 
         /// Sets the longest time that a caller waits for the call of another one before it makes its own;
         /// 30 s unless set. Where yet another one has taken that call over meanwhile it waits as long again,
-        /// and no longer. Only where callers share calls.
+        /// and no longer. A refresh that takes as long is given up, or made by another caller, too. Only where
+        /// callers share calls, or with [`stale_while_revalidate`](Self::stale_while_revalidate).
         pub const fn max_wait(Some(Duration));
 
         /// Sets how many answers are refreshed in the background at once; 16 unless set. What exceeds that is
@@ -194,7 +195,7 @@ impl CacheConfigBuilder {
     ///
     /// [`InvalidConfig`] that names `ttl`, `stale_while_revalidate`, `negative_ttl`, `max_entries`, `max_weight`,
     /// `max_wait` or `max_refreshes` when it is zero; `stale_on_failure` when it ends before the answer is
-    /// stale; `max_wait` when callers do not share calls; `max_refreshes` without `stale_while_revalidate`.
+    /// stale; `max_wait` when callers neither share calls nor refresh; `max_refreshes` without `stale_while_revalidate`.
     pub fn build(self) -> Result<CacheConfig, InvalidConfig> {
         let config = self.config;
         let spans = [
@@ -245,8 +246,9 @@ impl CacheConfigBuilder {
         }
         if let Some(wait) = config.max_wait
             && !config.coalesce
+            && config.stale_while_revalidate.is_none()
         {
-            let accepted = "none where callers do not share calls";
+            let accepted = "none where callers neither share calls nor refresh";
             return Err(InvalidConfig::new("max_wait", Span(wait), accepted));
         }
         if let Some(most) = config.max_refreshes
@@ -368,6 +370,8 @@ mod tests {
         assert_eq!(field(builder().max_weight(0)), "max_weight");
         assert_eq!(field(builder().max_wait(Duration::ZERO)), "max_wait");
         assert_eq!(field(builder().coalesce(false).max_wait(MS)), "max_wait");
+        let refreshes = builder().coalesce(false).stale_while_revalidate(MS);
+        assert!(refreshes.max_wait(MS).build().is_ok());
         assert_eq!(field(builder().max_refreshes(4)), "max_refreshes");
         let none = builder().stale_while_revalidate(MS).max_refreshes(0);
         assert_eq!(field(none), "max_refreshes");

@@ -142,19 +142,30 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         }
     }
 
-    /// The right to refresh what is kept, unless another caller has it. One caller alone refreshes, also where
-    /// callers do not share calls.
-    pub(crate) fn lead_refresh(&self, state: &State<K, V>) -> Option<Lead<K, Answer<V>>> {
-        if state.calls.is_pending(self.hash, &self.key) {
+    /// The right to refresh `entry`, unless another call of its key is under way that does not take too long. One
+    /// caller alone refreshes, also where callers do not share calls.
+    pub(crate) fn lead_refresh(
+        &self,
+        state: &State<K, V>,
+        entry: &Entry<V>,
+    ) -> Option<Lead<K, Answer<V>>> {
+        let now = state.now();
+        let is_pending = state.calls.is_pending(self.hash, &self.key);
+        let refresh = &entry.refresh;
+        let is_overdue = is_pending && refresh.is_overdue(now, state.config().max_wait());
+        if is_pending && !is_overdue {
             return None;
         }
-        let joined = state
-            .calls
-            .join(self.key.clone(), self.hash, self.guard.epoch());
-        match joined {
+        let key = self.key.clone();
+        let lead = match state.calls.join(key, self.hash, self.guard.epoch()) {
             Joined::Leads(lead) => Some(lead),
+            Joined::Waits(waiting) if is_overdue => waiting.take_over(true),
             Joined::Waits(_) => None,
+        };
+        if lead.is_some() {
+            refresh.begin(now);
         }
+        lead
     }
 
     /// Gives `answer` to the waiters.

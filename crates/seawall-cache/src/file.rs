@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use seawall_core::EventKind;
 
 use crate::CacheHandle;
-use crate::kept::{Entry, Moment, Order, Until};
+use crate::kept::{Entry, Moment, Order, Refreshing, Until};
 use crate::state::State;
 
 /// What a file begins with: what it is, and the version of its format.
@@ -379,6 +379,7 @@ where
             until,
             weight: config.counted(record.weight),
             guard: state.kept.guard(hash, file.codec.group(&key)),
+            refresh: Refreshing::default(),
         });
         let kept = state
             .calls

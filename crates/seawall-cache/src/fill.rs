@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seawall_core::{FailureKind, Outcome, StoreSink};
 
 use crate::calls::Lead;
-use crate::kept::{Entry, Guard, Moment, NotKept, Order, Until};
+use crate::kept::{Entry, Guard, Moment, NotKept, Order, Refreshing, Until};
 use crate::state::{Answer, State};
 use crate::{CacheConfig, Lifetime};
 
@@ -123,6 +123,7 @@ where
             until: until.unwrap_or(never),
             weight: config.counted(weight),
             guard: draft.guard,
+            refresh: Refreshing::default(),
         });
         if until.is_none() {
             if let Some(lead) = lead {

@@ -119,7 +119,7 @@ where
             return Begun::Answered(hooks.storer().restore(&stored, None));
         }
         if let Some(entry) = keyed.meanwhile.take() {
-            keyed.lead = keyed.lead_refresh(state);
+            keyed.lead = keyed.lead_refresh(state, &entry);
             if keyed.lead.is_none() {
                 self.common.stripe().calls.refreshing.add();
                 let reason = seawall_core::Degradation::STALE;

@@ -57,6 +57,25 @@ pub(crate) struct Entry<V> {
     pub(crate) until: Until,
     pub(crate) weight: u64,
     pub(crate) guard: Guard,
+    pub(crate) refresh: Refreshing,
+}
+
+/// Since when a new answer is fetched in place of one that is stale.
+#[derive(Debug, Default)]
+pub(crate) struct Refreshing(AtomicU64);
+
+impl Refreshing {
+    pub(crate) fn begin(&self, now: Moment) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Whether that takes longer than `most`: to one caller in that time. It begins where it has not.
+    pub(crate) fn is_overdue(&self, now: Moment, most: Duration) -> bool {
+        let overdue = |since: u64| (since == 0 || Moment(since).after(most) < now).then_some(now.0);
+        let order = Ordering::Relaxed;
+        let before = self.0.fetch_update(order, order, overdue);
+        before.is_ok_and(|since| since != 0)
+    }
 }
 
 /// Until when an entry may be used.

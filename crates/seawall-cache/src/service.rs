@@ -210,7 +210,7 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         }
         let local = self.common.follow().again();
         let common = local.common();
-        keyed.lead = keyed.lead_refresh(&common.state);
+        keyed.lead = keyed.lead_refresh(&common.state, &entry);
         if keyed.lead.is_some() {
             let copy = common.policy.copier().copy(&request);
             if let Some((copy, permit)) = copy.zip(common.state.refresh_permit()) {

@@ -204,3 +204,11 @@ where
     }
     tokio::time::Instant::now() - began
 }
+
+/// A call that is polled once, and pending.
+async fn polled_once<F: Future>(call: F) -> Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx)));
+    assert!(first.await.is_pending());
+    call
+}

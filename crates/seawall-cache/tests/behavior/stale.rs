@@ -190,3 +190,55 @@ async fn callers_at_once_are_one_refresh_in_the_background() {
     assert_eq!(ask("B").await, Ok(Degraded::fresh(4)));
     assert_eq!(handle.counts().calls.joined, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_nobody_polls_any_more_is_taken_over() {
+    let config = one_second().max_wait(SECOND);
+    let (cache, upstream, _) = cache(config.stale_while_revalidate(60 * SECOND));
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(2 * SECOND).await;
+    upstream.hold();
+    let mut stuck = polled_once(cache.clone().oneshot("SPY")).await;
+    let ask = || cache.clone().oneshot("SPY");
+    assert_eq!(ask().await, stale("stale", 1, 2 * SECOND));
+    advance(SECOND).await;
+    assert_eq!(ask().await, stale("stale", 1, 3 * SECOND));
+    advance(MS).await;
+    let later = tokio::spawn(ask());
+    settle().await;
+    assert_eq!(upstream.calls(), 3);
+    assert_eq!(ask().await, stale("stale", 1, 3 * SECOND + MS), "one does");
+    upstream.answer(1, Ok(Degraded::fresh(3)));
+    assert_eq!(later.await.unwrap(), Ok(Degraded::fresh(3)));
+    assert_eq!(price(&cache, "SPY").await, 3);
+    upstream.answer(0, Err(Failed::Down));
+    assert_eq!(stuck.as_mut().await.map(Degraded::into_value), Ok(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_polls_any_more_is_taken_over_by_a_refresh_in_the_background() {
+    fn to_trade_on(symbol: &&'static str) -> bool {
+        symbol.ends_with('!')
+    }
+    fn without_mark(symbol: &&'static str) -> Option<&'static str> {
+        Some(symbol.trim_end_matches('!'))
+    }
+    let config = one_second().max_wait(SECOND);
+    let layer = layer(config.stale_while_revalidate(60 * SECOND)).refresh_in_background();
+    let layer = layer.fresh_only(to_trade_on as fn(&&'static str) -> bool);
+    let upstream = Upstream::default();
+    let cache = layer.key(without_mark as Key).layer(upstream.clone());
+    let ask = || cache.clone().oneshot("SPY");
+    assert_eq!(ask().await, Ok(Degraded::fresh(1)));
+    advance(2 * SECOND).await;
+    upstream.hold();
+    let _stuck = polled_once(cache.clone().oneshot("SPY!")).await;
+    assert_eq!(ask().await, stale("stale", 1, 2 * SECOND));
+    advance(SECOND + MS).await;
+    assert_eq!(ask().await, stale("stale", 1, 3 * SECOND + MS));
+    settle().await;
+    assert_eq!(upstream.calls(), 3);
+    upstream.answer(1, Ok(Degraded::fresh(3)));
+    settle().await;
+    assert_eq!(ask().await, Ok(Degraded::fresh(3)));
+}
