@@ -72,6 +72,8 @@ counters! {
         begun => "seawall_cache_refreshes_total" [result = "begun"],
         /// Not begun: as many as may be were under way, or the request could not be copied.
         skipped => "seawall_cache_refreshes_total" [result = "skipped"],
+        /// Given up, since it took too long.
+        given_up => "seawall_cache_refreshes_total" [result = "given_up"],
     }
 }
 

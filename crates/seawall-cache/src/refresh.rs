@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, MarkDegraded, Policies, Rejectable, StoreResponse, impl_debug};
+use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::state::{CommonLocal, RefreshPermit};
@@ -35,7 +36,8 @@ impl<F> RefreshBy<F> for InPlace {
 }
 
 /// A task on the Tokio runtime of the caller fetches a new answer, and every caller gets what is stale meanwhile.
-/// As many tasks as the settings say live at once; each ends with its call.
+/// As many tasks as the settings say live at once; each ends with its call, or after
+/// [`max_wait`](crate::CacheConfigBuilder::max_wait). The runtime has time enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InBackground;
 
@@ -61,6 +63,8 @@ pin_project! {
         call: Option<ResponseFuture<S, Req, X, H, K, V, A, R>>,
         #[pin]
         draining: Option<<H::Storer as StoreResponse<S::Response>>::Draining>,
+        #[pin]
+        timer: Option<Sleep>,
         common: CommonLocal<X, H, K, V>,
         permit: RefreshPermit<K, V>,
     }
@@ -80,6 +84,7 @@ where
         Self {
             call: Some(call),
             draining: None,
+            timer: None,
             common,
             permit,
         }
@@ -102,18 +107,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if let Some(call) = this.call.as_mut().as_pin_mut() {
-            let result = ready!(call.poll(cx));
+        let common = this.common.common();
+        if let Some(call) = this.call.as_mut().as_pin_mut()
+            && let Poll::Ready(result) = call.poll(cx)
+        {
             this.call.set(None);
-            if let Ok(response) = result {
-                let storer = this.common.common().hooks.storer();
-                this.draining.set(Some(storer.drain(response)));
-            }
+            let Ok(response) = result else {
+                return Poll::Ready(());
+            };
+            let draining = common.hooks.storer().drain(response);
+            this.draining.set(Some(draining));
         }
-        match this.draining.as_mut().as_pin_mut() {
-            Some(draining) => draining.poll(cx),
-            None => Poll::Ready(()),
+        if let Some(draining) = this.draining.as_mut().as_pin_mut()
+            && draining.poll(cx).is_ready()
+        {
+            return Poll::Ready(());
         }
+        if this.timer.is_none() {
+            let most = common.state.config().max_wait();
+            this.timer.set(Some(sleep(most)));
+        }
+        if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+            ready!(timer.poll(cx));
+        }
+        this.common.stripe().refreshes.given_up.add();
+        Poll::Ready(())
     }
 }
 

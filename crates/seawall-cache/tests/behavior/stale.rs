@@ -1,7 +1,7 @@
 //! What is given where the upstream fails, or while a new answer is fetched.
 
 use super::*;
-use seawall_core::Degradation;
+use seawall_core::{Degradation, StoreResponse, StoreSink};
 
 fn stale(reason: &'static str, value: u64, age: Duration) -> Reply {
     let mark = Degradation::new(reason, "prices").with_age(age);
@@ -241,4 +241,71 @@ async fn a_call_that_nobody_polls_any_more_is_taken_over_by_a_refresh_in_the_bac
     upstream.answer(1, Ok(Degraded::fresh(3)));
     settle().await;
     assert_eq!(ask().await, Ok(Degraded::fresh(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_in_the_background_that_takes_too_long_is_given_up() {
+    let config = one_second().max_wait(SECOND).max_refreshes(1);
+    let layer = layer(config.stale_while_revalidate(60 * SECOND)).refresh_in_background();
+    let (upstream, handle) = (Upstream::default(), layer.handle());
+    let cache = layer.layer(upstream.clone());
+    let ask = |symbol| cache.clone().oneshot(symbol);
+    ask("A").await.unwrap();
+    ask("B").await.unwrap();
+    advance(2 * SECOND).await;
+    upstream.hold();
+    ask("A").await.unwrap();
+    settle().await;
+    assert_eq!(handle.snapshot().under_way, 1);
+    advance(SECOND + MS).await;
+    settle().await;
+    assert_eq!(handle.snapshot().under_way, 0, "as if its caller were gone");
+    ask("B").await.unwrap();
+    let refreshes = handle.counts().refreshes;
+    assert_eq!((refreshes.begun, refreshes.given_up), (2, 1));
+}
+
+/// Keeps a response at once, and comes never to an end of it.
+#[derive(Clone, Copy)]
+struct Endless;
+
+impl StoreResponse<Price> for Endless {
+    type Stored = Price;
+    type Response = Price;
+    type Draining = std::future::Pending<()>;
+
+    fn store<K: StoreSink<Price>>(&self, price: Price, sink: K) -> Price {
+        sink.put(price, 1);
+        price
+    }
+
+    fn pass(&self, price: Price) -> Price {
+        price
+    }
+
+    fn restore(&self, stored: &Price, _: Option<Duration>) -> Price {
+        *stored
+    }
+
+    fn drain(&self, _: Price) -> Self::Draining {
+        std::future::pending()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_in_the_background_whose_body_does_not_end_is_given_up() {
+    let config = one_second().max_wait(2 * SECOND).max_refreshes(1);
+    let config = config.stale_while_revalidate(60 * SECOND);
+    let layer = layer(config).refresh_in_background().store(Endless);
+    let handle = layer.handle();
+    let cache = layer.layer(Upstream::default());
+    let ask = || cache.clone().oneshot("SPY");
+    ask().await.unwrap();
+    for (wait, begun) in [(1_000 * MS, 1), (1_500 * MS, 1), (600 * MS, 2)] {
+        advance(wait).await;
+        settle().await;
+        ask().await.unwrap();
+        settle().await;
+        assert_eq!(handle.counts().refreshes.begun, begun, "{wait:?}");
+    }
 }
