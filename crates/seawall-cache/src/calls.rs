@@ -140,15 +140,15 @@ impl<K, A> Calls<K, A> {
 }
 
 impl<K: Eq, A> Calls<K, A> {
-    /// Leads the call of `key`, or waits for its answer. Where the call under way is of an earlier epoch, its
-    /// waiters wait for this one from now on.
+    /// Leads the call of `key`, or waits for its answer. Where the call under way is of an earlier epoch than this,
+    /// its waiters wait for this one from now on.
     pub(crate) fn join(self: &Arc<Self>, key: K, hash: u64, epoch: u64) -> Joined<K, A> {
         let mut shard = lock(self.shard(hash));
         let number = shard.next;
         shard.next = number.wrapping_add(1);
         let found = shard.pending.find_mut(hash, |one| one.key == key);
         match found {
-            Some(pending) if pending.epoch == epoch => {
+            Some(pending) if pending.epoch >= epoch => {
                 let leader = pending.leader;
                 let slot = Arc::new(Slot(Mutex::new(Waited::Waiting(None))));
                 pending.waiters.insert(number, Arc::clone(&slot));

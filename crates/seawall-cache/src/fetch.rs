@@ -142,6 +142,12 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         }
     }
 
+    /// Its call begins now, as far as invalidations and the order of answers go.
+    pub(crate) fn begin(&mut self, state: &State<K, V>) {
+        self.guard = state.kept.renewed(&self.guard);
+        self.began = state.now();
+    }
+
     /// The right to refresh `entry`, unless another call of its key is under way that does not take too long. One
     /// caller alone refreshes, also where callers do not share calls.
     pub(crate) fn lead_refresh(

@@ -118,6 +118,7 @@ where
         {
             return Begun::Answered(hooks.storer().restore(&stored, None));
         }
+        keyed.begin(state);
         if let Some(entry) = keyed.meanwhile.take() {
             keyed.lead = keyed.lead_refresh(state, &entry);
             if keyed.lead.is_none() {
@@ -166,22 +167,22 @@ where
         };
         match turn {
             Turn::Answered(Answer::Kept(entry)) => {
-                let suits = common.hooks.rules().answers(&keyed.asked, &entry.stored);
-                let response = suits.then(|| common.hooks.storer().restore(&entry.stored, None))?;
-                self.common.stripe().calls.joined.add();
-                Some(response)
+                if common.hooks.rules().answers(&keyed.asked, &entry.stored) {
+                    self.common.stripe().calls.joined.add();
+                    return Some(common.hooks.storer().restore(&entry.stored, None));
+                }
             }
             Turn::Answered(Answer::Failed(reason)) => {
-                let stale = keyed.stale::<Req, Res, X, H>(common)?;
-                self.common.stripe().calls.stale.add();
-                Some(degraded::<Res, X, H, K, V>(common, &stale, reason))
+                if let Some(stale) = keyed.stale::<Req, Res, X, H>(common) {
+                    self.common.stripe().calls.stale.add();
+                    return Some(degraded::<Res, X, H, K, V>(common, &stale, reason));
+                }
             }
-            Turn::Answered(Answer::Alone) | Turn::Alone => None,
-            Turn::Leads(lead) | Turn::Lapsed(lead) => {
-                keyed.lead = Some(lead);
-                None
-            }
+            Turn::Answered(Answer::Alone) | Turn::Alone => {}
+            Turn::Leads(lead) | Turn::Lapsed(lead) => keyed.lead = Some(lead),
         }
+        keyed.begin(&common.state);
+        None
     }
 }
 

@@ -196,12 +196,20 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
 
     /// What an answer depends on whose call begins now.
     pub(crate) fn guard(&self, hash: u64, group: Option<u64>) -> Guard {
-        let slots = [Self::slot(hash), Self::slot(group.unwrap_or(hash))];
+        self.guard_of([Self::slot(hash), Self::slot(group.unwrap_or(hash))])
+    }
+
+    fn guard_of(&self, slots: [u16; 2]) -> Guard {
         Guard {
             slots,
             count: self.count(slots),
             matching: self.matching.load(Ordering::Acquire),
         }
+    }
+
+    /// What the same answer depends on whose call begins only now.
+    pub(crate) fn renewed(&self, guard: &Guard) -> Guard {
+        self.guard_of(guard.slots)
     }
 
     /// Whether nothing that it depends on was invalidated since.

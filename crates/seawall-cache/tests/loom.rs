@@ -153,3 +153,20 @@ fn a_call_of_a_later_epoch_takes_the_waiters() {
         ));
     });
 }
+
+#[test]
+fn a_caller_of_an_earlier_epoch_waits_for_the_call_of_a_later_one() {
+    loom::model(|| {
+        let calls = Arc::new(Calls::new());
+        let Joined::Leads(late) = calls.join(1, 7, 1) else {
+            panic!("nobody leads");
+        };
+        let leader = thread::spawn(move || late.answer(6));
+        match calls.join(1, 7, 0) {
+            Joined::Waits(waiting) => assert!(matches!(wait(&waiting), Turn::Answered(6))),
+            Joined::Leads(early) => early.answer(5),
+        }
+        leader.join().unwrap();
+        assert_eq!((calls.len(), calls.waiting()), (0, 0));
+    });
+}

@@ -68,3 +68,50 @@ async fn an_answer_whose_call_was_under_way_when_it_was_invalidated_is_not_kept(
         assert_eq!(handle.counts().stores.invalidated, 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_begins_with_its_first_poll() {
+    for by_prefix in [false, true] {
+        let (cache, upstream, handle) = cache(one_second());
+        let early = cache.clone().call("SPY");
+        match by_prefix {
+            true => handle.invalidate_prefix("S"),
+            false => handle.invalidate(&"SPY"),
+        }
+        upstream.hold();
+        let late = tokio::spawn(cache.clone().oneshot("SPY"));
+        settle().await;
+        let early = tokio::spawn(early);
+        settle().await;
+        assert_eq!(upstream.calls(), 1, "they share it");
+        upstream.answer(0, Ok(Degraded::fresh(1)));
+        assert_eq!(late.await.unwrap(), Ok(Degraded::fresh(1)));
+        assert_eq!(early.await.unwrap(), Ok(Degraded::fresh(1)));
+
+        // Also where it leads.
+        let early = cache.clone().call("QQQ");
+        handle.clear();
+        let early = tokio::spawn(early);
+        settle().await;
+        upstream.answer(0, Ok(Degraded::fresh(2)));
+        assert_eq!(early.await.unwrap(), Ok(Degraded::fresh(2)));
+        assert_eq!(price(&cache, "QQQ").await, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_call_of_a_waiter_begins_when_it_makes_it() {
+    let (cache, upstream, handle) = cache(one_second());
+    upstream.hold();
+    let gone = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    let waiter = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    handle.invalidate(&"SPY");
+    gone.abort();
+    settle().await;
+    assert_eq!(upstream.calls(), 2);
+    upstream.answer(1, Ok(Degraded::fresh(2)));
+    assert_eq!(waiter.await.unwrap(), Ok(Degraded::fresh(2)));
+    assert_eq!(price(&cache, "SPY").await, 2);
+}

@@ -40,3 +40,33 @@ async fn the_time_of_the_data_decides_where_it_has_one() {
     assert_eq!(handle.counts().stores.older, 1);
     assert_eq!(ask().await.map(Degraded::into_value), Ok(50));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_as_late_as_its_first_poll() {
+    let (cache, _, handle) = cache(one_second().coalesce(false));
+    let first = cache.clone().call("SPY");
+    advance(MS).await;
+    assert_eq!(price(&cache, "SPY").await, 1);
+    advance(MS).await;
+    assert_eq!(first.await, Ok(Degraded::fresh(2)));
+    assert_eq!(price(&cache, "SPY").await, 2);
+    assert_eq!(handle.counts().stores.older, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_over_is_earlier_than_the_one_that_did() {
+    let (cache, upstream, handle) = cache(one_second().max_wait(SECOND));
+    upstream.hold();
+    let stuck = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    let later = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    advance(SECOND).await;
+    settle().await;
+    upstream.answer(1, Ok(Degraded::fresh(2)));
+    assert_eq!(later.await.unwrap(), Ok(Degraded::fresh(2)));
+    upstream.answer(0, Ok(Degraded::fresh(1)));
+    assert_eq!(stuck.await.unwrap(), Ok(Degraded::fresh(1)));
+    assert_eq!(price(&cache, "SPY").await, 2);
+    assert_eq!(handle.counts().stores.older, 1);
+}
