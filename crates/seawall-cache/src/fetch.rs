@@ -11,6 +11,7 @@ use seawall_core::{
 use crate::calls::{Joined, Lead};
 use crate::fill::{Change, Draft, Fill};
 use crate::kept::{Entry, Guard, Moment, Order};
+use crate::send::is_own;
 use crate::state::{Answer, Common, CommonLocal, State};
 use crate::{CacheHooks, CacheRules, Demand, Lifetime};
 
@@ -105,7 +106,10 @@ where
                 self.common.stripe().calls.missed(keyed.is_refresh);
                 return result.map(|response| storer.pass(response));
             };
-            keyed.answer(Answer::Failed(reason));
+            let rejection = result.as_ref().err().and_then(Rejectable::rejection);
+            if !rejection.is_some_and(is_own) {
+                keyed.answer(Answer::Failed(reason));
+            }
             drop(result);
             self.common.stripe().calls.stale.add();
             return Ok(degraded::<Res, X, H, K, V>(common, &stale, reason));

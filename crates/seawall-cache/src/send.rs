@@ -5,7 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use seawall_core::{Reason, Rejection};
 use tower_service::Service;
+
+/// Whether a rejection says nothing of the upstream, but that the time of this one caller is over.
+pub(crate) const fn is_own(rejection: &Rejection) -> bool {
+    matches!(
+        rejection.reason(),
+        Reason::DeadlineExceeded | Reason::QueueTimeout
+    )
+}
 
 pin_project! {
     /// Polls an instance ready, and calls it in the same poll.

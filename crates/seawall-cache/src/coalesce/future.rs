@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, MarkDegraded, Outcome, Policies, Reason, Rejectable, Rejection, StoreResponse,
+    Classify, MarkDegraded, Outcome, Policies, Rejectable, Rejection, StoreResponse,
     classify_result, impl_debug,
 };
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use super::errors::CopyError;
 use super::share::{Answer, Share};
 use super::state::CommonLocal;
 use crate::calls::{Joined, Lead, Turn, Waiting};
-use crate::send::Sending;
+use crate::send::{Sending, is_own};
 use crate::wait::Wait;
 use crate::{CacheHooks, CacheRules};
 
@@ -274,11 +274,7 @@ where
 
 /// A rejection that all callers get, unless it only concerns the one that made the call.
 fn share_rejection<V, E>(rejection: &Rejection) -> Option<Answer<V, E>> {
-    let is_own = matches!(
-        rejection.reason(),
-        Reason::DeadlineExceeded | Reason::QueueTimeout
-    );
-    (!is_own).then_some(Answer::Rejected(*rejection))
+    (!is_own(rejection)).then_some(Answer::Rejected(*rejection))
 }
 
 impl_debug!(CoalesceFuture<S, Req, X, K, V, E, H, C, A> where [S: Service<Req>]: |this|

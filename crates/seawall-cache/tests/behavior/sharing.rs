@@ -45,6 +45,26 @@ async fn where_the_call_fails_every_waiter_gets_what_is_stale() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_time_of_one_caller_is_over_the_next_one_makes_the_call() {
+    for reason in [Reason::DeadlineExceeded, Reason::QueueTimeout] {
+        let (cache, upstream, _) = cache(one_second().stale_on_failure(60 * SECOND));
+        assert_eq!(price(&cache, "SPY").await, 1);
+        advance(SECOND).await;
+        upstream.hold();
+        let callers = [(); 2].map(|()| tokio::spawn(cache.clone().oneshot("SPY")));
+        settle().await;
+        upstream.answer(0, rejected(reason));
+        settle().await;
+        assert_eq!(upstream.calls(), 3);
+        upstream.answer(0, Ok(Degraded::fresh(7)));
+        let [first, second] = callers;
+        let first = first.await.unwrap().unwrap();
+        assert_eq!(first.degradation().map(|d| d.reason), Some(reason.as_str()));
+        assert_eq!(second.await.unwrap(), Ok(Degraded::fresh(7)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_coalescing_every_caller_makes_its_call() {
     let (cache, upstream, _) = cache(one_second().coalesce(false));
     upstream.hold();
