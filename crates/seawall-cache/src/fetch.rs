@@ -195,11 +195,8 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         }
         let now = common.state.now();
         let entry = common.state.kept.look_up_stale(&self.key, now)?;
-        let too_old = self
-            .demand
-            .max_age
-            .is_some_and(|most| entry.age(now) > most);
-        let suits = !too_old && common.hooks.rules().answers(&self.asked, &entry.stored);
+        let suits = !entry.is_too_old(now, &self.demand)
+            && common.hooks.rules().answers(&self.asked, &entry.stored);
         suits.then_some(entry)
     }
 }

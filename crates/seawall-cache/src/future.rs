@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, MarkDegraded, Policies, Rejectable, StoreResponse, impl_debug};
@@ -128,7 +129,8 @@ where
             }
         }
         if keyed.lead.is_none() {
-            if !keyed.demand.look_up || !state.coalesces() {
+            let waits = keyed.demand.look_up && keyed.demand.max_age != Some(Duration::ZERO);
+            if !waits || !state.coalesces() {
                 return Begun::Send;
             }
             let key = keyed.key.clone();
@@ -167,7 +169,9 @@ where
         };
         match turn {
             Turn::Answered(Answer::Kept(entry)) => {
-                if common.hooks.rules().answers(&keyed.asked, &entry.stored) {
+                if entry.suits_waiter(common.state.now(), &keyed.demand)
+                    && common.hooks.rules().answers(&keyed.asked, &entry.stored)
+                {
                     self.common.stripe().calls.joined.add();
                     return Some(common.hooks.storer().restore(&entry.stored, None));
                 }

@@ -331,6 +331,17 @@ impl<V> Entry<V> {
         now.since(self.made)
     }
 
+    /// Whether it is older than a request takes it.
+    pub(crate) fn is_too_old(&self, now: Moment, demand: &Demand) -> bool {
+        demand.max_age.is_some_and(|most| self.age(now) > most)
+    }
+
+    /// Whether it is the answer to a request that wants this and has waited for it: it may have no lifetime at all.
+    pub(crate) fn suits_waiter(&self, now: Moment, demand: &Demand) -> bool {
+        let lasts = demand.min_fresh.is_zero() || now.after(demand.min_fresh) < self.until.fresh;
+        lasts && !self.is_too_old(now, demand)
+    }
+
     /// How it suits a request that wants this.
     #[inline]
     pub(crate) fn suits(self: Arc<Self>, now: Moment, demand: &Demand) -> Found<V> {
@@ -342,11 +353,7 @@ impl<V> Entry<V> {
 
     #[cold]
     fn suits_special(self: Arc<Self>, now: Moment, demand: &Demand) -> Found<V> {
-        if !demand.look_up
-            || demand
-                .max_age
-                .is_some_and(|most| now.since(self.made) > most)
-        {
+        if !demand.look_up || self.is_too_old(now, demand) {
             return Found::Nothing;
         }
         if now.after(demand.min_fresh) < self.until.fresh {

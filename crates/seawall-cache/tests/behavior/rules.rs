@@ -15,6 +15,7 @@ impl CacheRules<&'static str, Price, Price> for Says {
         let (symbol, wants) = request.split_once(' ').unwrap_or((request, ""));
         let mut demand = Demand::DEFAULT;
         match wants {
+            "now" => demand.max_age = Some(Duration::ZERO),
             "within 2 s" => demand.max_age = Some(2 * SECOND),
             "for 2 s" => demand.min_fresh = 2 * SECOND,
             "cached" => demand.call = false,
@@ -62,4 +63,33 @@ async fn a_response_does_not_lift_the_age_bound_of_the_settings() {
     assert_eq!(ask().await, Ok(Degraded::fresh(1)));
     advance(SECOND).await;
     assert_eq!(ask().await, Ok(Degraded::fresh(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_takes_no_answer_that_does_not_suit_it() {
+    let mut aged = Lifetime::DEFAULT;
+    aged.age = 3 * SECOND;
+    for (wants, lifetime) in [("SPY within 2 s", aged), ("SPY for 2 s", Lifetime::DEFAULT)] {
+        let (cache, upstream, handle) = ruled(one_second(), lifetime);
+        upstream.hold();
+        let callers = ["SPY", wants, "SPY"].map(|one| tokio::spawn(cache.clone().oneshot(one)));
+        settle().await;
+        assert_eq!(handle.snapshot().waiting, 2);
+        upstream.answer(0, Ok(Degraded::fresh(1)));
+        settle().await;
+        assert_eq!(upstream.calls(), 2, "{wants}");
+        upstream.answer(0, Ok(Degraded::fresh(2)));
+        for (caller, number) in callers.into_iter().zip([1, 2, 1]) {
+            assert_eq!(caller.await.unwrap(), Ok(Degraded::fresh(number)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_no_age_does_not_wait() {
+    let (cache, upstream, handle) = ruled(one_second(), Lifetime::DEFAULT);
+    upstream.hold();
+    let _callers = ["SPY", "SPY now"].map(|one| tokio::spawn(cache.clone().oneshot(one)));
+    settle().await;
+    assert_eq!((upstream.calls(), handle.snapshot().waiting), (2, 0));
 }
