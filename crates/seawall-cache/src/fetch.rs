@@ -152,13 +152,16 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         self.began = state.now();
     }
 
-    /// The right to refresh `entry`, unless another call of its key is under way that does not take too long. One
-    /// caller alone refreshes, also where callers do not share calls.
+    /// The right to refresh `entry`, if a call may be made and no other one of its key is under way that does not
+    /// take too long. One caller alone refreshes, also where callers do not share calls.
     pub(crate) fn lead_refresh(
         &self,
         state: &State<K, V>,
         entry: &Entry<V>,
     ) -> Option<Lead<K, Answer<V>>> {
+        if !self.demand.call {
+            return None;
+        }
         let now = state.now();
         let is_pending = state.calls.is_pending(self.hash, &self.key);
         let refresh = &entry.refresh;

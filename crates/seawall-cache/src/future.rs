@@ -114,11 +114,6 @@ where
             return Begun::Send;
         };
         let (state, hooks) = (&common.state, &common.hooks);
-        if !keyed.demand.call
-            && let Some(stored) = hooks.rules().not_cached(&keyed.asked)
-        {
-            return Begun::Answered(hooks.storer().restore(&stored, None));
-        }
         keyed.begin(state);
         if let Some(entry) = keyed.meanwhile.take() {
             keyed.lead = keyed.lead_refresh(state, &entry);
@@ -127,6 +122,11 @@ where
                 let reason = seawall_core::Degradation::STALE;
                 return Begun::Answered(degraded::<Res, X, H, K, V>(common, &entry, reason));
             }
+        }
+        if !keyed.demand.call
+            && let Some(stored) = hooks.rules().not_cached(&keyed.asked)
+        {
+            return Begun::Answered(hooks.storer().restore(&stored, None));
         }
         if keyed.lead.is_none() {
             let waits = keyed.demand.look_up && keyed.demand.max_age != Some(Duration::ZERO);

@@ -93,3 +93,32 @@ async fn a_request_that_takes_no_age_does_not_wait() {
     settle().await;
     assert_eq!((upstream.calls(), handle.snapshot().waiting), (2, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_wants_no_call_gets_what_is_kept_and_stale_and_makes_none() {
+    let config = || one_second().stale_while_revalidate(SECOND);
+    let upstream = Upstream::default();
+    let layer = layer(config()).rules(Says(Lifetime::DEFAULT));
+    let in_background = layer.clone().refresh_in_background();
+    let handle = layer.handle();
+    let (by_caller, by_task) = (
+        layer.layer(upstream.clone()),
+        in_background.layer(upstream.clone()),
+    );
+    let cached = || async {
+        let by_caller = by_caller.clone().oneshot("SPY cached").await.unwrap();
+        let by_task = by_task.clone().oneshot("SPY cached").await.unwrap();
+        settle().await;
+        [by_caller, by_task].map(|price| (*price.value(), price.is_degraded()))
+    };
+    assert_eq!(cached().await, [(504, false); 2]);
+    by_caller.clone().oneshot("SPY").await.unwrap();
+    assert_eq!(cached().await, [(1, false); 2]);
+    advance(1_500 * MS).await;
+    assert_eq!(cached().await, [(1, true); 2]);
+    advance(500 * MS).await;
+    assert_eq!(cached().await, [(504, false); 2]);
+    let counts = handle.counts();
+    assert_eq!((upstream.calls(), counts.refreshes.begun), (1, 0));
+    assert_eq!((counts.calls.refreshing, counts.stores.stored), (2, 1));
+}
