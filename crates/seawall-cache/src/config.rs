@@ -171,8 +171,8 @@ impl CacheConfigBuilder {
         pub const fn max_entries(usize);
 
         /// Sets the most that all entries may weigh together, in the unit of the
-        /// [storer](seawall_core::StoreSink::put); no limit unless set. An answer that is heavier than a quarter
-        /// of it is not kept.
+        /// [storer](seawall_core::StoreSink::put); no limit unless set. An answer that is about as heavy as a
+        /// quarter of it, or heavier, is not kept.
         pub const fn max_weight(Some(u64));
 
         /// Sets whether callers of one key that is not kept share one call; they do unless set.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use seawall_core::EventKind;
 
 use crate::CacheHandle;
-use crate::kept::{Entry, Moment, Order, Refreshing, Until};
+use crate::kept::{Aside, Entry, Moment, Order, Refreshing, Until};
 use crate::state::State;
 
 /// What a file begins with: what it is, and the version of its format.
@@ -381,9 +381,9 @@ where
             guard: state.kept.guard(hash, file.codec.group(&key)),
             refresh: Refreshing::default(),
         });
-        let kept = state
-            .calls
-            .exclusive(hash, || state.kept.insert_if_absent(key, entry));
+        let mut aside = Aside::new();
+        let insert = || state.kept.insert_if_absent(key, entry, &mut aside);
+        let kept = state.calls.exclusive(hash, insert);
         match kept {
             true => loaded.restored += 1,
             false => loaded.too_old += 1,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seawall_core::{FailureKind, Outcome, StoreSink};
 
 use crate::calls::Lead;
-use crate::kept::{Entry, Guard, Moment, NotKept, Order, Refreshing, Until};
+use crate::kept::{Aside, Entry, Guard, Moment, NotKept, Order, Refreshing, Until};
 use crate::state::{Answer, State};
 use crate::{CacheConfig, Lifetime};
 
@@ -131,8 +131,10 @@ where
             }
             return;
         }
-        let keep = |key: K| {
-            let kept = state.kept.keep(key, Arc::clone(&entry), state.now());
+        let mut aside = Aside::new();
+        let mut keep = |key: K| {
+            let now = state.now();
+            let kept = state.kept.keep(key, Arc::clone(&entry), now, &mut aside);
             // A waiter gets nothing that is older than what is kept.
             let answer = match &kept {
                 Err(NotKept::Older(newer)) => Arc::clone(newer),
@@ -149,7 +151,7 @@ where
         };
         let stores = &state.stripes.here().stores;
         match kept {
-            Ok(_evicted) => stores.stored.add(),
+            Ok(()) => stores.stored.add(),
             Err(NotKept::Older(_)) => stores.older.add(),
             Err(NotKept::Invalidated) => stores.invalidated.add(),
             Err(NotKept::TooHeavy) => stores.too_heavy.add(),

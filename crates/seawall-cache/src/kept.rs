@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use seawall_core::ns;
 
 use crate::calls::hash_of;
@@ -143,7 +143,7 @@ pub(crate) enum NotKept<V> {
 
 /// What is kept. An entry that was invalidated is never found again, also one whose call was under way.
 pub(crate) struct Kept<K, V> {
-    cache: Cache<K, Arc<Entry<V>>, ByWeight>,
+    cache: Cache<K, Arc<Entry<V>>, ByWeight, DefaultHashBuilder, PutAside>,
     hasher: DefaultHashBuilder,
     /// Invalidations of keys and groups, by hash.
     counts: Box<[AtomicU64]>,
@@ -161,8 +161,20 @@ impl<K, V> Weighter<K, Arc<Entry<V>>> for ByWeight {
     }
 }
 
-/// What a store puts aside to be dropped outside of every lock.
-pub(crate) type Evicted<K, V> = [Option<(K, Arc<Entry<V>>)>; 2];
+/// What is put aside to be dropped outside of every lock: what a `Drop` of others does is not known.
+pub(crate) type Aside<K, V> = Vec<(Option<K>, Arc<Entry<V>>)>;
+
+/// Puts aside what is replaced or evicted.
+#[derive(Clone, Debug)]
+struct PutAside;
+
+impl<K, V> Lifecycle<K, Arc<Entry<V>>> for PutAside {
+    type RequestState = Aside<K, V>;
+
+    fn on_evict(&self, aside: &mut Aside<K, V>, key: K, entry: Arc<Entry<V>>) {
+        aside.push((Some(key), entry));
+    }
+}
 
 impl<K: Eq + Hash + Clone, V> Kept<K, V> {
     pub(crate) fn new(config: &CacheConfig) -> Self {
@@ -176,9 +188,8 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         let Ok(options) = options.build() else {
             unreachable!("both capacities are set");
         };
-        let lifecycle = DefaultLifecycle::default();
         Self {
-            cache: Cache::with_options(options, ByWeight, hasher.clone(), lifecycle),
+            cache: Cache::with_options(options, ByWeight, hasher.clone(), PutAside),
             hasher,
             counts: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             matching: AtomicU64::new(0),
@@ -247,35 +258,46 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         key: K,
         entry: Arc<Entry<V>>,
         now: Moment,
-    ) -> Result<Evicted<K, V>, NotKept<V>> {
+        aside: &mut Aside<K, V>,
+    ) -> Result<(), NotKept<V>> {
         if !self.is_valid(&entry.guard) {
+            aside.push((Some(key), entry));
             return Err(NotKept::Invalidated);
         }
-        if let Some(before) = self.cache.peek(&key)
-            && self.count(before.guard.slots) == before.guard.count
-            && (now < before.until.failing || now < before.until.fresh)
-            && entry.order.is_before(&before.order)
-        {
-            return Err(NotKept::Older(before));
+        if let Some(before) = self.cache.peek(&key) {
+            aside.push((None, Arc::clone(&before)));
+            if self.count(before.guard.slots) == before.guard.count
+                && (now < before.until.failing || now < before.until.fresh)
+                && entry.order.is_before(&before.order)
+            {
+                aside.push((Some(key), entry));
+                return Err(NotKept::Older(before));
+            }
         }
-        if entry.weight > self.cache.shard_capacity() {
-            // What is kept is older than this.
-            self.cache.remove(&key);
-            return Err(NotKept::TooHeavy);
-        }
-        let mut evicted = Evicted::default();
-        self.cache.insert_with_lifecycle(key, entry, &mut evicted);
-        Ok(evicted)
+        // What does not fit does away with what was kept: that is older.
+        let fits = self.insert(key, entry, aside);
+        fits.then_some(()).ok_or(NotKept::TooHeavy)
+    }
+
+    /// Whether it is kept now: not where it is too heavy.
+    fn insert(&self, key: K, entry: Arc<Entry<V>>, aside: &mut Aside<K, V>) -> bool {
+        let inserted = Arc::as_ptr(&entry);
+        self.cache.insert_with_lifecycle(key, entry, aside);
+        aside.iter().all(|(_, one)| Arc::as_ptr(one) != inserted)
     }
 
     /// Keeps what comes from a file, unless something is there.
-    pub(crate) fn insert_if_absent(&self, key: K, entry: Arc<Entry<V>>) -> bool {
-        let fits = entry.weight <= self.cache.shard_capacity();
-        if !fits || self.get(&key).is_some() {
-            return false;
-        }
-        self.cache.insert(key, entry);
-        true
+    pub(crate) fn insert_if_absent(
+        &self,
+        key: K,
+        entry: Arc<Entry<V>>,
+        aside: &mut Aside<K, V>,
+    ) -> bool {
+        let Some(before) = self.get(&key) else {
+            return self.insert(key, entry, aside);
+        };
+        aside.extend([(None, before), (Some(key), entry)]);
+        false
     }
 
     /// Takes what is kept under `key` out of memory.
@@ -284,14 +306,19 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
     }
 
     /// From now on nothing is kept whose call began before. What matches is to be
-    /// [taken out](Self::retain) once what is being kept now is kept.
+    /// [taken out](Self::remove_where) once what is being kept now is kept.
     pub(crate) fn invalidate_pending(&self) {
         self.matching.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Takes out what does not pass.
-    pub(crate) fn retain(&self, passes: impl Fn(&K, &Entry<V>) -> bool) {
-        self.cache.retain(|key, entry| passes(key, entry));
+    /// Takes out what matches.
+    pub(crate) fn remove_where(&self, matches: impl Fn(&K) -> bool) {
+        // Not by `retain`, which asks and drops in its lock.
+        for (key, entry) in self.cache.iter() {
+            if matches(&key) {
+                self.cache.remove_if(&key, |one| Arc::ptr_eq(one, &entry));
+            }
+        }
     }
 
     /// Everything that is valid.

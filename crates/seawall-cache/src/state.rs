@@ -66,8 +66,18 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
     pub(crate) fn configure(&self, config: CacheConfig) {
         let mut current = self.lock();
         self.coalesces.store(config.coalesce(), Ordering::Relaxed);
-        self.kept.set_capacity(config.capacity());
         *current = config;
+        let mut capacity = current.capacity();
+        drop(current);
+        // Outside of the lock, since it drops what has no place any more; so another one may come in between.
+        loop {
+            self.kept.set_capacity(capacity);
+            let now = self.lock().capacity();
+            if now == capacity {
+                break;
+            }
+            capacity = now;
+        }
     }
 
     /// Makes everything invalid, also what is under way.
@@ -80,7 +90,7 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
         self.kept.invalidate_pending();
         // What is being kept now was checked before; it is taken out with the rest.
         self.calls.barrier();
-        self.kept.retain(|key, _| !matches(key));
+        self.kept.remove_where(matches);
     }
 
     /// Makes what is kept under `key` invalid, also where its call is under way.

@@ -7,6 +7,7 @@
 mod age;
 mod coalesce;
 mod control;
+mod drops;
 mod files;
 mod hits;
 mod invalidation;
