@@ -48,7 +48,7 @@ counters! {
         stored => "seawall_cache_stores_total" [result = "stored"],
         /// The call failed, or its answer was degraded.
         not_good => "seawall_cache_stores_total" [result = "not_good"],
-        /// The response does not allow it.
+        /// The response or the settings do not allow it, or the cache was switched off meanwhile.
         not_allowed => "seawall_cache_stores_total" [result = "not_allowed"],
         /// A newer one was kept.
         older => "seawall_cache_stores_total" [result = "older"],

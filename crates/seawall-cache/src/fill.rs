@@ -109,7 +109,7 @@ where
         };
         let config = state.config();
         let draft = &self.draft;
-        let until = draft.until(&config);
+        let until = draft.until(&config).filter(|_| !state.is_bypassed());
         let now = draft.now;
         let never = Until {
             fresh: now,
@@ -126,6 +126,7 @@ where
             refresh: Refreshing::default(),
         });
         if until.is_none() {
+            state.stripes.here().stores.not_allowed.add();
             if let Some(lead) = lead {
                 lead.answer(Answer::Kept(entry));
             }

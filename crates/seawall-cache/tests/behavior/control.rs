@@ -19,6 +19,22 @@ async fn a_cache_that_is_bypassed_neither_gives_nor_keeps() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_whose_call_was_under_way_when_the_cache_was_bypassed_is_not_kept() {
+    let (cache, upstream, handle) = cache(one_second());
+    upstream.hold();
+    let callers = [(); 2].map(|()| tokio::spawn(cache.clone().oneshot("SPY")));
+    settle().await;
+    handle.bypass();
+    upstream.answer(0, Ok(Degraded::fresh(1)));
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), Ok(Degraded::fresh(1)));
+    }
+    assert_eq!((upstream.calls(), handle.snapshot().entries), (1, 0));
+    let stores = handle.counts().stores;
+    assert_eq!((stores.stored, stores.not_allowed), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_change_while_the_cache_is_used() {
     let (cache, _, handle) = cache(one_second());
     assert_eq!(price(&cache, "SPY").await, 1);
