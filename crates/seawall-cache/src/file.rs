@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use seawall_core::EventKind;
 
 use crate::CacheHandle;
-use crate::kept::{Aside, Entry, Moment, Order, Refreshing, Until};
+use crate::kept::{Aside, Entry, Kept, Moment, NotKept, Order, Refreshing, Until};
 use crate::state::State;
 
 /// What a file begins with: what it is, and the version of its format.
@@ -120,10 +120,12 @@ pub struct Saved {
 pub struct Loaded {
     /// Answers that are kept now.
     pub restored: usize,
-    /// Answers that are too old by the settings, from the future, or do not fit.
+    /// Answers that are too old by the settings, older than what is kept, from the future, or do not fit.
     pub too_old: usize,
     /// Answers that the codec cannot read.
     pub unreadable: usize,
+    /// Answers that the cache has made invalid since it was made.
+    pub invalidated: usize,
 }
 
 /// Why a file was not read or written.
@@ -178,6 +180,7 @@ impl std::error::Error for SnapshotError {
 impl<K: Clone + Eq + Hash, V> CacheHandle<K, V> {
     /// Writes what is good and may still be used to `file`: beside it first, then by renaming, so that there is
     /// always one that is complete. It blocks; in a program that must not, use `tokio::task::spawn_blocking`.
+    /// What becomes invalid after that is in the file: save again where it must not come back with a restart.
     ///
     /// # Errors
     ///
@@ -196,7 +199,9 @@ impl<K: Clone + Eq + Hash, V> CacheHandle<K, V> {
     }
 
     /// Reads what `file` has, as old as it is by the clock of the machine. Of one key, what is kept already stays.
-    /// It blocks, as [`save`](Self::save) does.
+    /// What this cache has made invalid since it was made, by key or by group, stays gone, whenever the file was
+    /// written; after [`clear`](Self::clear) and what else looks at every key that is all of it. It blocks, as
+    /// [`save`](Self::save) does.
     ///
     /// # Errors
     ///
@@ -378,15 +383,16 @@ where
             },
             until,
             weight: config.counted(record.weight),
-            guard: state.kept.guard(hash, file.codec.group(&key)),
+            guard: Kept::<K, V>::first_guard(hash, file.codec.group(&key)),
             refresh: Refreshing::default(),
         });
         let mut aside = Aside::new();
         let insert = || state.kept.insert_if_absent(key, entry, &mut aside);
         let kept = state.calls.exclusive(hash, insert);
         match kept {
-            true => loaded.restored += 1,
-            false => loaded.too_old += 1,
+            Ok(()) => loaded.restored += 1,
+            Err(NotKept::Invalidated) => loaded.invalidated += 1,
+            Err(NotKept::Older(_) | NotKept::TooHeavy) => loaded.too_old += 1,
         }
     }
     Some(loaded)

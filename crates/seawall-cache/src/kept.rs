@@ -207,7 +207,20 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
 
     /// What an answer depends on whose call begins now.
     pub(crate) fn guard(&self, hash: u64, group: Option<u64>) -> Guard {
-        self.guard_of([Self::slot(hash), Self::slot(group.unwrap_or(hash))])
+        self.guard_of(Self::slots(hash, group))
+    }
+
+    /// What an answer of before this store depends on: of that nothing was ever invalidated.
+    pub(crate) fn first_guard(hash: u64, group: Option<u64>) -> Guard {
+        Guard {
+            slots: Self::slots(hash, group),
+            count: 0,
+            matching: 0,
+        }
+    }
+
+    fn slots(hash: u64, group: Option<u64>) -> [u16; 2] {
+        [Self::slot(hash), Self::slot(group.unwrap_or(hash))]
     }
 
     fn guard_of(&self, slots: [u16; 2]) -> Guard {
@@ -274,30 +287,40 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
                 return Err(NotKept::Older(before));
             }
         }
-        // What does not fit does away with what was kept: that is older.
-        let fits = self.insert(key, entry, aside);
-        fits.then_some(()).ok_or(NotKept::TooHeavy)
+        self.insert(key, entry, aside)
     }
 
-    /// Whether it is kept now: not where it is too heavy.
-    fn insert(&self, key: K, entry: Arc<Entry<V>>, aside: &mut Aside<K, V>) -> bool {
+    /// What is too heavy does away with what was kept, which is older, and comes back.
+    fn insert(
+        &self,
+        key: K,
+        entry: Arc<Entry<V>>,
+        aside: &mut Aside<K, V>,
+    ) -> Result<(), NotKept<V>> {
         let inserted = Arc::as_ptr(&entry);
         self.cache.insert_with_lifecycle(key, entry, aside);
-        aside.iter().all(|(_, one)| Arc::as_ptr(one) != inserted)
+        match aside.iter().any(|(_, one)| Arc::as_ptr(one) == inserted) {
+            true => Err(NotKept::TooHeavy),
+            false => Ok(()),
+        }
     }
 
-    /// Keeps what comes from a file, unless something is there.
+    /// Keeps what comes from a file, unless something is there, or it was invalidated.
     pub(crate) fn insert_if_absent(
         &self,
         key: K,
         entry: Arc<Entry<V>>,
         aside: &mut Aside<K, V>,
-    ) -> bool {
-        let Some(before) = self.get(&key) else {
-            return self.insert(key, entry, aside);
-        };
-        aside.extend([(None, before), (Some(key), entry)]);
-        false
+    ) -> Result<(), NotKept<V>> {
+        if !self.is_valid(&entry.guard) {
+            aside.push((Some(key), entry));
+            return Err(NotKept::Invalidated);
+        }
+        if let Some(before) = self.get(&key) {
+            aside.push((Some(key), entry));
+            return Err(NotKept::Older(before));
+        }
+        self.insert(key, entry, aside)
     }
 
     /// Takes what is kept under `key` out of memory.

@@ -1,7 +1,7 @@
 //! Last good answers in a file.
 
 use super::*;
-use seawall_cache::{SnapshotCodec, SnapshotError, SnapshotFile};
+use seawall_cache::{Ask, CacheRules, SnapshotCodec, SnapshotError, SnapshotFile};
 use std::path::PathBuf;
 
 struct Plain;
@@ -91,6 +91,90 @@ async fn what_is_kept_already_and_what_is_too_old_is_not_restored() {
     let (_, _, handle) = self::cache(CacheConfig::builder(MS).stale_on_failure(10 * MS));
     let loaded = handle.load(&directory.file()).unwrap();
     assert_eq!((loaded.restored, loaded.too_old), (0, 1));
+}
+
+/// By the first letter, as the hash of a group.
+struct Grouped;
+
+impl SnapshotCodec<&'static str, Price> for Grouped {
+    fn encode(&self, key: &&'static str, price: &Price, out: &mut Vec<u8>) -> bool {
+        Plain.encode(key, price, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<(&'static str, Price)> {
+        Plain.decode(bytes)
+    }
+
+    fn group(&self, key: &&'static str) -> Option<u64> {
+        Some(group_of(key))
+    }
+}
+
+/// Far enough from each other that none has the place of another one.
+fn group_of(key: &str) -> u64 {
+    u64::from(key.as_bytes()[0]) << 20
+}
+
+#[tokio::test]
+async fn what_was_invalidated_is_not_restored() {
+    let directory = Directory::new("invalidated");
+    let (cache, _, handle) = self::cache(an_hour());
+    for symbol in ["SPY", "A", "B", "C", "D", "E", "F", "G"] {
+        price(&cache, symbol).await;
+    }
+    handle.save(&directory.file()).unwrap();
+    handle.invalidate(&"SPY");
+    let loaded = handle.load(&directory.file()).unwrap();
+    assert_eq!(loaded.restored, 0);
+    assert!(loaded.invalidated >= 1, "{loaded:?}");
+    assert_eq!(price(&cache, "SPY").await, 9);
+
+    // Another program is told of it before it loads.
+    let (cache, _, handle) = self::cache(an_hour());
+    handle.invalidate(&"SPY");
+    let loaded = handle.load(&directory.file()).unwrap();
+    // Two keys may have one place among the counts of invalidations, three hardly.
+    assert!((6..=7).contains(&loaded.restored), "{loaded:?}");
+    assert_eq!(loaded.restored + loaded.invalidated, 8);
+    let before = handle.counts().calls.miss;
+    price(&cache, "SPY").await;
+    assert_eq!(handle.counts().calls.miss, before + 1);
+
+    let (_, _, handle) = self::cache(an_hour());
+    handle.clear();
+    let loaded = handle.load(&directory.file()).unwrap();
+    assert_eq!((loaded.restored, loaded.invalidated), (0, 8));
+}
+
+#[tokio::test]
+async fn what_was_invalidated_by_its_group_is_not_restored() {
+    let directory = Directory::new("group");
+    let (cache, _, handle) = self::cache(an_hour());
+    price(&cache, "SPY").await;
+    let file = SnapshotFile::new(directory.0.join("grouped"), Grouped);
+    handle.save(&file).unwrap();
+
+    let layer = layer(an_hour()).rules(Changes);
+    let handle = layer.handle();
+    let cache = layer.layer(Upstream::default());
+    cache.clone().oneshot("change Q").await.unwrap();
+    cache.clone().oneshot("change S").await.unwrap();
+    let loaded = handle.load(&file).unwrap();
+    assert_eq!((loaded.restored, loaded.invalidated), (0, 1));
+}
+
+/// Changes of a group.
+#[derive(Clone, Copy)]
+struct Changes;
+
+impl CacheRules<&'static str, Price, Price> for Changes {
+    type Key = &'static str;
+    type Asked = ();
+
+    fn ask(&self, request: &&'static str) -> Ask<&'static str> {
+        let group = request.strip_prefix("change ").map(group_of);
+        group.map_or(Ask::Pass, |group| Ask::Change { group })
+    }
 }
 
 #[tokio::test]
