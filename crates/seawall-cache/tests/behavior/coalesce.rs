@@ -251,7 +251,7 @@ async fn no_caller_waits_for_more_than_twice_the_longest_wait() {
         .assume_idempotent()
         .key(key as Key);
     let handle = layer.handle();
-    let service = layer.layer(tower::service_fn(ten_seconds_in_vain));
+    let service = layer.layer(tower::service_fn(fails_after_ten_seconds));
     assert_eq!(convoy(service).await, 70 * SECOND, "and a call of its own");
     let counts = handle.counts();
     assert_eq!((counts.handed_over + counts.lapsed, counts.led), (49, 50));

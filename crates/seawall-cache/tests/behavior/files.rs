@@ -129,7 +129,7 @@ async fn what_was_invalidated_is_not_restored() {
     assert!(loaded.invalidated >= 1, "{loaded:?}");
     assert_eq!(price(&cache, "SPY").await, 9);
 
-    // Another program is told of it before it loads.
+    // Another program makes it invalid before it loads.
     let (cache, _, handle) = self::cache(an_hour());
     handle.invalidate(&"SPY");
     let loaded = handle.load(&directory.file()).unwrap();

@@ -186,7 +186,7 @@ async fn settle() {
 }
 
 /// Calls of ten seconds that fail.
-async fn ten_seconds_in_vain(_: &'static str) -> Reply {
+async fn fails_after_ten_seconds(_: &'static str) -> Reply {
     tokio::time::sleep(10 * SECOND).await;
     Err(Failed::Down)
 }

@@ -104,7 +104,7 @@ async fn a_call_that_nobody_polls_any_more_is_taken_over() {
 #[tokio::test(start_paused = true)]
 async fn no_caller_waits_for_more_than_twice_the_longest_wait() {
     let cache = layer(one_second().max_wait(30 * SECOND));
-    let cache = cache.layer(tower::service_fn(ten_seconds_in_vain));
+    let cache = cache.layer(tower::service_fn(fails_after_ten_seconds));
     assert_eq!(convoy(cache).await, 70 * SECOND, "and a call of its own");
 }
 
