@@ -108,6 +108,41 @@ async fn no_caller_waits_for_more_than_twice_the_longest_wait() {
     assert_eq!(convoy(cache).await, 70 * SECOND, "and a call of its own");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_caller_waits_no_longer_where_others_lead_and_fail_again_and_again() {
+    fn to_trade_on(symbol: &&'static str) -> bool {
+        symbol.ends_with('!')
+    }
+    fn without_mark(symbol: &&'static str) -> Option<&'static str> {
+        Some(symbol.trim_end_matches('!'))
+    }
+    let config = one_second().max_wait(15 * SECOND);
+    let layer = layer(config.stale_on_failure(3_600 * SECOND));
+    let layer = layer.fresh_only(to_trade_on as fn(&&'static str) -> bool);
+    let upstream = Upstream::default();
+    let cache = layer.key(without_mark as Key).layer(upstream.clone());
+    assert_eq!(cache.clone().oneshot("SPY").await, Ok(Degraded::fresh(1)));
+    advance(SECOND).await;
+    upstream.hold();
+    let lead = || tokio::spawn(cache.clone().oneshot("SPY"));
+    let _first = lead();
+    settle().await;
+    let mut fresh = polled_once(cache.clone().oneshot("SPY!")).await;
+    for _ in 0..2 {
+        advance(10 * SECOND).await;
+        upstream.answer(0, Err(Failed::Down));
+        settle().await;
+        // It leads before the one that waits is polled, which takes nothing stale.
+        let _next = lead();
+        settle().await;
+        assert!(futures_poll(fresh.as_mut()).is_pending());
+    }
+    assert_eq!(upstream.calls(), 4);
+    advance(10 * SECOND).await;
+    assert!(futures_poll(fresh.as_mut()).is_pending());
+    assert_eq!(upstream.calls(), 5, "its own");
+}
+
 /// A caller whose call is stuck, and one that has taken over.
 async fn overtaken(cache: &MyCache, upstream: &Upstream) -> (Caller, Caller) {
     upstream.hold();
