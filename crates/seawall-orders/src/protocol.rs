@@ -107,7 +107,8 @@
 //! * A *report of a rejection* does not say of which copy, and may be late: it counts only where one
 //!   copy was ever sent.
 //! * A *query that began before the end of the window* is no proof, even if it ends after it; nor is
-//!   one of an earlier look-up, or one that failed.
+//!   one of an earlier look-up, or one that failed. Where orders share a query, it must begin after
+//!   each of them has asked.
 //! * A *process that stands still*, as a machine that is paused does, comes back with the window over and
 //!   with requests that are only now leaving it: neither is a look-up then a proof.
 //! * *Closed orders before open ones* misses the order that moves between the two queries.

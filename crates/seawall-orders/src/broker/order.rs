@@ -54,7 +54,8 @@ pub struct SavedOrder<'a> {
     pub broker_id: Option<&'a str>,
     /// What the request says.
     pub request: &'a OrderRequest,
-    /// When it was first written to the journal: lists need not reach further back.
+    /// When it was first written to the journal: lists need not reach further back. Orders share a query whose
+    /// requests are the same, so an implementation whose lists reach back to a rounded time saves requests.
     pub since: SystemTime,
 }
 

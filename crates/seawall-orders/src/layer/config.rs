@@ -62,7 +62,7 @@ impl OrderConfig {
     getters! {
         /// How long a caller waits for the outcome of an order, look-ups and re-sends included.
         pub const fn deadline -> Duration;
-        /// How many look-ups are under way at once.
+        /// How many look-ups are under way at once; those that share their requests are one.
         pub const fn look_ups_at_once -> u32;
         /// How many pages of a list are read before a look-up counts as failed.
         pub const fn max_pages -> u32;
@@ -107,7 +107,8 @@ impl OrderConfigBuilder {
         /// order whose outcome is not known by then is looked up all the same; its caller gets
         /// [`Reason::OutcomeUnknown`](seawall_core::Reason::OutcomeUnknown).
         pub const fn deadline(Duration);
-        /// Sets how many look-ups are under way at once: the share of the broker's limits that they take.
+        /// Sets how many look-ups are under way at once: the share of the broker's limits that they take. Orders
+        /// whose look-ups send the same requests, as at brokers that have lists alone, share one.
         pub const fn look_ups_at_once(u32);
         /// Sets how many pages of a list are read before a look-up counts as failed.
         pub const fn max_pages(u32);

@@ -41,7 +41,7 @@ seawall_core::counters! {
         failed_position_comparisons => "seawall_orders_comparisons_total" [of = "positions", outcome = "failed"],
         /// Positions that were reported as different.
         position_differences => "seawall_orders_differences_total" [of = "positions"],
-        /// Queries that were answered.
+        /// Queries that were answered; one that several orders share is one.
         look_ups => "seawall_orders_look_ups_total" [outcome = "answered"],
         /// Queries that failed.
         failed_look_ups => "seawall_orders_look_ups_total" [outcome = "failed"],

@@ -3,90 +3,106 @@
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use seawall_core::{Rejection, Sent};
+use tokio::time::timeout_at;
 
 use super::order::Order;
+use super::readings::{Answer, Missed, Part, TOO_LONG};
 use super::shared::Shared;
 use super::tracked::{Origin, report_of};
-use crate::broker::{FoundOrder, LookedUp};
+use crate::broker::{FoundOrder, LookedUp, SavedOrder};
 use crate::client::BoxError;
 use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
 
-/// Makes one query of a look-up, with all its pages.
+/// Makes one query of a look-up, with all its pages. It counts for the trading mode, once for all orders that
+/// share it.
 pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
     let shared = &order.shared;
-    let limit = order.it.rules.look_up_timeout();
-    // The share of the limits that look-ups take; it is never closed. One that many others are ahead of is
-    // not made, which is no failure; the other half of the time is the query's alone.
-    let share = tokio::time::timeout(limit / 2, shared.look_ups.acquire()).await;
-    let found = match share {
-        Err(_) => Err(Missed::NotMade),
-        Ok(_share) => match tokio::time::timeout(limit / 2, pages(order, query)).await {
-            Ok(found) => found,
-            Err(_) => Err(Missed::Failed("it took too long")),
-        },
+    let known = order.it.found();
+    let broker_id = known.as_ref().map(|found| &*found.broker_id);
+    let saved = order.it.saved(broker_id);
+    let (found, counts) = match shared.broker.query(query, &saved) {
+        Some(request) => read(order, query, &saved, request).await,
+        None => (Err("the broker has no such query".into()), true),
     };
+    if counts {
+        let counter = match found {
+            Ok(_) => &shared.counters.look_ups,
+            Err(_) => &shared.counters.failed_look_ups,
+        };
+        counter.add();
+        shared.control.queried(found.is_ok());
+    }
     match found {
-        Ok(orders) => {
-            shared.counters.look_ups.add();
-            judge(order, orders)
-        }
+        Ok(orders) => judge(order, orders),
         Err(Missed::NotMade) => LookUp::NotMade,
         Err(Missed::Failed(why)) => {
-            shared.counters.failed_look_ups.add();
             order.met(why);
             LookUp::Failed
         }
     }
 }
 
-/// Why a query has no answer.
-enum Missed {
-    /// A layer rejected it before it left.
-    NotMade,
-    Failed(&'static str),
-}
-
-impl From<&'static str> for Missed {
-    fn from(why: &'static str) -> Self {
-        Self::Failed(why)
-    }
+/// Reads all pages, and says whether the result counts.
+async fn read(
+    order: &Order,
+    query: Query,
+    saved: &SavedOrder<'_>,
+    request: Request<Bytes>,
+) -> (Result<Vec<FoundOrder>, Missed>, bool) {
+    // Half of the time is for others that are ahead of it: what does not begin then is not made, which is no
+    // failure.
+    let half = order.it.rules.look_up_timeout() / 2;
+    let request = addressed(&order.it.origin, request);
+    let mut part = order.shared.readings.take_part(&request, half);
+    let Some(until) = part.begun().await else {
+        return (Err(Missed::NotMade), false);
+    };
+    let found = timeout_at(until, pages(order, query, saved, request, &mut part)).await;
+    let found = found.unwrap_or(Err(Missed::Failed(TOO_LONG)));
+    let counts = found != Err(Missed::NotMade) && part.counts(found.is_ok());
+    (found, counts)
 }
 
 /// Why a query has failed that met an error.
 const UNANSWERED: &str = "the client or a layer failed, or the response broke off";
 
-async fn pages(order: &Order, query: Query) -> Result<Vec<FoundOrder>, Missed> {
+async fn pages(
+    order: &Order,
+    query: Query,
+    saved: &SavedOrder<'_>,
+    first: Request<Bytes>,
+    part: &mut Part,
+) -> Result<Vec<FoundOrder>, Missed> {
     let shared = &order.shared;
-    let known = order.it.found();
-    let saved = order
-        .it
-        .saved(known.as_ref().map(|found| &*found.broker_id));
-    let request = shared.broker.query(query, &saved);
-    let mut next = Some(request.ok_or("the broker has no such query")?);
-    let mut all = Vec::new();
+    let (mut all, mut next) = (Vec::new(), first);
     for _ in 0..shared.config().max_pages() {
-        let Some(request) = next.take() else { break };
-        let response =
-            order
-                .send(request)
-                .await
-                .map_err(|error| match error.downcast_ref::<Rejection>() {
-                    Some(rejection) if rejection.sent() == Sent::No => Missed::NotMade,
-                    _ => Missed::Failed(UNANSWERED),
-                })?;
-        match shared.broker.looked_up(query, &saved, &response) {
+        let response = part.next_page(next, |request| send_page(shared, request));
+        let response = response.await?;
+        // All pages are read, also where the order is on the first: there may be another one of its id, or this
+        // one may be a copy that was rejected.
+        match shared.broker.looked_up(query, saved, &response) {
             LookedUp::Orders(found) => {
                 all.extend(found);
                 return Ok(all);
             }
             LookedUp::Page(found, further) => {
                 all.extend(found);
-                next = Some(further);
+                next = addressed(&order.it.origin, further);
             }
             LookedUp::Failed(why) => return Err(why.into()),
         }
     }
     Err("there are more pages than are read".into())
+}
+
+async fn send_page(shared: &Shared, request: Request<Bytes>) -> Answer {
+    shared
+        .send(request)
+        .await
+        .map_err(|error| match error.downcast_ref::<Rejection>() {
+            Some(rejection) if rejection.sent() == Sent::No => Missed::NotMade,
+            _ => Missed::Failed(UNANSWERED),
+        })
 }
 
 /// Of an order and of copies that were rejected, it is the order.
@@ -125,8 +141,13 @@ fn judge(order: &Order, mut orders: Vec<FoundOrder>) -> LookUp {
 pub(super) async fn send_to(
     shared: &Shared,
     origin: &Origin,
-    mut request: Request<Bytes>,
+    request: Request<Bytes>,
 ) -> Result<Response<Bytes>, BoxError> {
+    shared.send(addressed(origin, request)).await
+}
+
+/// A request to where an order went, with its credentials.
+fn addressed(origin: &Origin, mut request: Request<Bytes>) -> Request<Bytes> {
     let mut parts = request.uri().clone().into_parts();
     if parts.authority.is_none() {
         parts.scheme.clone_from(&origin.scheme);
@@ -138,14 +159,13 @@ pub(super) async fn send_to(
     for (name, value) in &origin.credentials {
         request.headers_mut().append(name, value.clone());
     }
-    shared.send(request).await
+    request
 }
 
 impl Order {
-    /// Makes one query of a look-up, which counts for the trading mode.
+    /// Makes one query of a look-up.
     pub(super) async fn look_up(self, number: u32, query: Query) {
         let found = ask(&self, query).await;
-        self.shared.control.queried(found != LookUp::Failed);
         self.feed(Event::LookUp { number, found });
         self.rest();
     }

@@ -14,6 +14,7 @@ mod notices;
 mod order;
 mod place;
 mod prepare;
+mod readings;
 mod recover;
 mod response;
 mod runtime;

@@ -11,7 +11,7 @@ use http::{Request, Response, Uri};
 use seawall_core::{
     Clock, EventSource, Figure, InstanceName, InvalidConfig, Reason, Rejection, ns,
 };
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use super::book::Book;
@@ -19,6 +19,7 @@ use super::compared::AllCompared;
 use super::config::OrderConfig;
 use super::counts::OrderCounters;
 use super::notices::{OrderNotice, Published};
+use super::readings::Readings;
 use super::runtime::Tasks;
 use super::settled::View;
 use super::template::Template;
@@ -59,7 +60,7 @@ pub(super) struct Shared {
     pub(super) asked: AtomicBool,
     pub(super) authorize: Option<Box<Authorize>>,
     pub(super) below: OnceLock<RequestSender>,
-    pub(super) look_ups: Semaphore,
+    pub(super) readings: Arc<Readings>,
     pub(super) started: watch::Sender<Start>,
     /// Whether the start is over; it does not begin again.
     pub(super) is_started: AtomicBool,
@@ -131,7 +132,7 @@ impl Shared {
             positions: parts.positions,
             broker_account: parts.broker_account,
             below: OnceLock::new(),
-            look_ups: Semaphore::new(parts.config.look_ups_at_once() as usize),
+            readings: Readings::new(parts.config.look_ups_at_once()),
             deadline: AtomicU64::new(ns(parts.config.deadline())),
             remembered: AtomicUsize::new(parts.config.remembered() as usize),
             max_body: parts.config.max_body(),

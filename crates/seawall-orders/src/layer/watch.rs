@@ -24,7 +24,8 @@ impl Shared {
         self.compare_lists();
     }
 
-    /// Asks the broker something of which the answer is known to be possible.
+    /// Asks the broker something of which the answer is known to be possible, which counts for the mode.
+    /// Whether it was answered.
     async fn validate(self: &Arc<Self>) -> bool {
         let known = self.latest();
         let account = self.broker_account();
@@ -33,20 +34,24 @@ impl Shared {
             let nowhere = Origin::default();
             let origin = known.as_ref().map_or(&nowhere, |it| &*it.origin);
             let response = send_to(self, origin, request).await;
-            return response.is_ok_and(|response| {
+            let clean = response.is_ok_and(|response| {
                 !matches!(
                     self.broker.listed(Query::Open, account, &response),
                     crate::broker::Listed::Failed(_)
                 )
             });
+            self.control.queried(clean);
+            return clean;
         }
         let Some(it) = known else {
             // There is nothing to ask for.
+            self.control.queried(true);
             return true;
         };
         let query = it.rules.coverage().queries()[0];
         let shared = Arc::clone(self);
-        super::look_up::ask(&Order { shared, it }, query).await != LookUp::Failed
+        let found = super::look_up::ask(&Order { shared, it }, query).await;
+        !matches!(found, LookUp::Failed | LookUp::NotMade)
     }
 
     /// Notes that the time of orders is over whose callers have stopped to poll them.
@@ -96,7 +101,6 @@ async fn watch(layer: Weak<Shared>) {
         shared.look_at_deadlines();
         let pause = if shared.control.is_validating() {
             let clean = shared.validate().await;
-            shared.control.queried(clean);
             shared.look_at_start();
             if clean { PAUSE } else { REFRESH }
         } else {

@@ -207,7 +207,8 @@ pub enum Action {
     },
     /// The copy that is about to leave must not.
     Withhold,
-    /// Query the broker; [`Event::LookUp`](super::Event::LookUp) has the number.
+    /// Query the broker; [`Event::LookUp`](super::Event::LookUp) has the number. The query must be sent after
+    /// this action: one that was under way before may not show the order, although it is there.
     LookUp {
         /// The number of the query in this intent.
         number: u32,

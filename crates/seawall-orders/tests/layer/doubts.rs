@@ -11,7 +11,9 @@ use http::{Method, Request, Response};
 
 use seawall_core::{Error, Reason, Rejection};
 use seawall_orders::journal::State;
-use seawall_orders::protocol::{Duplicates, IntentState, OrderState, Report, Verdict, Via};
+use seawall_orders::protocol::{
+    Duplicates, IntentState, OrderState, Report, TradingMode, Verdict, Via,
+};
 use seawall_orders::{OrderError, OrderLayer, Reconciled, ReconciledHow};
 use serde_json::json;
 use tokio::time::Instant;
@@ -194,4 +196,25 @@ async fn look_ups_that_do_not_leave_do_not_count() {
     tokio::time::sleep(60 * SECOND).await;
     assert!(handle.in_doubt().is_empty());
     assert_eq!((client.executed("a"), client.world().creates), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_ups_that_do_not_leave_make_the_mode_no_better() {
+    let client = Client::default();
+    let rejects = Arc::new(AtomicBool::new(false));
+    let broker = TestBroker::new(rules(Duplicates::RejectWhileOpen));
+    let layer: OrderLayer<Body> = OrderLayer::builder("desk", broker).build().unwrap();
+    let layer = layer.classify(classify as Classifier);
+    let handle = layer.handle();
+    let service = layer.layer(RejectsReads(client.clone(), Arc::clone(&rejects)));
+    let body = json!({ "symbol": "A", "qty": 1, "client_order_id": "a" });
+    service.oneshot(order(&body)).await.unwrap();
+    rejects.store(true, Relaxed);
+    handle.set_mode(Some(TradingMode::Halted));
+    handle.set_mode(None);
+    tokio::time::sleep(600 * SECOND).await;
+    assert_eq!(handle.control().mode(), TradingMode::Halted);
+    rejects.store(false, Relaxed);
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(handle.control().mode(), TradingMode::Normal);
 }

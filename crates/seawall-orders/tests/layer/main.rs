@@ -13,6 +13,7 @@ mod lists;
 mod many;
 mod outcomes;
 mod positions;
+mod readings;
 mod restarts;
 mod runtimes;
 mod settled;

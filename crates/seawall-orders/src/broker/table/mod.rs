@@ -388,10 +388,14 @@ impl Broker for BrokerTable {
     }
 }
 
-/// A time for lists: five minutes earlier, for clocks that differ.
+/// A time for lists: five minutes earlier, for clocks that differ, and the full minute before that, so that
+/// look-ups of orders of one minute send the same requests.
 fn since(time: SystemTime) -> String {
     let margin = Duration::from_secs(300);
-    rfc3339(time.checked_sub(margin).unwrap_or(time))
+    let time = time.checked_sub(margin).unwrap_or(time);
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH);
+    let minutes = seconds.unwrap_or_default().as_secs() / 60;
+    rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(minutes * 60))
 }
 
 /// What lists without an order need not have is older than a day.

@@ -226,9 +226,12 @@ impl ReplyRule {
 /// A request that lists orders or positions, and where its response has them.
 ///
 /// The request is a text such as `GET /v2/orders?status=open&limit=500`, with a body behind a second
-/// space. `{id}`, `{broker_id}`, `{symbol}`, `{account}` and `{since}` (a time as in RFC 3339, five
-/// minutes before the order was written to the journal) are places; where one is not known, there is
-/// no such request.
+/// space. `{id}`, `{broker_id}`, `{symbol}`, `{account}` and `{since}` (a time as in RFC 3339: the last full
+/// minute at least five minutes before the order was written to the journal) are places; where one is not
+/// known, there is no such request.
+///
+/// Orders whose look-ups make the same request share one reading of the list, with all its pages: with
+/// `{since}` alone, those of one minute do.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
     pub(super) request: Text,
