@@ -84,6 +84,26 @@ pub trait Broker: fmt::Debug + Send + Sync {
         response: &Response<Bytes>,
     ) -> LookedUp;
 
+    /// What the response of a query lists, read once for all orders that share it: their requests are the same,
+    /// and so must be what is read for any of them. [`in_page`](Self::in_page) says then what it is of an order.
+    /// `None`, unless implemented: [`looked_up`](Self::looked_up) reads it for each order.
+    fn page(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> Option<Listed<FoundOrder>> {
+        let _ = (query, order, response);
+        None
+    }
+
+    /// What [`looked_up`](Self::looked_up) would say of an order, by a [`page`](Self::page) that was read
+    /// already. A query that failed, unless implemented.
+    fn in_page(&self, query: Query, order: &SavedOrder<'_>, page: &Listed<FoundOrder>) -> LookedUp {
+        let _ = (query, order, page);
+        LookedUp::Failed("the broker reads pages for each order")
+    }
+
     /// The request that cancels an order; `None` where the broker needs its own id for that, and it
     /// is not known.
     fn cancel(&self, order: &SavedOrder<'_>) -> Option<Request<Bytes>>;
@@ -160,6 +180,19 @@ impl<B: Broker + ?Sized> Broker for std::sync::Arc<B> {
         response: &Response<Bytes>,
     ) -> LookedUp {
         (**self).looked_up(query, order, response)
+    }
+
+    fn page(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> Option<Listed<FoundOrder>> {
+        (**self).page(query, order, response)
+    }
+
+    fn in_page(&self, query: Query, order: &SavedOrder<'_>, page: &Listed<FoundOrder>) -> LookedUp {
+        (**self).in_page(query, order, page)
     }
 
     fn cancel(&self, order: &SavedOrder<'_>) -> Option<Request<Bytes>> {

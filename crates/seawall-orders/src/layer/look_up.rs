@@ -78,9 +78,15 @@ async fn pages(
     for _ in 0..shared.config().max_pages() {
         let response = part.next_page(next, |request| send_page(shared, request));
         let response = response.await?;
+        let broker = &shared.broker;
+        let listed = part.listed(|| broker.page(query, saved, &response)).await;
+        let looked_up = match listed {
+            Some(page) => broker.in_page(query, saved, page),
+            None => broker.looked_up(query, saved, &response),
+        };
         // All pages are read, also where the order is on the first: there may be another one of its id, or this
         // one may be a copy that was rejected.
-        match shared.broker.looked_up(query, saved, &response) {
+        match looked_up {
             LookedUp::Orders(found) => {
                 all.extend(found);
                 return Ok(all);

@@ -226,6 +226,11 @@ impl ListReader {
         })
     }
 
+    /// Whether the times of its orders decide which page is the last one.
+    pub(super) const fn has_times(&self) -> bool {
+        self.times.is_some()
+    }
+
     /// Reads a response; the error says why it says nothing.
     pub(super) fn read<T>(
         &self,

@@ -185,19 +185,37 @@ impl BrokerTable {
         account.or(self.account.as_deref())
     }
 
+    /// What the response of a query lists.
+    fn read_page(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> Listed<FoundOrder> {
+        let Some(reader) = &self.queries[place(query)] else {
+            return Listed::Failed(NO_QUERY);
+        };
+        let since = since(order.since);
+        self.orders(reader, response, &self.known(order, &since))
+    }
+
     /// The orders that a response lists, and the next page.
     fn orders(
         &self,
         reader: &OrderListReader,
         response: &Response<Bytes>,
         known: &Known<'_>,
-    ) -> Result<(Vec<FoundOrder>, Option<Request<Bytes>>), &'static str> {
+    ) -> Listed<FoundOrder> {
         let page = reader.list.read(response, known, |key, picked, body| {
             let order = reader.order.read(key, picked, &self.states, None, body);
             order.ok_or("an order cannot be read")
-        })?;
-        let next = reader.list.next_page(&page, known)?;
-        Ok((page.items, next))
+        });
+        let next = page.and_then(|page| Ok((reader.list.next_page(&page, known)?, page.items)));
+        match next {
+            Ok((Some(next), orders)) => Listed::Page(orders, next),
+            Ok((None, orders)) => Listed::All(orders),
+            Err(reason) => Listed::Failed(reason),
+        }
     }
 }
 
@@ -295,8 +313,25 @@ impl Broker for BrokerTable {
         order: &SavedOrder<'_>,
         response: &Response<Bytes>,
     ) -> LookedUp {
+        let page = self.read_page(query, order, response);
+        self.in_page(query, order, &page)
+    }
+
+    fn page(
+        &self,
+        query: Query,
+        order: &SavedOrder<'_>,
+        response: &Response<Bytes>,
+    ) -> Option<Listed<FoundOrder>> {
+        let reader = self.queries[place(query)].as_ref()?;
+        // Which page is the last one depends on the order there.
+        let is_alike = !reader.list.has_times();
+        is_alike.then(|| self.read_page(query, order, response))
+    }
+
+    fn in_page(&self, query: Query, order: &SavedOrder<'_>, page: &Listed<FoundOrder>) -> LookedUp {
         let Some(reader) = &self.queries[place(query)] else {
-            return LookedUp::Failed("the broker has no such query");
+            return LookedUp::Failed(NO_QUERY);
         };
         let by_broker_id = !reader.order.has_id();
         if by_broker_id && order.broker_id.is_none() {
@@ -304,21 +339,20 @@ impl Broker for BrokerTable {
                 "the list has no client order ids, and the broker's is not known",
             );
         }
-        let since = since(order.since);
-        let known = self.known(order, &since);
-        let (mut orders, next) = match self.orders(reader, response, &known) {
-            Ok(page) => page,
-            Err(reason) => return LookedUp::Failed(reason),
+        let (listed, next) = match page {
+            Listed::All(listed) => (listed, None),
+            Listed::Page(listed, next) => (listed, Some(next)),
+            Listed::Failed(reason) => return LookedUp::Failed(reason),
         };
-        let listed = orders.len();
-        orders.retain(|found| {
+        let is_it = |found: &&FoundOrder| {
             if by_broker_id {
                 order.broker_id == Some(&*found.broker_id)
             } else {
                 found.id.as_deref() == Some(order.id)
             }
-        });
-        if listed > orders.len() && reader.list.request.has(Place::Id) {
+        };
+        let mut orders: Vec<_> = listed.iter().filter(is_it).cloned().collect();
+        if listed.len() > orders.len() && reader.list.request.has(Place::Id) {
             return LookedUp::Failed("the broker answered with an order of another id");
         }
         let age = SystemTime::now().duration_since(order.since);
@@ -335,7 +369,7 @@ impl Broker for BrokerTable {
             }
         }
         match next {
-            Some(next) => LookedUp::Page(orders, next),
+            Some(next) => LookedUp::Page(orders, next.clone()),
             None => LookedUp::Orders(orders),
         }
     }
@@ -364,11 +398,7 @@ impl Broker for BrokerTable {
             return Listed::Failed("the broker has no such list");
         };
         let day = since_a_day();
-        match self.orders(reader, response, &self.of_all(account, &day)) {
-            Ok((orders, Some(next))) => Listed::Page(orders, next),
-            Ok((orders, None)) => Listed::All(orders),
-            Err(reason) => Listed::Failed(reason),
-        }
+        self.orders(reader, response, &self.of_all(account, &day))
     }
 
     fn positions(&self, account: Option<&str>) -> Option<Request<Bytes>> {
@@ -387,6 +417,8 @@ impl Broker for BrokerTable {
         }
     }
 }
+
+const NO_QUERY: &str = "the broker has no such query";
 
 /// A time for lists: five minutes earlier, for clocks that differ, and the full minute before that, so that
 /// look-ups of orders of one minute send the same requests.

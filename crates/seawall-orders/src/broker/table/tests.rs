@@ -298,3 +298,50 @@ proptest! {
         prop_assert!(matches!(found, LookedUp::Failed(_)));
     }
 }
+
+#[test]
+fn a_page_is_read_for_all_orders_unless_their_times_decide() {
+    let ids = crate::ids::IdRules::text(20).unwrap();
+    let ids = OrderIds::text(ids, "d").unwrap();
+    let rules = crate::protocol::Rules::builder(crate::protocol::Duplicates::Accept);
+    let rules = rules.coverage(crate::protocol::Coverage::OpenThenClosed);
+    let list = || ListRequest::new("GET /orders?from={since}");
+    let table = BrokerTable::builder("lists", rules.build().unwrap(), ids)
+        .route(Operation::Create, "POST /orders")
+        .request(Operation::Create, RequestFields::new().id("tag"))
+        .reply(OrderFields::new("id"))
+        .order(
+            OrderFields::new("id")
+                .id("tag")
+                .state_unless_set(OrderState::Open),
+        )
+        .query(Query::Open, list())
+        .query(Query::Closed, list().latest_first("time"));
+    let table = table.build().unwrap();
+    let request = OrderRequest::default();
+    let hour = SystemTime::UNIX_EPOCH + Duration::from_secs(3_600 * 500_000);
+    let order = |id, seconds| SavedOrder {
+        operation: Operation::Create,
+        id,
+        broker_id: None,
+        request: &request,
+        since: hour + Duration::from_secs(seconds),
+    };
+    let body = r#"[{"id":"1","tag":"a"},{"id":"2","tag":"b"}]"#;
+    let response = Response::new(Bytes::from(body));
+    let (a, b) = (order("a", 1), order("b", 59));
+    let page = table.page(Query::Open, &a, &response).unwrap();
+    for (order, expected) in [(a, "1"), (b, "2")] {
+        let LookedUp::Orders(found) = table.in_page(Query::Open, &order, &page) else {
+            panic!("{page:?}")
+        };
+        assert_eq!((&*found[0].broker_id, found.len()), (expected, 1));
+    }
+    assert!(table.page(Query::Closed, &a, &response).is_none());
+
+    // Those of one minute make the same request.
+    let uri = |order| table.query(Query::Open, &order).unwrap().uri().to_string();
+    assert_eq!(uri(a), "/orders?from=2027-01-15T07%3A55%3A00Z");
+    assert_eq!(uri(a), uri(b));
+    assert_eq!(uri(order("c", 60)), "/orders?from=2027-01-15T07%3A56%3A00Z");
+}

@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::asked::Asked;
 use self::page::Page;
+use crate::broker::{FoundOrder, Listed};
 
 pub(super) use self::page::{Answer, Missed};
 
@@ -256,6 +257,15 @@ impl Part {
             }
         });
         answer.await.clone()
+    }
+
+    /// What the page lists that was read last, by `read` unless another part has read it.
+    pub(super) async fn listed(
+        &self,
+        read: impl FnOnce() -> Option<Listed<FoundOrder>>,
+    ) -> Option<&Listed<FoundOrder>> {
+        let listed = self.page.listed.get_or_init(async || read()).await;
+        listed.as_ref()
     }
 
     /// Whether this is the first answer, or the first failure, that is counted of the reading.

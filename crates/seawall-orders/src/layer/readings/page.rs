@@ -7,6 +7,7 @@ use http::Response;
 use tokio::sync::OnceCell;
 
 use super::asked::Asked;
+use crate::broker::{FoundOrder, Listed};
 
 /// Why a query has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(in crate::layer) type Answer = Result<Response<Bytes>, Missed>;
 pub(super) struct Page {
     asked: Arc<Asked>,
     pub(super) answer: OnceCell<Answer>,
+    /// What it lists, where that is the same for all parts.
+    pub(super) listed: OnceCell<Option<Listed<FoundOrder>>>,
     /// One, unless parts go on in different ways.
     next: Mutex<Vec<Arc<Self>>>,
 }
@@ -37,6 +40,7 @@ impl Page {
         Self {
             asked,
             answer: OnceCell::new(),
+            listed: OnceCell::new(),
             next: Mutex::default(),
         }
     }

@@ -372,6 +372,28 @@ fn a_long_list_is_dropped_without_recursion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_is_read_once_for_all_parts() {
+    let list = List::new(1, 1);
+    let read = AtomicBool::new(false);
+    let part = async || {
+        let mut part = list.readings.take_part(&get("/open"), LIMIT);
+        part.begun().await.unwrap();
+        let answer = part.next_page(get("/open"), |request| list.send(request));
+        answer.await.unwrap();
+        let listed = part.listed(|| {
+            assert!(!read.swap(true, Relaxed));
+            Some(Listed::Failed("in these words"))
+        });
+        assert!(matches!(
+            listed.await,
+            Some(Listed::Failed("in these words"))
+        ));
+    };
+    tokio::join!(part(), part(), part());
+    assert_eq!(list.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_result_is_counted_once() {
     let list = List::new(1, 1);
     let parts = [(); 3].map(|()| list.readings.take_part(&get("/open"), LIMIT));
