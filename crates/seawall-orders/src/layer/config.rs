@@ -32,12 +32,14 @@ pub struct OrderConfig {
     max_pages: u32,
     max_body: u32,
     remembered: u32,
+    look_up_again_every: Option<Duration>,
     compare_every: Option<Duration>,
     lists: ListsConfig,
 }
 
 impl Default for OrderConfig {
-    /// 60 s, 4 look-ups, 20 pages, 1 MiB, 4,096 orders; lists are compared at start and every five minutes.
+    /// 60 s, 4 look-ups, 20 pages, 1 MiB, 4,096 orders; exhausted orders are looked up again every five minutes, and
+    /// lists compared at start and as often.
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(60),
@@ -45,6 +47,7 @@ impl Default for OrderConfig {
             max_pages: 20,
             max_body: 1 << 20,
             remembered: 4_096,
+            look_up_again_every: Some(Duration::from_secs(300)),
             compare_every: Some(Duration::from_secs(300)),
             lists: ListsConfig::default(),
         }
@@ -70,6 +73,8 @@ impl OrderConfig {
         pub const fn max_body -> u32;
         /// How many settled orders are kept in memory, for reports that come later.
         pub const fn remembered -> u32;
+        /// How often exhausted orders are looked up again; `None` for never.
+        pub const fn look_up_again_every -> Option<Duration>;
         /// How often our own orders are compared with the broker's lists; `None` for never.
         pub const fn compare_every -> Option<Duration>;
         /// How the lists are read.
@@ -118,11 +123,23 @@ impl OrderConfigBuilder {
         /// Sets how many settled orders are kept in memory. Reports about one that is not are looked up in
         /// the journal.
         pub const fn remembered(u32);
+        /// Sets how often orders whose look-ups are used up are looked up again, as often as
+        /// [`look_ups`](crate::protocol::Rules::look_ups) says: the broker may answer by then. Each series that ends without an
+        /// outcome is an alert again.
+        pub const fn look_up_again_every(Some(Duration));
         /// Sets how often our own orders are compared with the broker's lists of orders and positions, and at
         /// the start: it reads all their pages. Brokers without a list of open orders are not asked.
         pub const fn compare_every(Some(Duration));
         /// Sets how the lists are read, and after which time a difference is believed.
         pub const fn lists(ListsConfig);
+    }
+
+    /// Leaves exhausted orders to a person:
+    /// [`look_up_again`](crate::OrderHandle::look_up_again) and [`resolve`](crate::OrderHandle::resolve).
+    #[must_use]
+    pub const fn without_looking_up_again(mut self) -> Self {
+        self.config.look_up_again_every = None;
+        self
     }
 
     /// Compares nothing with the broker's lists.
@@ -136,7 +153,7 @@ impl OrderConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] for comparisons more often than once a second, for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
+    /// [`InvalidConfig`] for comparisons or series of look-ups more often than once a second, for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
     /// 1,000,000 remembered orders, and for a deadline above a day.
     pub fn build(self) -> Result<OrderConfig, InvalidConfig> {
         let config = self.config;
@@ -149,11 +166,15 @@ impl OrderConfigBuilder {
                 "above 0s, up to 24 h",
             ));
         }
-        if let Some(every) = config.compare_every
-            && every < Duration::from_secs(1)
-        {
-            let value = format!("{every:?}");
-            return Err(InvalidConfig::new("compare_every", value, "from 1s"));
+        for (field, every) in [
+            ("look_up_again_every", config.look_up_again_every),
+            ("compare_every", config.compare_every),
+        ] {
+            if let Some(every) = every
+                && every < Duration::from_secs(1)
+            {
+                return Err(InvalidConfig::new(field, format!("{every:?}"), "from 1s"));
+            }
         }
         for (field, value, most) in [
             ("look_ups_at_once", config.look_ups_at_once, 1_000),

@@ -440,6 +440,11 @@ impl Tracked {
         !state.has_task && state.life.wake(&self.rules).is_some_and(|wake| wake <= now)
     }
 
+    /// Whether its look-ups are used up.
+    pub(super) fn is_exhausted(&self) -> bool {
+        matches!(self.lock().life.state(), IntentState::Exhausted)
+    }
+
     /// Keeps the broker's own view of the order, and gives its report for the protocol.
     pub(super) fn learn(&self, found: FoundOrder) -> Report {
         let report = report_of(&found);

@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::look_up::send_to;
 use super::order::Order;
 use super::shared::{Shared, Start};
@@ -62,6 +64,18 @@ impl Shared {
         }
     }
 
+    /// Looks up again what is exhausted: the broker may answer by now.
+    fn look_up_exhausted(self: &Arc<Self>) {
+        for it in self.in_use() {
+            let shared = Arc::clone(self);
+            let order = Order { shared, it };
+            if order.it.is_exhausted() {
+                order.feed(Event::LookUpAgain);
+            }
+            order.rest();
+        }
+    }
+
     /// Notes that the process stood still, where this comes long after it was due: orders that are in doubt
     /// and wait for an answer would not notice.
     fn look_at_standstill(self: &Arc<Self>, due: Duration) {
@@ -92,6 +106,7 @@ impl Shared {
 }
 
 async fn watch(layer: Weak<Shared>) {
+    let mut none_exhausted_at = Instant::now();
     loop {
         let Some(shared) = layer.upgrade() else {
             return;
@@ -99,6 +114,16 @@ async fn watch(layer: Weak<Shared>) {
         shared.control.refresh();
         shared.look_at_start();
         shared.look_at_deadlines();
+        let now = Instant::now();
+        let every = shared.config().look_up_again_every();
+        if shared.standing().1 == 0 {
+            none_exhausted_at = now;
+        } else if every
+            .is_some_and(|every| now.saturating_duration_since(none_exhausted_at) >= every)
+        {
+            none_exhausted_at = now;
+            shared.look_up_exhausted();
+        }
         let pause = if shared.control.is_validating() {
             let clean = shared.validate().await;
             shared.look_at_start();

@@ -56,7 +56,7 @@ async fn a_query_that_fails_is_no_proof_and_ends_in_an_alert() {
     desk.client.world().failing_queries = usize::MAX;
     desk.client.fault(Fault::Dropped);
     let placing = tokio::spawn(desk.place("a"));
-    tokio::time::sleep(600 * SECOND).await;
+    tokio::time::sleep(240 * SECOND).await;
     assert_eq!(
         rejection(placing.await.unwrap()).reason(),
         Reason::OutcomeUnknown

@@ -8,6 +8,7 @@ mod common;
 mod contract;
 mod doubts;
 mod dropped;
+mod exhausted;
 mod journals;
 mod lists;
 mod many;
