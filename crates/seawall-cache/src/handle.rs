@@ -77,6 +77,13 @@ impl<K, V> CacheHandle<K, V> {
         CacheCounts::sum(&self.state.stripes)
     }
 
+    /// Finds the handle again as long as the layer, a service or another handle is left, and keeps none of them
+    /// alive.
+    pub fn weak(&self) -> impl Fn() -> Option<Self> + use<K, V> {
+        let state = Arc::downgrade(&self.state);
+        move || state.upgrade().map(Self::new)
+    }
+
     fn state(&self) -> CacheState {
         match self.state.is_bypassed() {
             true => CacheState::Bypassed,

@@ -140,6 +140,13 @@ impl FallbackHandle {
         FallbackCounts::sum([&self.core.counters])
     }
 
+    /// Finds the handle again as long as the layer, a service or another handle is left, and keeps none of them
+    /// alive.
+    pub fn weak(&self) -> impl Fn() -> Option<Self> + use<> {
+        let core = Arc::downgrade(&self.core);
+        move || core.upgrade().map(Self::new)
+    }
+
     /// Everything that is known now.
     pub fn snapshot(&self) -> FallbackSnapshot {
         let mode = self.core.mode();

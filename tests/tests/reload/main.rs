@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod answers;
 mod applied;
 mod changes;
 mod files;

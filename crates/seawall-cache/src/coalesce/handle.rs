@@ -109,6 +109,13 @@ impl<K, V, E> CoalesceHandle<K, V, E> {
         }
     }
 
+    /// Finds the handle again as long as the layer, a service or another handle is left, and keeps none of them
+    /// alive.
+    pub fn weak(&self) -> impl Fn() -> Option<Self> + use<K, V, E> {
+        let state = Arc::downgrade(&self.state);
+        move || state.upgrade().map(Self::new)
+    }
+
     fn state(&self) -> CoalesceState {
         match self.state.is_bypassed() {
             true => CoalesceState::Bypassed,

@@ -1,5 +1,6 @@
 //! How a client is made.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -131,6 +132,18 @@ impl<L, Y> ClientBuilder<L, Y> {
         self.map(|stack, around_transport| (change(stack), around_transport))
     }
 
+    /// As [`map_stack`](Self::map_stack), with a change that may fail: `|stack| stack.cache(layer)`.
+    ///
+    /// # Errors
+    ///
+    /// That of `change`.
+    pub fn try_map_stack<M, E>(
+        self,
+        change: impl FnOnce(L) -> Result<M, E>,
+    ) -> Result<ClientBuilder<M, Y>, E> {
+        self.try_map(|stack, around_transport| Ok((change(stack)?, around_transport)))
+    }
+
     /// Puts a layer around the transport, below the stack and its waits: it sees each attempt as it is
     /// sent, with all its headers, and each response before the stack does. Of several, the last one is
     /// the outermost.
@@ -152,8 +165,19 @@ impl<L, Y> ClientBuilder<L, Y> {
     }
 
     fn map<M, Z>(self, change: impl FnOnce(L, Y) -> (M, Z)) -> ClientBuilder<M, Z> {
-        let (stack, around_transport) = change(self.stack, self.around_transport);
-        ClientBuilder {
+        let changed = self.try_map(|stack, around| Ok::<_, Infallible>(change(stack, around)));
+        match changed {
+            Ok(changed) => changed,
+            Err(never) => match never {},
+        }
+    }
+
+    fn try_map<M, Z, E>(
+        self,
+        change: impl FnOnce(L, Y) -> Result<(M, Z), E>,
+    ) -> Result<ClientBuilder<M, Z>, E> {
+        let (stack, around_transport) = change(self.stack, self.around_transport)?;
+        Ok(ClientBuilder {
             stack,
             around_transport,
             known: self.known,
@@ -165,7 +189,7 @@ impl<L, Y> ClientBuilder<L, Y> {
             connections: self.connections,
             connection_setting: self.connection_setting,
             max_body: self.max_body,
-        }
+        })
     }
 
     /// The URL that the paths of requests are joined to: `http://` or `https://`, a host, and a path

@@ -4,7 +4,7 @@ use seawall_core::InvalidConfig;
 
 use super::builder::ClientBuilder;
 use crate::catalog::ProviderStack;
-use crate::config::ServiceConfig;
+use crate::config::{AnswerLayers, ServiceConfig};
 
 impl ServiceConfig {
     /// A builder of a client for this service, with its [stack](Self::build). For a provider of the
@@ -29,7 +29,7 @@ impl ServiceConfig {
     ///
     /// # Errors
     ///
-    /// None: what makes no stack is not loaded.
+    /// As [`build`](Self::build).
     pub fn client(&self) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
         Ok(of_service(self, self.build()?))
     }
@@ -49,10 +49,23 @@ impl ServiceConfig {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] of a service that is no AI API.
+    /// [`InvalidConfig`] of a service that is no AI API, and as [`build`](Self::build).
     #[cfg(feature = "ai")]
     pub fn model_client(&self) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
+        self.check_plain("a stack of models")?;
         of_models(self, self.build()?)
+    }
+}
+
+impl AnswerLayers {
+    /// A builder of a client for the service, with [its stack](Self::build): as [`ServiceConfig::client`]. Add the
+    /// layers by [`try_map_stack`](ClientBuilder::try_map_stack).
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn client(&self) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
+        Ok(of_service(self.service(), self.build()?))
     }
 }
 
@@ -105,7 +118,7 @@ impl crate::reload::ReloadableConfig {
     /// As [`stack`](Self::stack).
     pub fn client(&self, name: &str) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
         let kept = self.kept(name)?;
-        Ok(of_service(&kept.service, kept.stack.clone()))
+        Ok(of_service(&kept.service, kept.plain()?))
     }
 
     /// A builder of a client for the models of a service, around [its stack](Self::stack): as
@@ -120,6 +133,7 @@ impl crate::reload::ReloadableConfig {
         name: &str,
     ) -> Result<crate::model::ModelClientBuilder, InvalidConfig> {
         let kept = self.kept(name)?;
+        kept.service.check_plain("a stack of models")?;
         of_models(&kept.service, kept.stack.clone())
     }
 }

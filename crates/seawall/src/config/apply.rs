@@ -14,6 +14,9 @@ pub(super) fn apply(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidC
     let off = &mut numbers.off;
     let is_off = match set.table {
         Table::Service => return service(numbers, set),
+        Table::Cache | Table::Coalesce | Table::Fallback => {
+            return numbers.answers.apply(set);
+        }
         // Of the program, not of a service.
         Table::Health => return Ok(()),
         Table::Retry => &mut off.retry,
@@ -33,7 +36,12 @@ pub(super) fn apply(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidC
     }
     let settings = &mut numbers.settings;
     match set.table {
-        Table::Service | Table::Telemetry | Table::Health => {}
+        Table::Service
+        | Table::Telemetry
+        | Table::Cache
+        | Table::Coalesce
+        | Table::Fallback
+        | Table::Health => {}
         Table::Retry => settings.retry = layers::retry(&settings.retry, set)?,
         Table::Bulkhead => settings.bulkhead = layers::bulkhead(settings.bulkhead, set)?,
         Table::RateLimit => {

@@ -282,6 +282,9 @@ impl Overlay {
             let entries = scope.entries.iter().map(|(id, entry)| (*id, entry.clone()));
             Arc::make_mut(&mut base.entries).extend(entries);
             base.broken.extend(scope.broken);
+            for (table, place) in scope.tables {
+                base.tables.entry(table).or_insert(place);
+            }
         }
     }
 }

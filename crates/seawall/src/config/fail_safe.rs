@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use seawall_bulkhead::BulkheadConfigBuilder;
+use seawall_cache::CoalesceConfig;
 use seawall_core::InvalidConfig;
+use seawall_fallback::FallbackConfig;
 use seawall_ratelimit::{Limit, RateLimitConfigBuilder};
 use seawall_retry::RetryConfigBuilder;
 
+use super::answers::Answer;
 use super::numbers::Numbers;
 use super::service::{Base, ServiceConfig};
 use super::set::Id;
 use super::setting::Table;
+use super::table;
 
 /// Takes one thing of the numbers that are written, where it is tighter.
 type Tighten = fn(&mut Numbers, &Numbers) -> Result<(), InvalidConfig>;
 
 /// What is taken, and the settings that it comes from.
-const TIGHTER: [(&[Id], Tighten); 7] = [
+const TIGHTER: [(&[Id], Tighten); 11] = [
     (&[(Table::Service, "deadline")], |numbers, own| {
         let (config, other) = (&mut numbers.settings.deadline, own.settings.deadline);
         if other.timeout() < config.timeout() {
@@ -90,7 +94,48 @@ const TIGHTER: [(&[Id], Tighten); 7] = [
             Ok(())
         },
     ),
+    (&[(Table::Coalesce, "enabled")], |numbers, own| {
+        numbers.answers.coalesce = off_with(&numbers.answers.coalesce, &own.answers.coalesce);
+        Ok(())
+    }),
+    (&[(Table::Coalesce, "max_wait")], |numbers, own| {
+        if let (Some(coalesce), Some(own)) = (&mut numbers.answers.coalesce, &own.answers.coalesce)
+        {
+            let wait = coalesce.config.max_wait().min(own.config.max_wait());
+            coalesce.config = CoalesceConfig::builder().max_wait(wait).build()?;
+        }
+        Ok(())
+    }),
+    (&[(Table::Fallback, "enabled")], |numbers, own| {
+        numbers.answers.fallback = off_with(&numbers.answers.fallback, &own.answers.fallback);
+        Ok(())
+    }),
+    (
+        &[
+            (Table::Fallback, "step_timeout"),
+            (Table::Fallback, "max_running"),
+        ],
+        |numbers, own| {
+            if let (Some(fallback), Some(own)) =
+                (&mut numbers.answers.fallback, &own.answers.fallback)
+            {
+                let (usual, own) = (fallback.config, own.config);
+                fallback.config = FallbackConfig::builder()
+                    .step_timeout(usual.step_timeout().min(own.step_timeout()))
+                    .max_running(usual.max_running().min(own.max_running()))
+                    .build()?;
+            }
+            Ok(())
+        },
+    ),
 ];
+
+/// The same layer, off where `own` is.
+fn off_with<C: Clone>(layer: &Option<Answer<C>>, own: &Option<Answer<C>>) -> Option<Answer<C>> {
+    let is_off = own.as_ref().is_some_and(|own| own.is_off);
+    let layer = layer.clone();
+    layer.map(|layer| Answer { is_off, ..layer })
+}
 
 /// Whether what `tighter` grants never exceeds `limit`.
 fn is_within(tighter: &Limit, limit: &Limit) -> bool {
@@ -132,7 +177,11 @@ impl ServiceConfig {
                 (base, numbers)
             }
         };
+        numbers.answers = own.answers.fail_safe();
         let mut kept = vec![(Table::Service, "utilization")];
+        // It is off, so that nothing that it has comes into force.
+        kept.extend(table::of(Table::Cache).map(|setting| (setting.table, setting.key)));
+        kept.retain(|id| *id != (Table::Cache, "enabled"));
         for (ids, tighten) in TIGHTER {
             let mut trial = numbers.clone();
             let fits = tighten(&mut trial, &own).is_ok()

@@ -156,6 +156,15 @@ impl Reader<'_> {
         };
         match value.get_ref().as_table() {
             Some(table) => {
+                let place = self.lines.place(key.span().start);
+                match layer.level().misplaced(scope.is_defaults()) {
+                    Some(accepted) if table.is_empty() => self.mistakes.push(Mistake {
+                        place,
+                        key: scope.path(name),
+                        problem: format!("is here, accepted is {accepted}"),
+                    }),
+                    _ => drop(scope.tables.insert(layer, place)),
+                }
                 for (key, value) in table {
                     self.setting(scope, layer, key, value);
                 }

@@ -59,7 +59,7 @@ const RELATED: &[(&str, &[&str])] = &[
 ];
 
 /// Settings of which one says little without the other.
-const PAIRS: [(&str, &str); 12] = [
+const PAIRS: [(&str, &str); 13] = [
     ("first_wait", "longest_wait"),
     ("throttled_first_wait", "throttled_longest_wait"),
     ("backoff", "first_wait"),
@@ -72,6 +72,7 @@ const PAIRS: [(&str, &str); 12] = [
     ("open_factor", "longest_open"),
     ("close_rate", "close_calls"),
     ("ramp_steps", "ramp_step"),
+    ("stale_while_revalidate", "max_refreshes"),
 ];
 
 /// Whether a setting can be judged no longer where another one is wrong.

@@ -29,6 +29,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answer_layers;
+mod answers;
 mod apply;
 mod breaker;
 #[cfg(feature = "reload")]
@@ -46,6 +48,8 @@ mod loader;
 mod merge;
 mod numbers;
 mod resolve;
+#[cfg(feature = "reload")]
+mod running;
 mod schema;
 mod scope;
 mod service;
@@ -59,6 +63,7 @@ mod update;
 mod value;
 
 pub use crate::mistake::{Mistake, Place};
+pub use answer_layers::AnswerLayers;
 #[cfg(feature = "reload")]
 pub(crate) use changes::Overlay;
 #[cfg(feature = "reload")]
@@ -67,6 +72,8 @@ pub use error::ConfigError;
 pub use health::HealthSettings;
 pub use kind::ServiceKind;
 pub use loader::{Config, Loader, MAX_FILE_BYTES};
+#[cfg(feature = "reload")]
+pub(crate) use running::RunningAnswers;
 pub use schema::json_schema;
 pub use service::{EffectiveSetting, Origin, ServiceConfig};
 #[cfg(feature = "reload")]

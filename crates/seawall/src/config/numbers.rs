@@ -10,6 +10,7 @@ use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 use crate::catalog::{ProviderHandles, UTILIZATION};
 use crate::settings::Settings;
 
+use super::answers::AnswerSettings;
 use super::value::Rate;
 
 /// The settings of a service, and which of its layers are off.
@@ -23,6 +24,8 @@ pub(super) struct Numbers {
     pub(super) longest_wait: Option<Duration>,
     /// What the provider allows, where the file says so.
     pub(super) limit: Option<Rate>,
+    /// What there is of the layers that the program adds.
+    pub(super) answers: AnswerSettings,
 }
 
 impl Numbers {
@@ -36,6 +39,7 @@ impl Numbers {
             utilization: Ratio::new(UTILIZATION).unwrap_or(Ratio::HALF),
             longest_wait: None,
             limit: None,
+            answers: AnswerSettings::default(),
         }
     }
 

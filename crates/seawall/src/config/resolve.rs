@@ -11,13 +11,15 @@ use crate::catalog::{Catalog, Tier, UTILIZATION, UnknownName};
 use crate::mistake::{Mistake, Place};
 use crate::settings::Settings;
 
+use super::apply::apply;
 use super::kind::ServiceKind;
 use super::merge::{Wrong, depends, put};
 use super::numbers::Numbers;
 use super::scope::{Entry, Scope};
 use super::service::{Base, ServiceConfig, Written};
-use super::set::Id;
-use super::setting::Table;
+use super::set::{Id, Set};
+use super::setting::{Level, Table};
+use super::table;
 use super::value::Value;
 
 /// Settings of two layers that an error may be about.
@@ -52,6 +54,7 @@ pub(super) fn resolve(
     let written = Written {
         own: Arc::clone(&scope.entries),
         defaults: Arc::clone(&defaults.entries),
+        tables: Arc::new(scope.tables.clone()),
     };
     let service = resolver.service(catalog, written);
     (service, resolver.mistakes)
@@ -76,6 +79,7 @@ impl Resolver<'_> {
             utilization,
             ..Numbers::of(settings)
         };
+        self.answers(&mut numbers);
         for table in std::iter::once(Table::Service).chain(Table::LAYERS) {
             let wrong = put(
                 &mut numbers,
@@ -106,6 +110,30 @@ impl Resolver<'_> {
             written,
             self.place(),
         ))
+    }
+
+    /// The tables of layers that the program adds: one that is there has its defaults, and where there are
+    /// none it must say what is needed.
+    fn answers(&mut self, numbers: &mut Numbers) {
+        let tables = self.scope.tables.iter();
+        let tables = tables.filter(|(table, _)| table.level() == Level::Own);
+        for (table, place) in tables {
+            let set = Set {
+                table: *table,
+                values: &BTreeMap::new(),
+            };
+            if let Err(error) = apply(numbers, &set) {
+                self.of_service(&error);
+            }
+            let id = (*table, "ttl");
+            if let Some(setting) = table::find(id.0, id.1)
+                && !self.scope.entries.contains_key(&id)
+                && !self.scope.broken.contains(&id)
+            {
+                let problem = format!("is not set, accepted is {}", setting.accepted());
+                self.complain(id, &self.scope.name, place.clone(), problem);
+            }
+        }
     }
 
     /// Waits of layers that are set and would be raised to `longest_wait`.

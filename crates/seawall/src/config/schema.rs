@@ -61,7 +61,7 @@ fn service() -> Json {
 /// The settings beside the tables of layers, without those of a level, and these tables.
 fn properties(without: Level) -> Vec<(String, Json)> {
     let settings = table::of(Table::Service).filter(|setting| setting.level != without);
-    let here = |table: &&Table| without != Level::Defaults || **table != Table::Health;
+    let here = |table: &&Table| table.level() != without;
     let layers = Table::LAYERS.iter().filter(here).map(|layer| {
         let name = layer.name();
         (name.to_owned(), reference(name))
@@ -101,6 +101,7 @@ fn accepts(accepts: Accepts) -> Vec<(String, Json)> {
             ("minimum", plain("0")),
             ("maximum", Json::Plain(u32::MAX.to_string())),
         ],
+        Accepts::Weight => vec![("type", text("integer")), ("minimum", plain("0"))],
         Accepts::Share => vec![
             ("type", text("number")),
             ("minimum", plain("0")),

@@ -29,6 +29,8 @@ pub(super) struct Scope {
     pub(super) place: Option<Place>,
     /// Shared with the service that is made of it.
     pub(super) entries: Arc<Entries>,
+    /// Where the tables of layers are that something is written in, or that are empty.
+    pub(super) tables: BTreeMap<Table, Place>,
     /// What was meant to be set, and cannot be read.
     pub(super) broken: BTreeSet<Id>,
     /// Whether a variable for it leads nowhere.
@@ -82,12 +84,7 @@ impl Scope {
         place: Place,
         mistakes: &mut Vec<Mistake>,
     ) {
-        let misplaced = match setting.level {
-            Level::Own if self.is_defaults() => Some("in the table of a service"),
-            Level::Defaults if !self.is_defaults() => Some("in `[resilience]`"),
-            _ => None,
-        };
-        if let Some(accepted) = misplaced {
+        if let Some(accepted) = setting.level.misplaced(self.is_defaults()) {
             self.complain(
                 setting,
                 place,
@@ -96,6 +93,8 @@ impl Scope {
             );
             return;
         }
+        let table = self.tables.entry(setting.table);
+        table.or_insert_with(|| place.clone());
         let value = match raw {
             Raw::Switch(false) if setting.or_false => Some(Value::Off),
             raw => setting.accepts.read(raw),
@@ -150,7 +149,8 @@ impl Scope {
         let settings = table::of(table).filter(here).map(|setting| setting.key);
         let near = settings.clone().filter(|known| is_near(key, known));
         self.broken.extend(near.map(|known| (table, known)));
-        let layers = Table::LAYERS.iter().map(|layer| layer.name());
+        let layers = Table::LAYERS.iter().filter(|layer| layer.level() != other);
+        let layers = layers.map(|layer| layer.name());
         let layers = layers.filter(|_| table == Table::Service);
         Mistake {
             place,

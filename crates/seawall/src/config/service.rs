@@ -1,9 +1,12 @@
 //! A service with its configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use seawall_cache::{CacheConfig, CoalesceConfig};
 use seawall_core::InvalidConfig;
+use seawall_fallback::FallbackConfig;
 use seawall_ratelimit::KeyedRateLimitConfig;
 
 use crate::StackBuilder;
@@ -16,7 +19,7 @@ use super::numbers::Numbers;
 use super::scope::{Entries, Entry};
 #[cfg(feature = "reload")]
 use super::set::Id;
-use super::setting::Setting;
+use super::setting::{Level, Setting, Table};
 use super::table;
 
 /// What the numbers of a service start from.
@@ -65,6 +68,8 @@ pub struct ServiceConfig {
 pub(super) struct Written {
     pub(super) own: Arc<Entries>,
     pub(super) defaults: Arc<Entries>,
+    /// Where the tables of the service are.
+    pub(super) tables: Arc<BTreeMap<Table, Place>>,
 }
 
 impl Written {
@@ -111,6 +116,8 @@ pub enum Origin {
     Defaults(Place),
     /// The table of the service, or a variable for it.
     Service(Place),
+    /// A default of a layer that the program adds, such as a cache.
+    Layer,
 }
 
 /// A setting in force.
@@ -195,7 +202,29 @@ impl ServiceConfig {
         self.is_fail_safe
     }
 
-    /// Every setting in force, in the order of the guide, and where it comes from.
+    /// The settings of its cache, if it has a table `cache`; [`answers`](Self::answers) makes the layer.
+    pub fn cache(&self) -> Option<&CacheConfig> {
+        self.numbers
+            .answers
+            .cache
+            .as_ref()
+            .map(|cache| &cache.config)
+    }
+
+    /// The settings of its coalescing, if it has a table `coalesce`.
+    pub fn coalesce(&self) -> Option<&CoalesceConfig> {
+        let coalesce = self.numbers.answers.coalesce.as_ref();
+        coalesce.map(|coalesce| &coalesce.config)
+    }
+
+    /// The settings of its fallback, if it has a table `fallback`.
+    pub fn fallback(&self) -> Option<&FallbackConfig> {
+        let fallback = self.numbers.answers.fallback.as_ref();
+        fallback.map(|fallback| &fallback.config)
+    }
+
+    /// Every setting in force, in the order of the guide, and where it comes from. Those of layers that the
+    /// program adds are among them where the service has a table of them.
     ///
     /// ```
     /// use seawall::config::{Config, Origin};
@@ -210,13 +239,18 @@ impl ServiceConfig {
     /// ```
     pub fn effective(&self) -> Vec<EffectiveSetting> {
         let base = self.base_numbers();
-        let shown = table::all().filter_map(|setting| {
+        let is_there = |setting: &&Setting| self.numbers.answers.has(setting.table);
+        let shown = table::all().filter(is_there).filter_map(|setting| {
             let show = setting.show?;
             let value = show(&self.numbers);
             let of_base = base.as_ref().map(show).unwrap_or_default();
+            let origin = match self.written.origin(setting, &value, &of_base) {
+                Origin::Base if setting.level == Level::Own => Origin::Layer,
+                origin => origin,
+            };
             Some(EffectiveSetting {
                 key: setting.path(),
-                origin: self.written.origin(setting, &value, &of_base),
+                origin,
                 value,
             })
         });
@@ -275,8 +309,48 @@ impl ServiceConfig {
     ///
     /// # Errors
     ///
-    /// None: what makes no stack is not loaded.
+    /// [`InvalidConfig`] of a service that has a table `cache`, `coalesce` or `fallback`: these layers are added
+    /// by the program, and by [`answers`](Self::answers) they have the settings of the file. None else: what
+    /// makes no stack is not loaded.
     pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
+        self.check_untaken()?;
+        self.build_stack()
+    }
+
+    /// Whether there is no table of a layer that the program adds.
+    pub(crate) fn check_untaken(&self) -> Result<(), InvalidConfig> {
+        self.check_taken(&[])
+    }
+
+    /// Whether each table of layers that the program adds is one of `taken`.
+    pub(super) fn check_taken(&self, taken: &[Table]) -> Result<(), InvalidConfig> {
+        let way = "take it from `ServiceConfig::answers` and build the stack there";
+        self.check_answers(taken, way)
+    }
+
+    /// Whether there is no table of a layer that the program adds, for a stack that can have none of them.
+    #[cfg(any(feature = "ai", feature = "orders"))]
+    pub(crate) fn check_plain(&self, stack: &str) -> Result<(), InvalidConfig> {
+        self.check_answers(&[], &format!("{stack} has no such layer"))
+    }
+
+    fn check_answers(&self, taken: &[Table], way: &str) -> Result<(), InvalidConfig> {
+        let is_left =
+            |(table, _): &(&Table, &Place)| table.level() == Level::Own && !taken.contains(*table);
+        let Some((table, place)) = self.written.tables.iter().find(is_left) else {
+            return Ok(());
+        };
+        let table = table.name();
+        let accepted = format!("nothing without that layer: {way}");
+        let field = format!("{}.{table}", self.name);
+        Err(InvalidConfig::new(
+            field,
+            format!("set at {place}"),
+            accepted,
+        ))
+    }
+
+    pub(crate) fn build_stack(&self) -> Result<ProviderStack, InvalidConfig> {
         let settings = self.numbers.settings.clone();
         let name = self.name.as_str();
         let stack = match &self.base {
@@ -301,6 +375,7 @@ impl fmt::Display for Origin {
             Self::Base => f.write_str("base"),
             Self::Defaults(place) => write!(f, "defaults, {place}"),
             Self::Service(place) => place.fmt(f),
+            Self::Layer => f.write_str("default"),
         }
     }
 }

@@ -42,6 +42,18 @@ impl Set<'_> {
         }
     }
 
+    pub(super) fn weight(&self, key: &'static str) -> Option<u64> {
+        match self.get(key)? {
+            Value::Weight(weight) => Some(*weight),
+            _ => None,
+        }
+    }
+
+    /// A count of what is in memory.
+    pub(super) fn size(&self, key: &'static str) -> Option<usize> {
+        usize::try_from(self.count(key)?).ok()
+    }
+
     pub(super) fn number(&self, key: &'static str) -> Option<f64> {
         match self.get(key)? {
             Value::Number(number) => Some(*number),

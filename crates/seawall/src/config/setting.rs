@@ -14,19 +14,26 @@ pub(super) enum Table {
     Breaker,
     BodyTimeout,
     Telemetry,
+    /// Of layers that a program adds to a stack: in the table of a service alone.
+    Cache,
+    Coalesce,
+    Fallback,
     /// What holds for the health of the program: in `[resilience]` alone.
     Health,
 }
 
 impl Table {
     /// The tables of layers, and that of health.
-    pub(super) const LAYERS: [Self; 7] = [
+    pub(super) const LAYERS: [Self; 10] = [
         Self::Retry,
         Self::Bulkhead,
         Self::RateLimit,
         Self::Breaker,
         Self::BodyTimeout,
         Self::Telemetry,
+        Self::Cache,
+        Self::Coalesce,
+        Self::Fallback,
         Self::Health,
     ];
 
@@ -40,6 +47,9 @@ impl Table {
             Self::Breaker => "breaker",
             Self::BodyTimeout => "body_timeout",
             Self::Telemetry => "telemetry",
+            Self::Cache => "cache",
+            Self::Coalesce => "coalesce",
+            Self::Fallback => "fallback",
             Self::Health => "health",
         }
     }
@@ -54,9 +64,25 @@ impl Table {
             Self::Breaker => "When the circuit opens, and what closes it again.",
             Self::BodyTimeout => "How long the body of a response may take.",
             Self::Telemetry => "What is measured of calls and attempts.",
+            Self::Cache => {
+                "How long answers are kept, and how many; of a cache that the program adds."
+            }
+            Self::Coalesce => {
+                "How callers of one key share a call; of a layer that the program adds."
+            }
+            Self::Fallback => "What the steps of a fallback may take that the program adds.",
             Self::Health => {
                 "How the health of the program is checked, and what its score is made of."
             }
+        }
+    }
+
+    /// Where its settings may stand.
+    pub(super) const fn level(self) -> Level {
+        match self {
+            Self::Cache | Self::Coalesce | Self::Fallback => Level::Own,
+            Self::Health => Level::Defaults,
+            _ => Level::Both,
         }
     }
 
@@ -75,6 +101,17 @@ pub(super) enum Level {
     Own,
     /// In `[resilience]`.
     Defaults,
+}
+
+impl Level {
+    /// Where a setting must stand that cannot stand here.
+    pub(super) const fn misplaced(self, in_defaults: bool) -> Option<&'static str> {
+        match self {
+            Self::Own if in_defaults => Some("in the table of a service"),
+            Self::Defaults if !in_defaults => Some("in `[resilience]`"),
+            _ => None,
+        }
+    }
 }
 
 /// A setting.

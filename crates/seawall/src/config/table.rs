@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use seawall_breaker::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy};
+use seawall_cache::{CacheConfig, CoalesceConfig};
 use seawall_core::{Jitter, Ratio, Scope, Span, Unit};
+use seawall_fallback::FallbackConfig;
 use seawall_ratelimit::Limit;
 
+use super::answers::Answer;
 use super::kind::ServiceKind;
 use super::numbers::Numbers;
 use super::set::Id;
@@ -183,7 +186,7 @@ macro_rules! settings {
             key: stringify!($key),
             accepts: $accepts,
             or_false: settings!(@or $($or)?),
-            level: Level::Both,
+            level: Table::$Table.level(),
             about: $about,
             show: Some(|$n| $show),
             follows: settings!(@follows $($follows)?),
@@ -195,7 +198,7 @@ macro_rules! settings {
     (@follows $follows:expr) => { &$follows };
 }
 
-use Accepts::{Count, Number, PartialShare, Rates, Share, Switch, Time, Word};
+use Accepts::{Count, Number, PartialShare, Rates, Share, Switch, Time, Weight, Word};
 
 static SETTINGS: &[Setting] = settings! {
     Service {
@@ -386,6 +389,40 @@ static SETTINGS: &[Setting] = settings! {
         spans: Switch, "Whether each call and each attempt has a `tracing` span; with the feature `tracing`.",
             |n| n.settings.telemetry.spans().to_string();
     }
+    Cache {
+        enabled: Switch, "Whether answers are kept and given.", |n| is_on(n.answers.cache.as_ref());
+        ttl: Time, "How long an answer is fresh; has to be set.", |n| cache(n, |c| time(c.ttl()));
+        stale_while_revalidate: Time, "How long after that it is used while a new one is fetched; not at all unless set.",
+            |n| cache(n, |c| Span::or_none(c.stale_while_revalidate())), or false;
+        stale_on_failure: Time, "Up to which age an answer is used where the upstream fails; not at all unless set.",
+            |n| cache(n, |c| Span::or_none(c.stale_on_failure())), or false;
+        negative_ttl: Time, "How long an answer is kept that there is no such thing; not at all unless set.",
+            |n| cache(n, |c| Span::or_none(c.negative_ttl())), or false;
+        max_entries: Count, "The most entries; 10000 unless set.",
+            |n| cache(n, |c| c.max_entries().to_string());
+        max_weight: Weight, "The most that all entries may weigh together, over HTTP in bytes; no limit unless set.",
+            |n| cache(n, |c| option(c.max_weight())), or false;
+        coalesce: Switch, "Whether callers of one key share one call; they do unless set.",
+            |n| cache(n, |c| c.coalesce().to_string());
+        max_wait: Time, "How long a caller waits for the call of another one; 30 s unless set.",
+            |n| cache(n, |c| time(c.max_wait()));
+        max_refreshes: Count, "How many answers are refreshed in the background at once; 16 unless set.",
+            |n| cache(n, |c| c.max_refreshes().to_string());
+    }
+    Coalesce {
+        enabled: Switch, "Whether callers share calls.", |n| is_on(n.answers.coalesce.as_ref());
+        max_wait: Time, "How long a caller waits for the call of another one; 30 s unless set.",
+            |n| coalesce(n, |c| time(c.max_wait()));
+        share_failures: Switch, "Whether all waiters get what a call has failed with.",
+            |n| coalesce(n, |c| c.share_failures().to_string());
+    }
+    Fallback {
+        enabled: Switch, "Whether calls that fail are answered.", |n| is_on(n.answers.fallback.as_ref());
+        step_timeout: Time, "How long a step may take that has no timeout of its own; 2 s unless set.",
+            |n| fallback(n, |c| time(c.step_timeout()));
+        max_running: Count, "How many calls may be in steps that take time at once; 64 unless set.",
+            |n| fallback(n, |c| c.max_running().to_string());
+    }
 };
 
 fn time(time: Duration) -> String {
@@ -402,6 +439,25 @@ fn none() -> String {
 
 fn option<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(none, |value| value.to_string())
+}
+
+fn is_on<C>(layer: Option<&Answer<C>>) -> String {
+    option(layer.map(|layer| !layer.is_off))
+}
+
+fn cache(numbers: &Numbers, show: impl Fn(&CacheConfig) -> String) -> String {
+    let cache = numbers.answers.cache.as_ref();
+    cache.map_or_else(none, |cache| show(&cache.config))
+}
+
+fn coalesce(numbers: &Numbers, show: impl Fn(&CoalesceConfig) -> String) -> String {
+    let coalesce = numbers.answers.coalesce.as_ref();
+    coalesce.map_or_else(none, |coalesce| show(&coalesce.config))
+}
+
+fn fallback(numbers: &Numbers, show: impl Fn(&FallbackConfig) -> String) -> String {
+    let fallback = numbers.answers.fallback.as_ref();
+    fallback.map_or_else(none, |fallback| show(&fallback.config))
 }
 
 fn jitter(jitter: Jitter) -> &'static str {

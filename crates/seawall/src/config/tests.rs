@@ -1,5 +1,6 @@
 //! What a file and variables make, and what is wrong with them.
 
+mod answers;
 mod fuzz;
 mod health;
 mod merging;
@@ -47,7 +48,7 @@ fn effective(config: &Config, service: &str, key: &str) -> (String, Origin) {
 
 fn line(origin: &Origin) -> usize {
     match origin {
-        Origin::Base => 0,
+        Origin::Base | Origin::Layer => 0,
         Origin::Defaults(place) | Origin::Service(place) => match place {
             Place::Position { line, .. } => *line,
             Place::Variable(_) => 0,

@@ -1,5 +1,7 @@
 //! Another configuration of a service, put on its running stack.
 
+use std::sync::Arc;
+
 use seawall_core::{InvalidConfig, Span, Unit};
 use seawall_ratelimit::{KeyedRateLimitConfig, Limit};
 
@@ -8,9 +10,10 @@ use crate::mistake::{Mistake, Place};
 use crate::settings::Settings;
 use crate::stack::{Part, Replaced};
 
+use super::running::RunningAnswers;
 use super::service::ServiceConfig;
 use super::set::Id;
-use super::setting::{Setting, Table};
+use super::setting::{Level, Setting, Table};
 use super::table;
 
 /// Settings that decide which limits there are.
@@ -48,6 +51,8 @@ pub(crate) struct Update {
     classes: [KeyedRateLimitConfig; 2],
     /// What was in force.
     before: (Settings, KeyedRateLimitConfig),
+    /// The layers that the program has added.
+    running: Arc<RunningAnswers>,
 }
 
 impl Update {
@@ -60,6 +65,7 @@ impl Update {
         handles: ProviderHandles,
         from: &ServiceConfig,
         to: &ServiceConfig,
+        running: &Arc<RunningAnswers>,
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         if from.provider() != to.provider() {
@@ -77,6 +83,7 @@ impl Update {
             let id = (Table::Service, "longest_wait");
             mistakes.push(to.needs_stack(id, longest.map(|time| Span(time).to_string())));
         }
+        mistakes.extend(to.other_tables(from));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -98,6 +105,7 @@ impl Update {
             to: to.clone(),
             classes,
             before,
+            running: Arc::clone(running),
         })
     }
 
@@ -118,8 +126,10 @@ impl Update {
         let _ = self.set(&self.before.0, &self.before.1);
     }
 
-    /// Switches layers on and off, when everything else is applied.
+    /// Switches layers on and off, when everything else is applied, and configures those that the program
+    /// has added: these accept whatever is valid.
     pub(crate) fn switch(&self) {
+        self.running.put(&self.to.numbers.answers);
         let (from, to) = (&self.from.numbers, &self.to.numbers);
         to.off.switch(from.off, &self.handles, Some(&to.settings));
     }
@@ -182,6 +192,34 @@ impl ServiceConfig {
             id,
             format!("is {now}, accepted is {accepted}{}", self.way_out()),
         )
+    }
+
+    /// The tables of layers that the program adds which `from` does not have, or which are gone.
+    fn other_tables(&self, from: &Self) -> Vec<Mistake> {
+        let has = |of: &Self, table| of.written.tables.contains_key(&table);
+        let own = Table::LAYERS.into_iter();
+        let own = own.filter(|table| table.level() == Level::Own);
+        let other = own.filter(|table| has(self, *table) != has(from, *table));
+        other
+            .map(|table| {
+                let word = |of: &Self| if has(of, table) { "there" } else { "not there" };
+                let (now, before) = (word(self), word(from));
+                let place = self.written.tables.get(&table).unwrap_or(&self.place);
+                Mistake {
+                    place: place.clone(),
+                    key: format!("{}.{}", self.name, table.name()),
+                    problem: format!(
+                        "is {now}, accepted is {before} while its stack runs{}",
+                        self.way_out()
+                    ),
+                }
+            })
+            .collect()
+    }
+
+    /// The layers that the program adds to its stack, to be changed with the file.
+    pub(crate) fn running_answers(&self) -> Arc<RunningAnswers> {
+        Arc::new(RunningAnswers::new(self.numbers.answers.clone()))
     }
 
     fn way_out(&self) -> String {

@@ -124,6 +124,8 @@ impl fmt::Display for Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepts {
     Count,
+    /// Beyond what counts, as bytes are.
+    Weight,
     /// From 0 to 1.
     Share,
     /// Above 0 and below 1.
@@ -142,6 +144,7 @@ pub(super) enum Accepts {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Count(u32),
+    Weight(u64),
     Number(f64),
     Time(Duration),
     Switch(bool),
@@ -157,6 +160,7 @@ impl Value {
     pub(super) fn is(&self, shown: &str) -> bool {
         match self {
             Self::Count(count) => count.to_string() == shown,
+            Self::Weight(weight) => weight.to_string() == shown,
             Self::Number(number) => number.to_string() == shown,
             Self::Time(time) => Span(*time).to_string() == shown,
             Self::Switch(on) => on.to_string() == shown,
@@ -180,6 +184,7 @@ impl Accepts {
                 let count = u32::try_from((*count)?).ok()?;
                 Some(Value::Count(count))
             }
+            (Self::Weight, Raw::Whole(_, weight)) => Some(Value::Weight((*weight)?)),
             (Self::Share | Self::PartialShare | Self::Number, Raw::Number(_, number)) => {
                 self.number(*number)
             }
@@ -220,6 +225,7 @@ impl fmt::Display for Accepts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count => write!(f, "a whole number up to {}", u32::MAX),
+            Self::Weight => f.write_str("a whole number"),
             Self::Share => f.write_str("a share from 0 to 1"),
             Self::PartialShare => f.write_str("a share above 0 and below 1"),
             Self::Number => f.write_str("a number from 0"),

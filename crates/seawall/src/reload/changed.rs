@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::config::{Overlay, SettingChanges, Update};
+use crate::config::{Overlay, SettingChanges};
 
 use super::outcome::{ReloadError, Reloaded};
 use super::reloadable::{ReloadableConfig, lock, service};
@@ -113,7 +113,7 @@ impl ReloadableConfig {
             let from = &kept.service;
             if let Ok(to) = config.service(from.name())
                 && !from.is_same(to)
-                && let Err(wrong) = Update::check(kept.stack.handles(), from, to)
+                && let Err(wrong) = kept.update_to(to)
             {
                 mistakes.extend(wrong);
             }
@@ -149,12 +149,16 @@ impl ReloadableConfig {
             if !overlay.ids().any(is_of) {
                 continue;
             }
-            for (before_setting, setting) in before.effective().into_iter().zip(now.effective()) {
-                if before_setting.value != setting.value {
+            // Of a layer that the program adds there may be settings in one of the two alone.
+            let configured = before.effective();
+            for setting in now.effective() {
+                let before_setting = configured.iter().find(|it| it.key == setting.key);
+                let configured = before_setting.map_or("none", |it| it.value.as_str());
+                if configured != setting.value {
                     changed.push(ChangedSetting {
                         service: before.name().to_owned(),
+                        configured: configured.to_owned(),
                         key: setting.key,
-                        configured: before_setting.value,
                         in_force: setting.value,
                     });
                 }

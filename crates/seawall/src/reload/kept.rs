@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use seawall_core::InvalidConfig;
+
 use crate::catalog::ProviderStack;
-use crate::config::{Config, Mistake, ServiceConfig, Update};
+use crate::config::{Config, Mistake, RunningAnswers, ServiceConfig, Update};
 
 use super::outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
 
@@ -22,11 +24,37 @@ pub(super) struct Current {
 pub(crate) struct Kept {
     pub(crate) stack: ProviderStack,
     pub(crate) service: ServiceConfig,
+    /// The layers that the program has added to it.
+    pub(crate) running: Arc<RunningAnswers>,
 }
 
 impl Kept {
-    pub(super) const fn new(stack: ProviderStack, service: ServiceConfig) -> Self {
-        Self { stack, service }
+    pub(super) fn new(stack: ProviderStack, service: ServiceConfig) -> Self {
+        Self {
+            running: service.running_answers(),
+            stack,
+            service,
+        }
+    }
+
+    /// The same stack with another configuration.
+    fn changed(&self, service: ServiceConfig) -> Self {
+        Self {
+            running: Arc::clone(&self.running),
+            stack: self.stack.clone(),
+            service,
+        }
+    }
+
+    /// The way to another configuration of its service, changing nothing yet.
+    pub(super) fn update_to(&self, to: &ServiceConfig) -> Result<Update, Vec<Mistake>> {
+        Update::check(self.stack.handles(), &self.service, to, &self.running)
+    }
+
+    /// The stack, without a layer that the program adds.
+    pub(crate) fn plain(&self) -> Result<ProviderStack, InvalidConfig> {
+        self.service.check_untaken()?;
+        Ok(self.stack.clone())
     }
 }
 
@@ -80,7 +108,7 @@ impl Current {
         let mut next = self.copy();
         for service in config.services() {
             if let Some(kept) = next.kept.get_mut(service.name()) {
-                *kept = Arc::new(Kept::new(kept.stack.clone(), service.clone()));
+                *kept = Arc::new(kept.changed(service.clone()));
             }
         }
         let mut reloaded = self.difference(config);
@@ -130,7 +158,7 @@ pub(super) fn update(
     for kept in stacks {
         let from = &kept.service;
         match config.service(from.name()) {
-            Ok(to) if !from.is_same(to) => match Update::check(kept.stack.handles(), from, to) {
+            Ok(to) if !from.is_same(to) => match kept.update_to(to) {
                 Ok(update) => further.push(update),
                 Err(wrong) => mistakes.extend(wrong),
             },

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use seawall_core::{EventKind, EventSource, InstanceName, InvalidConfig};
 
 use crate::catalog::ProviderStack;
-use crate::config::{Config, ConfigError, Loader, Overlay, ServiceConfig, Update};
+use crate::config::{AnswerLayers, Config, ConfigError, Loader, Overlay, ServiceConfig, Update};
 
 use super::kept::{Current, Kept, update};
 use super::outcome::{RejectedConfig, ReloadError, ReloadStatus, Reloaded};
@@ -116,9 +116,39 @@ impl ReloadableConfig {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] where there is no service of that name, with the nearest names.
+    /// [`InvalidConfig`] where there is no service of that name, with the nearest names, and of a service that
+    /// has a table of a layer that the program adds: take that from [`answers`](Self::answers).
     pub fn stack(&self, name: &str) -> Result<ProviderStack, InvalidConfig> {
-        Ok(self.kept(name)?.stack.clone())
+        self.kept(name)?.plain()
+    }
+
+    /// The layers of a service that answer without the upstream, to be taken and added to
+    /// [its stack](Self::stack), as [`ServiceConfig::answers`]. Each that is taken is a layer of its own, and is
+    /// changed with the file as long as it is used.
+    ///
+    /// ```
+    /// use seawall::config::{Config, SettingChanges};
+    /// use seawall::fallback::Step;
+    ///
+    /// let text = "[resilience.opinions]\nkind = \"ai-api\"\nfallback.max_running = 8\n";
+    /// let config = Config::loader().text("seawall.toml", text).load_reloadable()?;
+    /// let mut answers = config.answers("opinions")?;
+    /// let hold: Step<&str, &str> = Step::value("hold", "HOLD");
+    /// let fallback = answers.fallback([hold])?;
+    /// let stack = answers.build()?.fallback(fallback)?;
+    ///
+    /// config.change(&SettingChanges::new().set("opinions", "fallback.max_running", 4))?;
+    /// assert_eq!(stack.handles().fallback.config().max_running(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] where there is no service of that name, with the nearest names.
+    pub fn answers(&self, name: &str) -> Result<AnswerLayers, InvalidConfig> {
+        let kept = self.kept(name)?;
+        let (stack, running) = (kept.stack.clone(), Arc::clone(&kept.running));
+        Ok(kept.service.answers().around(stack, running))
     }
 
     /// The stack of a service, with what it is made of.
@@ -140,7 +170,7 @@ impl ReloadableConfig {
         if let Some(kept) = current.kept.get(name) {
             return Ok(Arc::clone(kept));
         }
-        let stack = service.build()?.with_nothing_replaced();
+        let stack = service.build_stack()?.with_nothing_replaced();
         let kept = Arc::new(Kept::new(stack, service.clone()));
         let next = current.with(name, Arc::clone(&kept));
         self.shared.current.store(Arc::new(next));

@@ -110,7 +110,8 @@ impl crate::config::ServiceConfig {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and [`InvalidConfig`] of a service whose provider takes no orders, or that
+    /// As [`build`](Self::build), and [`InvalidConfig`] of a service with a table `cache`, `coalesce` or
+    /// `fallback`, as no order is answered from elsewhere, whose provider takes no orders, or that
     /// has none: make an [`OrderStackBuilder::new`] of its stack and a broker then.
     pub fn order_stack(
         &self,
@@ -120,6 +121,7 @@ impl crate::config::ServiceConfig {
             let accepted = "a provider of the catalogue that takes orders";
             return Err(InvalidConfig::new("provider", "not set", accepted));
         };
+        self.check_plain("a stack of orders")?;
         let broker = tier.provider().broker_table()?;
         let builder = OrderStackBuilder::new(self.build()?, broker, journal);
         Ok(builder.of_tier(tier.clone()))

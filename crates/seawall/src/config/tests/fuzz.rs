@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::setting::{Level, Setting};
+use crate::config::setting::Level;
 use crate::config::{flat, table};
 
 const FILE: &str = r#"
@@ -32,7 +32,11 @@ fn check(config: Result<Config, ConfigError>) {
     match config {
         Ok(config) => {
             for service in config.services() {
-                service.build().expect("what is loaded makes a stack");
+                let answers = service.answers();
+                let stack = answers::taking_what_is_there(service).build();
+                stack.expect("what is loaded makes a stack");
+                let is_plain = service.check_untaken().is_ok();
+                assert_eq!(answers.build().is_ok(), is_plain);
                 assert!(!service.effective().is_empty());
             }
         }
@@ -85,10 +89,11 @@ fn value() -> impl Strategy<Value = String> {
 
 /// Settings with such values, for a service and for all.
 fn settings() -> impl Strategy<Value = String> {
-    let all = table::all().filter(|setting| setting.level == Level::Both);
-    let paths: Vec<_> = all.map(Setting::path).collect();
+    let all = table::all().filter(|setting| setting.show.is_some());
+    let paths: Vec<_> = all.map(|it| (it.path(), it.level)).collect();
     let one = (prop::sample::select(paths), value(), any::<bool>());
-    let line = one.prop_map(move |(path, value, of_all)| {
+    let line = one.prop_map(move |((path, level), value, of_all)| {
+        let of_all = of_all && level == Level::Both;
         let service = if of_all { "" } else { "a." };
         format!("{service}{path} = {value}\n")
     });

@@ -12,7 +12,7 @@ fn value(setting: &'static Setting) -> BoxedStrategy<String> {
     let times = prop::sample::select(vec!["1s", "2s", "5s", "20s", "40s", "2m", "10m"]);
     let quoted = |text: &str| format!("{text:?}");
     let value = match setting.accepts {
-        Accepts::Count => (1u32..40).prop_map(|n| n.to_string()).boxed(),
+        Accepts::Count | Accepts::Weight => (1u32..40).prop_map(|n| n.to_string()).boxed(),
         Accepts::Share | Accepts::PartialShare => {
             prop::sample::select(vec!["0.2", "0.5", "0.7", "0.9"])
                 .prop_map(str::to_owned)

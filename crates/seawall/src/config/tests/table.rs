@@ -14,12 +14,13 @@ use crate::config::{apply, flat, table};
 fn other(setting: &Setting) -> Value {
     match setting.accepts {
         Accepts::Count => Value::Count(6),
+        Accepts::Weight => Value::Weight(6),
         Accepts::Share | Accepts::PartialShare => Value::Number(0.55),
         Accepts::Number => Value::Number(1.5),
         Accepts::Time => Value::Time(SECOND * 7),
         Accepts::Switch => Value::Switch(!matches!(
             setting.key,
-            "enabled" | "reject_doomed" | "retry_throttled" | "retry_if_not_sent"
+            "coalesce" | "enabled" | "reject_doomed" | "retry_throttled" | "retry_if_not_sent"
         )),
         Accepts::Rate | Accepts::Rates => Value::Rates(vec![Rate {
             count: 7,
@@ -43,6 +44,7 @@ fn companions(setting: &Setting) -> &'static [&'static str] {
         "close_calls" => &["close_rate"],
         "ramp_steps" => &["ramp_step"],
         "ramp_step" => &["ramp_steps"],
+        "max_refreshes" => &["stale_while_revalidate"],
         _ => &[],
     }
 }
@@ -53,6 +55,12 @@ fn every_setting_of_the_table_changes_what_it_is_shown_by() {
         let Some(show) = setting.show else { continue };
         let base = ServiceKind::ApiClient.settings().expect("valid");
         let mut numbers = Numbers::of(base);
+        // A layer that the program adds is there with its defaults.
+        let nothing = Set {
+            table: setting.table,
+            values: &std::collections::BTreeMap::new(),
+        };
+        apply::apply(&mut numbers, &nothing).expect("valid");
         let before = show(&numbers);
         let of = |key| {
             let setting = table::find(setting.table, key).expect("it is a setting");

@@ -1,0 +1,223 @@
+//! The layers of a service that answer without the upstream, with their settings in the file.
+
+use std::hash::Hash;
+#[cfg(feature = "reload")]
+use std::sync::Arc;
+
+use seawall_cache::{CacheLayer, CoalesceLayer};
+use seawall_core::{Command, InstanceHandle, InvalidConfig, Policy};
+use seawall_fallback::{FallbackLayer, Step};
+
+use crate::catalog::ProviderStack;
+
+use super::answers::{Answer, AnswerSettings};
+#[cfg(feature = "reload")]
+use super::running::{Noted, RunningAnswers, follow};
+use super::service::ServiceConfig;
+use super::setting::Table;
+use super::table;
+
+/// The layers of a service that answer without the upstream, as its tables `cache`, `coalesce` and `fallback`
+/// set them; from [`ServiceConfig::answers`] and `ReloadableConfig::answers`.
+///
+/// What they keep and answer is for the program to say, so the file adds none of them: take each, give it its
+/// rules, then [`build`](Self::build) the stack and add them. A table that is not taken would have no effect,
+/// so that no stack is built then.
+///
+/// ```
+/// use seawall::cache::CacheConfig;
+/// use seawall::config::Config;
+/// # use http::Request;
+/// # use std::time::Duration;
+///
+/// let text = "[resilience.quotes]\nkind = \"market-data\"\ncache.ttl = \"250ms\"\ncache.stale_on_failure = \"10s\"\n";
+/// let config = Config::loader().text("seawall.toml", text).load()?;
+///
+/// let mut answers = config.service("quotes")?.answers();
+/// let cache = answers
+///     .cache::<String, u64>()?
+///     .key(|request: &Request<()>| Some(request.uri().path().to_owned()));
+/// let stack = answers.build()?.cache(cache)?;
+/// assert_eq!(stack.handles().cache.config().ttl(), Duration::from_millis(250));
+///
+/// // Without the cache the table would have no effect.
+/// let error = config.service("quotes")?.build().unwrap_err();
+/// assert!(error.to_string().starts_with("`quotes.cache` is set at seawall.toml:3:1, accepted is none"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AnswerLayers {
+    service: ServiceConfig,
+    taken: Vec<Table>,
+    /// The stack that is kept for the service, and its layers that are changed with the file.
+    #[cfg(feature = "reload")]
+    running: Option<(ProviderStack, Arc<RunningAnswers>)>,
+}
+
+impl ServiceConfig {
+    /// The layers of this service that answer without the upstream, to be taken and added to its stack.
+    pub fn answers(&self) -> AnswerLayers {
+        AnswerLayers {
+            service: self.clone(),
+            taken: Vec::new(),
+            #[cfg(feature = "reload")]
+            running: None,
+        }
+    }
+}
+
+impl AnswerLayers {
+    /// The same with the stack that is kept for the service.
+    #[cfg(feature = "reload")]
+    pub(crate) fn around(mut self, stack: ProviderStack, running: Arc<RunningAnswers>) -> Self {
+        self.running = Some((stack, running));
+        self
+    }
+
+    /// A cache with the settings of the table `cache` and the name of the service. It still needs a key or
+    /// rules; see [`CacheLayer`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of a service that has no such table: how long an answer is fresh is not known.
+    pub fn cache<K, V>(&mut self) -> Result<CacheLayer<Policy, K, V>, InvalidConfig>
+    where
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let service = self.service.name().to_owned();
+        self.take(
+            Table::Cache,
+            |settings| {
+                let cache = settings.cache.as_ref().ok_or_else(|| not_set(&service))?;
+                let layer = CacheLayer::new(service.as_str(), cache.config.clone());
+                switch(&layer.handle(), Some(cache));
+                Ok(layer)
+            },
+            #[cfg(feature = "reload")]
+            |layer| {
+                follow(
+                    layer.handle().weak(),
+                    |it| it.cache.as_ref(),
+                    |it, config| it.configure(config),
+                )
+            },
+        )
+    }
+
+    /// A layer that coalesces, with the settings of the table `coalesce`, or the defaults where there is none,
+    /// and the name of the service. It still needs a key or rules; see [`CoalesceLayer`].
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn coalesce<K, V, E>(&mut self) -> Result<CoalesceLayer<Policy, K, V, E>, InvalidConfig>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let service = self.service.name().to_owned();
+        self.take(
+            Table::Coalesce,
+            |settings| {
+                let coalesce = settings.coalesce.as_ref();
+                let config = coalesce.map(|it| it.config.clone()).unwrap_or_default();
+                let layer = CoalesceLayer::new(service.as_str(), config);
+                switch(&layer.handle(), coalesce);
+                Ok(layer)
+            },
+            #[cfg(feature = "reload")]
+            |layer| {
+                follow(
+                    layer.handle().weak(),
+                    |it| it.coalesce.as_ref(),
+                    |it, config| it.configure(config),
+                )
+            },
+        )
+    }
+
+    /// A fallback of these steps, with the settings of the table `fallback`, or the defaults where there is
+    /// none, and the name of the service; see [`FallbackLayer`].
+    ///
+    /// # Errors
+    ///
+    /// As [`FallbackLayer::new`]: of its steps.
+    pub fn fallback<Req, Res>(
+        &mut self,
+        steps: impl IntoIterator<Item = Step<Req, Res>>,
+    ) -> Result<FallbackLayer<Policy, Req, Res>, InvalidConfig> {
+        let service = self.service.name().to_owned();
+        let steps: Vec<_> = steps.into_iter().collect();
+        self.take(
+            Table::Fallback,
+            |settings| {
+                let fallback = settings.fallback.as_ref();
+                let config = fallback.map(|it| it.config).unwrap_or_default();
+                let layer = FallbackLayer::new(service.as_str(), config, steps)?;
+                switch(&layer.handle(), fallback);
+                Ok(layer)
+            },
+            #[cfg(feature = "reload")]
+            |layer| {
+                follow(
+                    layer.handle().weak(),
+                    |it| it.fallback.as_ref(),
+                    |it, config| it.configure(config),
+                )
+            },
+        )
+    }
+
+    /// The stack of the service, for the layers that were taken to be added to it; see [`ServiceConfig::build`].
+    /// Of a `ReloadableConfig` it is the one stack that is kept for the service.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of a table that was not taken.
+    pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
+        self.service.check_taken(&self.taken)?;
+        #[cfg(feature = "reload")]
+        if let Some((stack, _)) = &self.running {
+            return Ok(stack.clone());
+        }
+        self.service.build_stack()
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) const fn service(&self) -> &ServiceConfig {
+        &self.service
+    }
+
+    fn take<L>(
+        &mut self,
+        table: Table,
+        make: impl FnOnce(&AnswerSettings) -> Result<L, InvalidConfig>,
+        #[cfg(feature = "reload")] note: impl FnOnce(&L) -> Noted,
+    ) -> Result<L, InvalidConfig> {
+        #[cfg(feature = "reload")]
+        let layer = match &self.running {
+            Some((_, running)) => running.make(make, note),
+            None => make(&self.service.numbers.answers),
+        }?;
+        #[cfg(not(feature = "reload"))]
+        let layer = make(&self.service.numbers.answers)?;
+        self.taken.push(table);
+        Ok(layer)
+    }
+}
+
+/// Lets every call pass a layer that is off.
+fn switch<C>(handle: &dyn InstanceHandle, layer: Option<&Answer<C>>) {
+    if layer.is_some_and(|layer| layer.is_off) {
+        // All of them have this command.
+        let _ = handle.control(Command::Bypass);
+    }
+}
+
+fn not_set(service: &str) -> InvalidConfig {
+    let accepted = table::find(Table::Cache, "ttl").map(|setting| setting.accepted());
+    let field = format!("{service}.cache.ttl");
+    InvalidConfig::new(field, "not set", accepted.unwrap_or_default())
+}

@@ -1,0 +1,307 @@
+//! Layers that answer without the upstream, with settings that are changed while they run.
+
+use std::sync::Arc;
+
+use seawall::cache::{CacheHandle, CacheLayer, CoalesceLayer, Hooks, StoredOutcome};
+use seawall::client::RequestBody;
+use seawall::config::{AnswerLayers, SettingChanges};
+use seawall::fallback::{FallbackLayer, Step};
+use seawall::http_client::cache::{HttpCache, HttpCacheKey, HttpStored, StoreBody};
+use seawall::http_client::{DEGRADED, HttpMark};
+use seawall::{InstanceHandle, Policy};
+use seawall_sim::provider::MarketData;
+
+use super::*;
+
+type Quotes = CacheLayer<
+    Policy,
+    HttpCacheKey,
+    StoredOutcome<HttpStored>,
+    Hooks<HttpCache, StoreBody, HttpMark>,
+>;
+type Handle = CacheHandle<HttpCacheKey, StoredOutcome<HttpStored>>;
+type Fallback = FallbackLayer<Policy, (), &'static str>;
+
+fn quotes(answers: &mut AnswerLayers) -> Quotes {
+    let cache = answers.cache().expect("there is a table");
+    cache
+        .rules(HttpCache::new())
+        .store(StoreBody::new())
+        .mark(HttpMark)
+}
+
+fn fallback(answers: &mut AnswerLayers) -> Fallback {
+    let hold = Step::value("hold", "HOLD");
+    answers.fallback([hold]).expect("valid")
+}
+
+/// The stack of the service `a` with a cache, of a file that has no other such table.
+fn cached(config: &ReloadableConfig) -> Handle {
+    let mut answers = config.answers("a").expect("there");
+    let cache = quotes(&mut answers);
+    let stack = answers.build().expect("all is taken");
+    stack.cache(cache).expect("of one name").handles().cache
+}
+
+#[test]
+fn the_layers_that_were_taken_are_changed_with_the_file() {
+    let folder = Folder::new();
+    let config = folder.load(
+        "[resilience.a]\ncache.ttl = \"1s\"\ncoalesce.max_wait = \"2s\"\nfallback.max_running = 3\n",
+    );
+    let mut answers = config.answers("a").expect("there");
+    let (cache, other) = (quotes(&mut answers).handle(), quotes(&mut answers).handle());
+    let coalesce: CoalesceLayer<Policy, u32, u32, ()> = answers.coalesce().expect("valid");
+    let coalesce = coalesce.handle();
+    let fallback = fallback(&mut answers).handle();
+    let configured = || {
+        let (cache, coalesce) = (cache.config(), coalesce.config());
+        let running = fallback.config().max_running();
+        (cache.ttl(), coalesce.max_wait(), running)
+    };
+    assert_eq!(configured(), (SECOND, 2 * SECOND, 3));
+
+    let text = "[resilience.a]\ncache.ttl = \"4s\"\ncoalesce.max_wait = \"5s\"\nfallback.max_running = 6\n";
+    assert_eq!(folder.change(&config, text), ["a"]);
+    assert_eq!(configured(), (4 * SECOND, 5 * SECOND, 6));
+    assert_eq!(other.config().ttl(), 4 * SECOND, "each that was taken");
+    assert_eq!(
+        quotes(&mut config.answers("a").expect("there"))
+            .handle()
+            .config()
+            .ttl(),
+        4 * SECOND,
+        "one that is taken later"
+    );
+
+    let text = "[resilience.a]\ncache = { ttl = \"4s\", enabled = false }\ncoalesce.enabled = false\nfallback.enabled = false\n";
+    folder.change(&config, text);
+    let states = || [cache.state(), coalesce.state(), fallback.state()];
+    assert_eq!(states(), ["bypassed"; 3]);
+    assert_eq!(configured(), (4 * SECOND, 30 * SECOND, 64), "the defaults");
+    let late = quotes(&mut config.answers("a").expect("there")).handle();
+    assert_eq!(late.state(), "bypassed");
+
+    let text = "[resilience.a]\ncache.ttl = \"4s\"\ncoalesce = {}\nfallback = {}\n";
+    folder.change(&config, text);
+    assert_eq!(states(), ["ok"; 3]);
+    assert_eq!(late.state(), "ok");
+}
+
+#[test]
+fn what_an_operator_has_commanded_stays_until_the_file_changes_that() {
+    let folder = Folder::new();
+    let config = folder.load("[resilience.a]\ncache.ttl = \"1s\"\n");
+    let cache = cached(&config);
+    cache.bypass();
+    folder.change(&config, "[resilience.a]\ncache.ttl = \"2s\"\n");
+    assert_eq!(
+        (cache.state(), cache.config().ttl()),
+        ("bypassed", 2 * SECOND)
+    );
+    cache
+        .configure(seawall::cache::CacheConfig::new(9 * SECOND).expect("valid"))
+        .expect("accepted");
+    let text = "[resilience.a]\ncache.ttl = \"2s\"\nretry.attempts = 2\n";
+    folder.change(&config, text);
+    assert_eq!(
+        (cache.state(), cache.config().ttl()),
+        ("bypassed", 9 * SECOND)
+    );
+}
+
+#[test]
+fn a_table_that_comes_or_goes_is_rejected_and_nothing_else_is_changed() {
+    const PLAIN: &str = "[resilience.a]\nretry.attempts = 3\n";
+    let needs =
+        "while its stack runs: another one needs a new stack, so `forget` that of `a` and reload";
+    let folder = Folder::new();
+    let config = folder.load(PLAIN);
+    let stack = config.stack("a").expect("there is no table");
+    for table in [
+        "cache.ttl = \"1s\"",
+        "coalesce = {}",
+        "fallback.max_running = 2",
+    ] {
+        folder.write(format!("[resilience.a]\nretry.attempts = 2\n{table}\n"));
+        let error = config.reload().expect_err("there is no such layer");
+        assert_eq!(error.reason(), "new_stack");
+        let name = table.split(['.', ' ']).next().expect("one");
+        let message = format!("`a.{name}` is there, accepted is not there {needs}");
+        let mistake = error.mistakes()[0].to_string();
+        assert!(
+            mistake.contains(":3:1: ") && mistake.ends_with(&message),
+            "{mistake}"
+        );
+        assert_eq!(stack.handles().settings().retry.attempts(), 3);
+        let change = match name {
+            "coalesce" => SettingChanges::new().set("a", "coalesce.max_wait", "1s"),
+            "cache" => SettingChanges::new().set("a", "cache.ttl", "1s"),
+            _ => SettingChanges::new().set("a", "fallback.max_running", 2),
+        };
+        folder.write(PLAIN);
+        for tried in [config.try_changes(&change), config.change(&change)] {
+            assert_eq!(tried.expect_err("no layer").reason(), "new_stack");
+        }
+    }
+    // As the message says.
+    folder.write("[resilience.a]\nretry.attempts = 2\ncache.ttl = \"1s\"\n");
+    assert!(config.forget("a"));
+    config.reload().expect("there is no stack");
+    assert!(config.stack("a").is_err(), "the cache is not taken");
+    let cache = cached(&config);
+    assert_eq!(cache.config().ttl(), SECOND);
+
+    folder.write("[resilience.a]\nretry.attempts = 4\n");
+    let error = config.reload().expect_err("the cache has no settings then");
+    let message = format!("`a.cache` is not there, accepted is there {needs}");
+    assert!(error.to_string().ends_with(&message), "{error}");
+    assert_eq!(cache.config().ttl(), SECOND);
+    let attempts = config
+        .current()
+        .service("a")
+        .expect("there")
+        .settings()
+        .retry
+        .attempts();
+    assert_eq!(attempts, 2);
+}
+
+#[test]
+fn where_another_service_cannot_change_no_cache_is_changed() {
+    let folder = Folder::new();
+    let text = |ttl: u32, provider: &str| {
+        format!(
+            "[resilience.a]\ncache.ttl = \"{ttl}s\"\n[resilience.b]\nprovider = \"{provider}\"\n"
+        )
+    };
+    let config = folder.load(&text(1, "alpaca"));
+    let cache = cached(&config);
+    let _ = stack(&config, "b");
+    folder.write(text(2, "kraken"));
+    config.reload().expect_err("another provider");
+    assert_eq!(cache.config().ttl(), SECOND);
+}
+
+#[test]
+fn settings_that_were_changed_are_shown_beside_the_file() {
+    let folder = Folder::new();
+    let config = folder.load("[resilience.a]\ncache.ttl = \"1s\"\n");
+    let cache = cached(&config);
+    let change = SettingChanges::new()
+        .set("a", "cache.ttl", "3s")
+        .set("a", "cache.enabled", false);
+    config.change(&change).expect("accepted");
+    assert_eq!(
+        (cache.config().ttl(), cache.state()),
+        (3 * SECOND, "bypassed")
+    );
+    let changed = config.changed_settings().expect("read");
+    let changed: Vec<_> = changed
+        .iter()
+        .map(|it| {
+            (
+                it.key.as_str(),
+                it.configured.as_str(),
+                it.in_force.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            ("cache.enabled", "true", "false"),
+            ("cache.ttl", "1s", "3s")
+        ]
+    );
+}
+
+#[test]
+fn a_layer_that_nobody_uses_is_not_kept() {
+    let folder = Folder::new();
+    let config = folder.load("[resilience.a]\ncache.ttl = \"1s\"\n");
+    let alive = Arc::new(());
+    let mut answers = config.answers("a").expect("there");
+    for _ in 0..10 {
+        let cache: CacheLayer<Policy, u32, Arc<()>> = answers.cache().expect("there");
+        drop(cache);
+    }
+    let hold = Arc::clone(&alive);
+    let step: Step<(), &str> = Step::value_with("hold", move |_| {
+        let _ = &hold;
+        Some("HOLD")
+    });
+    let layer = answers.fallback([step]).expect("valid");
+    assert_eq!(Arc::strong_count(&alive), 2);
+    drop(layer);
+    assert_eq!(Arc::strong_count(&alive), 1);
+    folder.change(&config, "[resilience.a]\ncache.ttl = \"2s\"\n");
+}
+
+/// What the program has of elsewhere.
+fn known<B: From<Bytes> + 'static>() -> Step<Request<RequestBody>, Response<B>> {
+    Step::value_with("known", |_| {
+        Some(Response::new(Bytes::from("known").into()))
+    })
+}
+
+/// Over a real socket: what the file says is what the callers see.
+#[tokio::test]
+async fn a_client_answers_by_cache_and_fallback_of_the_file() {
+    let vendor = MarketData::alpha_vantage().unlimited().start().await;
+    let vendor = vendor.expect("it starts");
+    let folder = Folder::new();
+    let text = |tables: &str| {
+        format!("[resilience.quotes]\nkind = \"market-data\"\nretry.enabled = false\n{tables}\n")
+    };
+    let config = folder.load(&text(
+        "cache = { ttl = \"1h\", stale_on_failure = \"2h\" }\nfallback.enabled = false",
+    ));
+    let mut answers = config.answers("quotes").expect("there");
+    let cache = quotes(&mut answers);
+    let fallback = answers.fallback([known()]).expect("valid").mark(HttpMark);
+    let client = answers
+        .client()
+        .expect("all is taken")
+        .try_map_stack(|stack| stack.cache(cache)?.fallback(fallback))
+        .expect("of one name")
+        .base_url(vendor.base_url())
+        .build()
+        .expect("valid");
+    let handles = client.stack().handles();
+    let ask = async |symbol: &str| {
+        let path = format!("/query?function=GLOBAL_QUOTE&symbol={symbol}");
+        let response = client.get(&path).send().await.map_err(drop)?;
+        let mark = response.headers().get(DEGRADED);
+        let mark = mark.map(|mark| mark.to_str().expect("text").to_owned());
+        let text = response.text().await.map_err(drop)?;
+        Ok::<_, ()>((mark, text))
+    };
+    let (mark, quote) = ask("IBM").await.expect("answered");
+    assert_eq!(mark, None);
+    assert_eq!(ask("IBM").await, Ok((None, quote.clone())));
+    assert_eq!(vendor.stats().requests(), 1, "the second is of the cache");
+
+    folder.change(
+        &config,
+        &text("cache = { ttl = \"1h\", enabled = false }\nfallback = { enabled = false }"),
+    );
+    ask("IBM").await.expect("answered");
+    assert_eq!(vendor.stats().requests(), 2, "it is off");
+
+    vendor.shutdown().await;
+    assert_eq!(ask("SPY").await, Err(()));
+    folder.change(
+        &config,
+        &text("cache = { ttl = \"1h\", stale_on_failure = \"2h\" }\nfallback = {}"),
+    );
+    assert_eq!(
+        ask("IBM").await,
+        Ok((None, quote)),
+        "it is kept for an hour"
+    );
+    let (mark, text) = ask("SPY").await.expect("answered");
+    assert!(mark.expect("marked").ends_with("source=known"));
+    assert_eq!(text, "known");
+    assert_eq!(handles.fallback.counts().answered, 1);
+}
