@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use seawall::cache::{CacheConfig, CacheLayer, Hooks, StoredOutcome};
+use seawall::cache::{CacheLayer, Hooks, StoredOutcome};
 use seawall::catalog::ProviderStack;
-use seawall::config::Config;
+use seawall::config::{AnswerLayers, Config};
 use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
 use seawall::http_client::cache::{HttpCache, HttpCacheKey, HttpStored, StoreBody};
 use seawall::http_client::inspect::{BodyRule, BodyRules};
@@ -84,12 +84,14 @@ impl Guarded {
             .from_env()
             .load()?;
         // The headers of limits have whole seconds, and here a limit lasts no longer than that.
+        let seconds = |stack: ProviderStack| stack.rate_limit_headers(RateLimitHeaders::new());
         let stack = |name| -> Result<ProviderStack, Box<dyn std::error::Error>> {
-            let stack = config.service(name)?.build()?;
-            Ok(stack.rate_limit_headers(RateLimitHeaders::new()))
+            Ok(seconds(config.service(name)?.build()?))
         };
-        let market_data = stack("market-data")?.inspect(hidden_throttle());
-        let market_data = market_data.cache(last_quotes()?)?;
+        let mut answers = config.service("market-data")?.answers();
+        let quotes = last_quotes(&mut answers)?;
+        let market_data = seconds(answers.build()?).inspect(hidden_throttle());
+        let market_data = market_data.cache(quotes)?;
         let broker = order_stack(stack("broker")?, kill_switch)?;
         let ai_api = stack("ai")?.fallback(hold()?)?;
         market_data.register(registry)?;
@@ -142,14 +144,10 @@ fn order_stack(
         .build()?)
 }
 
-/// A quote is asked for again after a moment. While the vendor fails the last one is good for ten seconds, which is
-/// most of a day here.
-fn last_quotes() -> Result<LastQuotes, InvalidConfig> {
-    let config = CacheConfig::builder(Duration::from_millis(50))
-        .stale_on_failure(Duration::from_secs(10))
-        .max_weight(1024 * 1024)
-        .build()?;
-    Ok(CacheLayer::new("market-data", config)
+/// The cache of the file, for HTTP.
+fn last_quotes(answers: &mut AnswerLayers) -> Result<LastQuotes, InvalidConfig> {
+    Ok(answers
+        .cache()?
         .rules(HttpCache::new())
         .store(StoreBody::new())
         .mark(HttpMark))

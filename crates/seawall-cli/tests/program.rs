@@ -190,6 +190,32 @@ fn what_is_in_force_is_shown_with_where_it_comes_from() {
         ),
         "{out}"
     );
+    let text = "[resilience.quotes]\ncache.ttl = \"1s\"\n";
+    let kept = File::new("kept", text);
+    let (_, out, _) = kept.run(
+        "show",
+        &[],
+        &[("SEAWALL__QUOTES__CACHE__MAX_WEIGHT", "9000")],
+    );
+    for (key, shown) in [
+        ("cache.ttl", "= 1s seawall.toml:2:13"),
+        (
+            "cache.max_weight",
+            "= 9000 SEAWALL__QUOTES__CACHE__MAX_WEIGHT",
+        ),
+        ("cache.max_entries", "= 10000 default"),
+    ] {
+        assert!(row(&out, key).join(" ").ends_with(shown), "{key}\n{out}");
+    }
+    assert!(
+        !out.contains("fallback.") && !out.contains("coalesce."),
+        "{out}"
+    );
+    let (code, _, errors) = kept.run("check", &[], &[("SEAWALL__QUOTES__CACHE__TTL", "0s")]);
+    let wrong =
+        "SEAWALL__QUOTES__CACHE__TTL: `quotes.cache.ttl` is 0s, accepted is longer than zero";
+    assert_eq!(code, Some(2));
+    assert!(errors.starts_with(wrong), "{errors}");
     let (code, _, errors) = file.run("show", &["order"], &[]);
     assert_eq!(code, Some(2));
     assert_eq!(

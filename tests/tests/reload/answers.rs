@@ -280,14 +280,14 @@ async fn a_client_answers_by_cache_and_fallback_of_the_file() {
     let (mark, quote) = ask("IBM").await.expect("answered");
     assert_eq!(mark, None);
     assert_eq!(ask("IBM").await, Ok((None, quote.clone())));
-    assert_eq!(vendor.stats().requests(), 1, "the second is of the cache");
+    assert_eq!(vendor.stats().received, 1, "the second is of the cache");
 
     folder.change(
         &config,
         &text("cache = { ttl = \"1h\", enabled = false }\nfallback = { enabled = false }"),
     );
     ask("IBM").await.expect("answered");
-    assert_eq!(vendor.stats().requests(), 2, "it is off");
+    assert_eq!(vendor.stats().received, 2, "it is off");
 
     vendor.shutdown().await;
     assert_eq!(ask("SPY").await, Err(()));
