@@ -1,20 +1,18 @@
 //! The layers of a service that answer without the upstream, with their settings in the file.
 
 use std::hash::Hash;
-#[cfg(feature = "reload")]
 use std::sync::Arc;
 
-use seawall_cache::{CacheLayer, CoalesceLayer};
+use seawall_cache::{CacheHandle, CacheLayer, CoalesceHandle, CoalesceLayer};
 use seawall_core::{Command, InstanceHandle, InvalidConfig, Policy};
-use seawall_fallback::{FallbackLayer, Step};
+use seawall_fallback::{FallbackHandle, FallbackLayer, Step};
 
 use crate::catalog::ProviderStack;
 
 use super::answers::{Answer, AnswerSettings};
-#[cfg(feature = "reload")]
 use super::running::{Noted, RunningAnswers, follow};
 use super::service::ServiceConfig;
-use super::setting::Table;
+use super::setting::{Setting, Table};
 use super::table;
 
 /// The layers of a service that answer without the upstream, as its tables `cache`, `coalesce` and `fallback`
@@ -49,9 +47,9 @@ use super::table;
 pub struct AnswerLayers {
     service: ServiceConfig,
     taken: Vec<Table>,
-    /// The stack that is kept for the service, and its layers that are changed with the file.
-    #[cfg(feature = "reload")]
-    running: Option<(ProviderStack, Arc<RunningAnswers>)>,
+    /// The stack that is kept for the service, if one is.
+    kept: Option<ProviderStack>,
+    running: Arc<RunningAnswers>,
 }
 
 impl ServiceConfig {
@@ -60,8 +58,8 @@ impl ServiceConfig {
         AnswerLayers {
             service: self.clone(),
             taken: Vec::new(),
-            #[cfg(feature = "reload")]
-            running: None,
+            kept: None,
+            running: self.running_answers(),
         }
     }
 }
@@ -70,7 +68,8 @@ impl AnswerLayers {
     /// The same with the stack that is kept for the service.
     #[cfg(feature = "reload")]
     pub(crate) fn around(mut self, stack: ProviderStack, running: Arc<RunningAnswers>) -> Self {
-        self.running = Some((stack, running));
+        self.kept = Some(stack);
+        self.running = running;
         self
     }
 
@@ -94,12 +93,11 @@ impl AnswerLayers {
                 switch(&layer.handle(), Some(cache));
                 Ok(layer)
             },
-            #[cfg(feature = "reload")]
             |layer| {
                 follow(
                     layer.handle().weak(),
                     |it| it.cache.as_ref(),
-                    |it, config| it.configure(config),
+                    CacheHandle::configure,
                 )
             },
         )
@@ -127,12 +125,11 @@ impl AnswerLayers {
                 switch(&layer.handle(), coalesce);
                 Ok(layer)
             },
-            #[cfg(feature = "reload")]
             |layer| {
                 follow(
                     layer.handle().weak(),
                     |it| it.coalesce.as_ref(),
-                    |it, config| it.configure(config),
+                    CoalesceHandle::configure,
                 )
             },
         )
@@ -159,12 +156,11 @@ impl AnswerLayers {
                 switch(&layer.handle(), fallback);
                 Ok(layer)
             },
-            #[cfg(feature = "reload")]
             |layer| {
                 follow(
                     layer.handle().weak(),
                     |it| it.fallback.as_ref(),
-                    |it, config| it.configure(config),
+                    FallbackHandle::configure,
                 )
             },
         )
@@ -178,11 +174,10 @@ impl AnswerLayers {
     /// [`InvalidConfig`] of a table that was not taken.
     pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
         self.service.check_taken(&self.taken)?;
-        #[cfg(feature = "reload")]
-        if let Some((stack, _)) = &self.running {
-            return Ok(stack.clone());
+        match &self.kept {
+            Some(stack) => Ok(stack.clone()),
+            None => self.service.build_stack(),
         }
-        self.service.build_stack()
     }
 
     #[cfg(feature = "client")]
@@ -194,15 +189,9 @@ impl AnswerLayers {
         &mut self,
         table: Table,
         make: impl FnOnce(&AnswerSettings) -> Result<L, InvalidConfig>,
-        #[cfg(feature = "reload")] note: impl FnOnce(&L) -> Noted,
+        note: impl FnOnce(&L) -> Noted,
     ) -> Result<L, InvalidConfig> {
-        #[cfg(feature = "reload")]
-        let layer = match &self.running {
-            Some((_, running)) => running.make(make, note),
-            None => make(&self.service.numbers.answers),
-        }?;
-        #[cfg(not(feature = "reload"))]
-        let layer = make(&self.service.numbers.answers)?;
+        let layer = self.running.make(make, note)?;
         self.taken.push(table);
         Ok(layer)
     }
@@ -217,7 +206,7 @@ fn switch<C>(handle: &dyn InstanceHandle, layer: Option<&Answer<C>>) {
 }
 
 fn not_set(service: &str) -> InvalidConfig {
-    let accepted = table::find(Table::Cache, "ttl").map(|setting| setting.accepted());
+    let accepted = table::find(Table::Cache, "ttl").map(Setting::accepted);
     let field = format!("{service}.cache.ttl");
     InvalidConfig::new(field, "not set", accepted.unwrap_or_default())
 }

@@ -48,7 +48,6 @@ mod loader;
 mod merge;
 mod numbers;
 mod resolve;
-#[cfg(feature = "reload")]
 mod running;
 mod schema;
 mod scope;

@@ -1,6 +1,5 @@
 //! Layers of running stacks that have their settings from tables of the file.
 
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_core::{Command, InstanceHandle, InvalidConfig};
@@ -57,10 +56,11 @@ impl RunningAnswers {
     }
 
     /// Puts other settings on the layers. It emits events, so no lock may be held.
+    #[cfg(feature = "reload")]
     pub(super) fn put(&self, settings: &AnswerSettings) {
         let (before, layers) = {
             let mut state = self.lock();
-            let before = mem::replace(&mut state.settings, settings.clone());
+            let before = std::mem::replace(&mut state.settings, settings.clone());
             (before, state.layers.clone())
         };
         if before != *settings {

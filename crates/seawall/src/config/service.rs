@@ -16,6 +16,7 @@ use crate::settings::Settings;
 
 use super::kind::ServiceKind;
 use super::numbers::Numbers;
+use super::running::RunningAnswers;
 use super::scope::{Entries, Entry};
 #[cfg(feature = "reload")]
 use super::set::Id;
@@ -315,6 +316,11 @@ impl ServiceConfig {
     pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
         self.check_untaken()?;
         self.build_stack()
+    }
+
+    /// The layers that the program adds to its stack, to be made of its tables.
+    pub(crate) fn running_answers(&self) -> Arc<RunningAnswers> {
+        Arc::new(RunningAnswers::new(self.numbers.answers.clone()))
     }
 
     /// Whether there is no table of a layer that the program adds.

@@ -217,11 +217,6 @@ impl ServiceConfig {
             .collect()
     }
 
-    /// The layers that the program adds to its stack, to be changed with the file.
-    pub(crate) fn running_answers(&self) -> Arc<RunningAnswers> {
-        Arc::new(RunningAnswers::new(self.numbers.answers.clone()))
-    }
-
     fn way_out(&self) -> String {
         let name = &self.name;
         format!(": another one needs a new stack, so `forget` that of `{name}` and reload")
