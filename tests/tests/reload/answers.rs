@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http_body_util::BodyExt;
 use seawall::cache::{CacheHandle, CacheLayer, CoalesceLayer, Hooks, StoredOutcome};
 use seawall::client::RequestBody;
 use seawall::config::{AnswerLayers, SettingChanges};
@@ -10,6 +11,7 @@ use seawall::http_client::cache::{HttpCache, HttpCacheKey, HttpStored, StoreBody
 use seawall::http_client::{DEGRADED, HttpMark};
 use seawall::{InstanceHandle, Policy};
 use seawall_sim::provider::MarketData;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
 
@@ -86,6 +88,87 @@ fn the_layers_that_were_taken_are_changed_with_the_file() {
     folder.change(&config, text);
     assert_eq!(states(), ["ok"; 3]);
     assert_eq!(late.state(), "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_is_that_of_the_file_at_the_moment_of_the_failure() {
+    let folder = Folder::new();
+    let text = |value: &str| {
+        format!(
+            "[resilience.a]\nretry.enabled = false\n[resilience.a.fallback]\nmax_running = 4\n{value}\n"
+        )
+    };
+    let config = folder.load(&text("body = \"one\"\ncontent_type = \"text/plain\""));
+    let mut answers = config.answers("a").expect("there");
+    let value = answers.fallback_value().expect("there");
+    let fallback = answers.fallback([value]).expect("valid").mark(HttpMark);
+    let stack = answers.build().expect("all is taken");
+    let stack = stack.fallback(fallback).expect("of one name");
+    let service = stack.layer(service_fn(|_| std::future::ready(answer(503))));
+    let ask = async || {
+        let response = service.clone().oneshot(get()).await.expect("answered");
+        let status = response.status().as_u16();
+        let content_type = response.headers().get("content-type").cloned();
+        let content_type = content_type.map(|it| it.to_str().expect("text").to_owned());
+        let body = response.into_body().collect().await.expect("complete");
+        let body = String::from_utf8(body.to_bytes().to_vec()).expect("text");
+        (status, content_type, body)
+    };
+    let plain = Some("text/plain".to_owned());
+    assert_eq!(ask().await, (200, plain, "one".to_owned()));
+    folder.change(&config, &text("body = \"two\"\nstatus = 203"));
+    assert_eq!(ask().await, (203, None, "two".to_owned()));
+    folder.change(&config, &text(""));
+    assert_eq!(ask().await, (503, None, String::new()), "there is none");
+    folder.change(&config, &text("body = \"three\""));
+    assert_eq!(ask().await, (200, None, "three".to_owned()));
+}
+
+#[test]
+fn a_first_body_is_rejected_where_no_step_answers_with_it() {
+    let folder = Folder::new();
+    let text = |body: &str| format!("[resilience.a]\nfallback.max_running = 4\n{body}\n");
+    let config = folder.load(&text(""));
+    let layer = fallback(&mut config.answers("a").expect("there"));
+    let error = folder.wrong(&config, &text("fallback.body = \"{}\""));
+    assert_eq!(
+        lines(&error, &folder),
+        [
+            "seawall.toml:3:17: `a.fallback.body` is \"{}\", accepted is none while its stack runs: another one needs a new stack, so `forget` that of `a` and reload"
+        ]
+    );
+    assert_eq!(layer.handle().config().max_running(), 4);
+}
+
+/// After a start in spite of a mistake the right file is applied to what was taken then.
+#[test]
+fn the_right_file_ends_what_fail_safe_defaults_have_done() {
+    let folder = Folder::new();
+    let text = |attempts: &str| {
+        format!(
+            "[resilience]\nfail_safe_defaults = true\n[resilience.a]\nkind = \"news\"\nretry.{attempts} = 2\n\
+             cache.ttl = \"3s\"\ncoalesce.share_failures = true\nfallback = {{ body = \"{{}}\", max_running = 100 }}\n"
+        )
+    };
+    let config = folder.load(&text("atempts"));
+    let mut answers = config.answers("a").expect("there");
+    let cache = quotes(&mut answers).handle();
+    let coalesce: CoalesceLayer<Policy, u32, u32, ()> = answers.coalesce().expect("valid");
+    let value = answers.fallback_value().expect("it answers nothing");
+    let fallback: FallbackLayer<Policy, (), Response<Body>> =
+        answers.fallback([value]).expect("valid");
+    answers.build().expect("all is taken");
+    let now = || {
+        let (shared, running) = (
+            coalesce.handle().config().share_failures(),
+            fallback.handle().config().max_running(),
+        );
+        (cache.state(), shared, running)
+    };
+    assert_eq!(now(), ("bypassed", false, 64));
+    assert_eq!(folder.change(&config, &text("attempts")), ["a"]);
+    assert_eq!(now(), ("ok", true, 100));
+    assert_eq!(cache.config().ttl(), 3 * SECOND);
 }
 
 #[test]

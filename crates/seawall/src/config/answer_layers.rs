@@ -3,13 +3,16 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Response;
 use seawall_cache::{CacheHandle, CacheLayer, CoalesceHandle, CoalesceLayer};
 use seawall_core::{Command, InstanceHandle, InvalidConfig, Policy};
-use seawall_fallback::{FallbackHandle, FallbackLayer, Step};
+use seawall_fallback::{FailedCall, FallbackHandle, FallbackLayer, Step};
 
 use crate::catalog::ProviderStack;
 
 use super::answers::{Answer, AnswerSettings};
+use super::fallback_value::STEP;
 use super::running::{Noted, RunningAnswers, follow};
 use super::service::ServiceConfig;
 use super::setting::{Setting, Table};
@@ -47,6 +50,7 @@ use super::table;
 pub struct AnswerLayers {
     service: ServiceConfig,
     taken: Vec<Table>,
+    takes_value: bool,
     /// The stack that is kept for the service, if one is.
     kept: Option<ProviderStack>,
     running: Arc<RunningAnswers>,
@@ -58,6 +62,7 @@ impl ServiceConfig {
         AnswerLayers {
             service: self.clone(),
             taken: Vec::new(),
+            takes_value: false,
             kept: None,
             running: self.running_answers(),
         }
@@ -88,7 +93,10 @@ impl AnswerLayers {
         self.take(
             Table::Cache,
             |settings| {
-                let cache = settings.cache.as_ref().ok_or_else(|| not_set(&service))?;
+                let cache = settings
+                    .cache
+                    .as_ref()
+                    .ok_or_else(|| not_set(&service, Table::Cache, "ttl"))?;
                 let layer = CacheLayer::new(service.as_str(), cache.config.clone());
                 switch(&layer.handle(), Some(cache));
                 Ok(layer)
@@ -166,14 +174,75 @@ impl AnswerLayers {
         )
     }
 
+    /// A step of a fallback that answers with the `body` of the table `fallback`, as it is in the file at that
+    /// moment: a response without code. Its name is `configured`.
+    ///
+    /// With [`fail_safe_defaults`](super::Config::mistakes) and a mistake it answers nothing.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use seawall::config::Config;
+    /// use seawall::http_client::HttpMark;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # type Body = Full<Bytes>;
+    /// let text = r#"
+    /// [resilience.opinions]
+    /// kind = "market-data"
+    /// fallback.body = '{"decision":"HOLD"}'
+    /// fallback.content_type = "application/json"
+    /// "#;
+    /// let config = Config::loader().text("seawall.toml", text).load()?;
+    /// let mut answers = config.service("opinions")?.answers();
+    /// let hold = answers.fallback_value()?;
+    /// let fallback = answers.fallback([hold])?.mark(HttpMark);
+    /// let stack = answers.build()?.fallback(fallback)?;
+    /// let down = service_fn(|_: Request<Body>| async {
+    ///     let response = Response::builder().status(503).body(Body::default());
+    ///     Ok::<_, std::convert::Infallible>(response.unwrap())
+    /// });
+    /// let opinion = stack.layer(down).oneshot(Request::get("/SPY").body(Body::default())?).await?;
+    /// assert_eq!(opinion.status(), 200);
+    /// assert_eq!(opinion.headers()["x-seawall-degraded"], "server;source=configured");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of a service that has no such body.
+    pub fn fallback_value<Req, B>(&mut self) -> Result<Step<Req, Response<B>>, InvalidConfig>
+    where
+        B: From<Bytes> + 'static,
+    {
+        if self.running.value().is_none() && !self.service.is_fail_safe() {
+            return Err(not_set(self.service.name(), Table::Fallback, "body"));
+        }
+        self.running.note_value_step();
+        self.takes_value = true;
+        let running = Arc::clone(&self.running);
+        let answer = move |_: &FailedCall| running.value().map(|value| value.response());
+        Ok(Step::value_with(STEP, answer))
+    }
+
     /// The stack of the service, for the layers that were taken to be added to it; see [`ServiceConfig::build`].
     /// Of a `ReloadableConfig` it is the one stack that is kept for the service.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] of a table that was not taken.
+    /// [`InvalidConfig`] of a table that was not taken, and of a [value](Self::fallback_value).
     pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
         self.service.check_taken(&self.taken)?;
+        let body = self.service.written.own.get(&(Table::Fallback, "body"));
+        if let Some(body) = body.filter(|_| !self.takes_value) {
+            let field = format!("{}.fallback.body", self.service.name());
+            let accepted = "nothing without that step: take it by `fallback_value`";
+            let value = format!("set at {}", body.place);
+            return Err(InvalidConfig::new(field, value, accepted));
+        }
         match &self.kept {
             Some(stack) => Ok(stack.clone()),
             None => self.service.build_stack(),
@@ -205,8 +274,8 @@ fn switch<C>(handle: &dyn InstanceHandle, layer: Option<&Answer<C>>) {
     }
 }
 
-fn not_set(service: &str) -> InvalidConfig {
-    let accepted = table::find(Table::Cache, "ttl").map(Setting::accepted);
-    let field = format!("{service}.cache.ttl");
+fn not_set(service: &str, of: Table, key: &str) -> InvalidConfig {
+    let accepted = table::find(of, key).map(Setting::accepted);
+    let field = format!("{service}.{}.{key}", of.name());
     InvalidConfig::new(field, "not set", accepted.unwrap_or_default())
 }

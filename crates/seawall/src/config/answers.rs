@@ -1,10 +1,12 @@
 //! The settings of layers that a program adds: what answers without the upstream.
 
+use std::time::Duration;
+
 use seawall_cache::{CacheConfig, CoalesceConfig};
 use seawall_core::InvalidConfig;
 use seawall_fallback::FallbackConfig;
-use std::time::Duration;
 
+use super::fallback_value::FallbackValue;
 use super::set::{Set, set_each};
 use super::setting::Table;
 
@@ -25,6 +27,8 @@ pub(crate) struct AnswerSettings {
     pub(super) cache: Option<Answer<CacheConfig>>,
     pub(super) coalesce: Option<Answer<CoalesceConfig>>,
     pub(super) fallback: Option<Answer<FallbackConfig>>,
+    /// In the table of the fallback.
+    pub(super) value: Option<FallbackValue>,
 }
 
 impl AnswerSettings {
@@ -56,6 +60,7 @@ impl AnswerSettings {
                 let mut builder = FallbackConfig::builder();
                 set_each!(builder, set: time step_timeout, count max_running);
                 let config = builder.build()?;
+                self.value = FallbackValue::of(set)?;
                 self.fallback = Some(Answer { config, is_off });
             }
             _ => {}
@@ -64,7 +69,7 @@ impl AnswerSettings {
     }
 
     /// The same tables with nothing that could do harm where a mistake is about: no answer is kept, and the
-    /// others have their defaults.
+    /// others have their defaults. A value is none of those.
     pub(super) fn fail_safe(&self) -> Self {
         fn usual<C: Default>(layer: Option<&Answer<C>>) -> Option<Answer<C>> {
             layer.map(|_| Answer {
@@ -79,6 +84,7 @@ impl AnswerSettings {
             }),
             coalesce: usual(self.coalesce.as_ref()),
             fallback: usual(self.fallback.as_ref()),
+            value: None,
         }
     }
 }

@@ -59,7 +59,7 @@ const RELATED: &[(&str, &[&str])] = &[
 ];
 
 /// Settings of which one says little without the other.
-const PAIRS: [(&str, &str); 13] = [
+const PAIRS: [(&str, &str); 15] = [
     ("first_wait", "longest_wait"),
     ("throttled_first_wait", "throttled_longest_wait"),
     ("backoff", "first_wait"),
@@ -73,6 +73,8 @@ const PAIRS: [(&str, &str); 13] = [
     ("close_rate", "close_calls"),
     ("ramp_steps", "ramp_step"),
     ("stale_while_revalidate", "max_refreshes"),
+    ("body", "content_type"),
+    ("body", "status"),
 ];
 
 /// Whether a setting can be judged no longer where another one is wrong.

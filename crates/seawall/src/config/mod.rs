@@ -38,6 +38,7 @@ mod changes;
 mod environment;
 mod error;
 mod fail_safe;
+mod fallback_value;
 mod file;
 mod flat;
 mod health;

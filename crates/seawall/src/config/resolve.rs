@@ -168,7 +168,7 @@ impl Resolver<'_> {
     fn name(&self, key: &'static str) -> Option<(&str, &Place)> {
         match self.scope.entries.get(&(Table::Service, key))? {
             Entry {
-                value: Value::Name(name),
+                value: Value::Text(name),
                 place,
             } => Some((name, place)),
             Entry {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use seawall_core::{Command, InstanceHandle, InvalidConfig};
 
 use super::answers::{Answer, AnswerSettings};
+use super::fallback_value::FallbackValue;
 
 /// From which settings to which.
 type Change<'a> = (&'a AnswerSettings, &'a AnswerSettings);
@@ -20,6 +21,8 @@ pub(crate) struct RunningAnswers(Mutex<State>);
 struct State {
     settings: AnswerSettings,
     layers: Vec<Noted>,
+    /// Whether there is a step that answers with the value.
+    has_value_step: bool,
 }
 
 seawall_core::impl_debug!(RunningAnswers: |this| layers = this.lock().layers.len());
@@ -28,7 +31,7 @@ impl RunningAnswers {
     pub(super) fn new(settings: AnswerSettings) -> Self {
         Self(Mutex::new(State {
             settings,
-            layers: Vec::new(),
+            ..State::default()
         }))
     }
 
@@ -53,6 +56,21 @@ impl RunningAnswers {
         let layer = make(&state.settings)?;
         state.layers.push(note(&layer));
         Ok(layer)
+    }
+
+    /// The value that calls which fail are answered with now.
+    pub(super) fn value(&self) -> Option<FallbackValue> {
+        self.lock().settings.value.clone()
+    }
+
+    /// Notes that there is a step that answers with it.
+    pub(super) fn note_value_step(&self) {
+        self.lock().has_value_step = true;
+    }
+
+    #[cfg(feature = "reload")]
+    pub(super) fn has_value_step(&self) -> bool {
+        self.lock().has_value_step
     }
 
     /// Puts other settings on the layers. It emits events, so no lock may be held.

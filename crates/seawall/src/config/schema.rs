@@ -115,7 +115,7 @@ fn accepts(accepts: Accepts) -> Vec<(String, Json)> {
         Accepts::Number => vec![("type", text("number")), ("minimum", plain("0"))],
         Accepts::Switch => vec![("type", text("boolean"))],
         Accepts::Time => strings(&["30s", "1m 30s", "500ms", "24h"]),
-        Accepts::Name => vec![("type", text("string"))],
+        Accepts::Name | Accepts::Text => vec![("type", text("string"))],
         Accepts::Rate => rate(),
         Accepts::Rates => vec![("type", text("array")), ("items", object(rate()))],
         Accepts::Word(words) => {

@@ -86,6 +86,13 @@ impl Set<'_> {
         self.rates(key)?.first().copied()
     }
 
+    pub(super) fn text(&self, key: &'static str) -> Option<&str> {
+        match self.get(key)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     pub(super) fn word(&self, key: &'static str) -> Option<&'static str> {
         match self.get(key)? {
             Value::Word(word) => Some(word),

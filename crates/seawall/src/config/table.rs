@@ -9,6 +9,7 @@ use seawall_fallback::FallbackConfig;
 use seawall_ratelimit::Limit;
 
 use super::answers::Answer;
+use super::fallback_value::FallbackValue;
 use super::kind::ServiceKind;
 use super::numbers::Numbers;
 use super::set::Id;
@@ -422,6 +423,12 @@ static SETTINGS: &[Setting] = settings! {
             |n| fallback(n, |c| time(c.step_timeout()));
         max_running: Count, "How many calls may be in steps that take time at once; 64 unless set.",
             |n| fallback(n, |c| c.max_running().to_string());
+        body: Accepts::Text, "A body that calls that fail are answered with over HTTP; none unless set.",
+            |n| value(n, |v| format!("{:?}", v.body()));
+        content_type: Accepts::Text, "Its `Content-Type`; not named unless set.",
+            |n| option(n.answers.value.as_ref().and_then(FallbackValue::content_type));
+        status: Count, "The status that it comes with, from 200 to 599; 200 unless set.",
+            |n| value(n, |v| v.status().as_u16().to_string());
     }
 };
 
@@ -458,6 +465,10 @@ fn coalesce(numbers: &Numbers, show: impl Fn(&CoalesceConfig) -> String) -> Stri
 fn fallback(numbers: &Numbers, show: impl Fn(&FallbackConfig) -> String) -> String {
     let fallback = numbers.answers.fallback.as_ref();
     fallback.map_or_else(none, |fallback| show(&fallback.config))
+}
+
+fn value(numbers: &Numbers, show: impl Fn(&FallbackValue) -> String) -> String {
+    numbers.answers.value.as_ref().map_or_else(none, show)
 }
 
 fn jitter(jitter: Jitter) -> &'static str {

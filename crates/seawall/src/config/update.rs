@@ -84,6 +84,13 @@ impl Update {
             mistakes.push(to.needs_stack(id, longest.map(|time| Span(time).to_string())));
         }
         mistakes.extend(to.other_tables(from));
+        let values = [from, to].map(|of| of.numbers.answers.value.as_ref());
+        if let [None, Some(value)] = values
+            && !running.has_value_step()
+        {
+            let values = ["none".to_owned(), format!("{:?}", value.body())];
+            mistakes.push(to.needs_stack((Table::Fallback, "body"), values));
+        }
         if !mistakes.is_empty() {
             return Err(mistakes);
         }

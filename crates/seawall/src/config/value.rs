@@ -138,6 +138,7 @@ pub(super) enum Accepts {
     Word(&'static [&'static str]),
     /// A name of the catalogue, which is looked up later.
     Name,
+    Text,
 }
 
 /// The value of a setting.
@@ -150,7 +151,7 @@ pub(super) enum Value {
     Switch(bool),
     Rates(Vec<Rate>),
     Word(&'static str),
-    Name(String),
+    Text(String),
     /// `false` in place of a number.
     Off,
 }
@@ -170,7 +171,7 @@ impl Value {
                 rates.join(", ") == shown
             }
             Self::Word(word) => *word == shown,
-            Self::Name(name) => name == shown,
+            Self::Text(text) => text == shown,
             Self::Off => matches!(shown, "false" | "none"),
         }
     }
@@ -205,7 +206,7 @@ impl Accepts {
                 let word = words.iter().find(|word| *word == text)?;
                 Some(Value::Word(word))
             }
-            (Self::Name, Raw::Text(text)) => Some(Value::Name(text.clone())),
+            (Self::Name | Self::Text, Raw::Text(text)) => Some(Value::Text(text.clone())),
             _ => None,
         }
     }
@@ -247,6 +248,7 @@ impl fmt::Display for Accepts {
                 Ok(())
             }
             Self::Name => f.write_str("a name in quotes"),
+            Self::Text => f.write_str("a text in quotes"),
         }
     }
 }

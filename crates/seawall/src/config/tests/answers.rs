@@ -8,6 +8,7 @@ use super::*;
 
 type Cache = CacheLayer<Policy, String, u64>;
 type Coalesce = CoalesceLayer<Policy, String, u64, ()>;
+type ValueStep = Step<(), http::Response<bytes::Bytes>>;
 type Fallback = FallbackLayer<Policy, (), &'static str>;
 
 fn cache(answers: &mut AnswerLayers) -> Result<Cache, InvalidConfig> {
@@ -23,6 +24,10 @@ fn fallback(answers: &mut AnswerLayers) -> Fallback {
     answers.fallback([hold]).expect("valid")
 }
 
+fn value(answers: &mut AnswerLayers) -> Result<ValueStep, InvalidConfig> {
+    answers.fallback_value()
+}
+
 /// The layers of a service, of which those are taken that it has a table of.
 pub(super) fn taking_what_is_there(service: &ServiceConfig) -> AnswerLayers {
     let mut answers = service.answers();
@@ -35,6 +40,8 @@ pub(super) fn taking_what_is_there(service: &ServiceConfig) -> AnswerLayers {
     if service.fallback().is_some() {
         fallback(&mut answers);
     }
+    // There is none unless there is a body.
+    let _ = value(&mut answers);
     answers
 }
 
@@ -181,6 +188,37 @@ fn a_table_that_is_not_taken_is_an_error_on_each_way_to_a_stack() {
     }
 }
 
+#[test]
+fn a_value_that_is_not_taken_is_an_error_and_needs_a_body() {
+    let text = "[resilience.a]\nfallback = { body = \"{}\", status = 503 }\n";
+    let mut answers = answers(text);
+    fallback(&mut answers);
+    assert_eq!(
+        answers.build().expect_err("no value").to_string(),
+        "`a.fallback.body` is set at f.toml:2:21, accepted is nothing without that step: take it by `fallback_value`",
+    );
+    assert_eq!(
+        value(&mut answers).expect("there").name().as_str(),
+        "configured"
+    );
+    assert!(answers.build().is_ok());
+    let config = ok(text);
+    let shown = |key| effective(&config, "a", key).0;
+    assert_eq!(shown("fallback.body"), "\"{}\"");
+    assert_eq!(shown("fallback.status"), "503");
+    assert_eq!(shown("fallback.content_type"), "none");
+
+    let mut answers = self::answers("[resilience.a]\nfallback.max_running = 3\n");
+    assert_eq!(
+        value(&mut answers).map(drop).expect_err("none").to_string(),
+        "`a.fallback.body` is not set, accepted is a text in quotes",
+    );
+    let variable = [("SEAWALL__A__FALLBACK__BODY", r#"{"decision":"HOLD"}"#)];
+    let config = with(text, &variable).unwrap_or_else(|error| panic!("{error}"));
+    let shown = effective(&config, "a", "fallback.body").0;
+    assert_eq!(shown, r#""{\"decision\":\"HOLD\"}""#);
+}
+
 #[cfg(feature = "reload")]
 #[test]
 fn a_table_that_is_not_taken_is_an_error_of_a_kept_stack() {
@@ -297,6 +335,27 @@ fn each_mistake_is_found_with_place_key_value_and_what_is_accepted() {
         (
             "fallback.step_timeout = \"0s\"",
             "2:25: `a.fallback.step_timeout` is 0s, accepted is longer than zero".into(),
+        ),
+        (
+            "fallback.status = 503",
+            "2:19: `a.fallback.status` is 503, accepted is nothing without a `body`".into(),
+        ),
+        (
+            "fallback.content_type = \"text/plain\"",
+            "2:25: `a.fallback.content_type` is \"text/plain\", accepted is nothing without a `body`"
+                .into(),
+        ),
+        (
+            "fallback = { body = \"{}\", status = 99 }",
+            "2:36: `a.fallback.status` is 99, accepted is a status from 200 to 599".into(),
+        ),
+        (
+            "fallback = { body = \"{}\", content_type = \"a\\nb\" }",
+            "2:42: `a.fallback.content_type` is \"a\\nb\", accepted is the value of a header".into(),
+        ),
+        (
+            "fallback = { body = 5, status = 503 }",
+            "2:21: `a.fallback.body` is 5, accepted is a text in quotes".into(),
         ),
         (
             "fallback.max_running = 0",

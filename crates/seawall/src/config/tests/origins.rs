@@ -24,7 +24,7 @@ fn value(setting: &'static Setting) -> BoxedStrategy<String> {
         Accepts::Rate => (20u32..90).prop_map(|n| format!("\"{n}/min\"")).boxed(),
         Accepts::Rates => (20u32..90).prop_map(|n| format!("[\"{n}/h\"]")).boxed(),
         Accepts::Word(words) => prop::sample::select(words).prop_map(quoted).boxed(),
-        Accepts::Name => Just(String::new()).boxed(),
+        Accepts::Name | Accepts::Text => Just(String::new()).boxed(),
     };
     if setting.or_false {
         prop_oneof![4 => value, 1 => Just("false".to_owned())].boxed()

@@ -13,6 +13,7 @@ use crate::config::{apply, flat, table};
 /// A value that differs from what every kind has.
 fn other(setting: &Setting) -> Value {
     match setting.accepts {
+        Accepts::Count if setting.key == "status" => Value::Count(503),
         Accepts::Count => Value::Count(6),
         Accepts::Weight => Value::Weight(6),
         Accepts::Share | Accepts::PartialShare => Value::Number(0.55),
@@ -27,7 +28,7 @@ fn other(setting: &Setting) -> Value {
             per: SECOND,
         }]),
         Accepts::Word(words) => Value::Word(words[words.len() - 1]),
-        Accepts::Name => Value::Name("alpaca".to_owned()),
+        Accepts::Name | Accepts::Text => Value::Text("alpaca".to_owned()),
     }
 }
 
@@ -45,6 +46,7 @@ fn companions(setting: &Setting) -> &'static [&'static str] {
         "ramp_steps" => &["ramp_step"],
         "ramp_step" => &["ramp_steps"],
         "max_refreshes" => &["stale_while_revalidate"],
+        "content_type" | "status" => &["body"],
         _ => &[],
     }
 }
