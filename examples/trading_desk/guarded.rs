@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use seawall::cache::{CacheLayer, Hooks, StoredOutcome};
 use seawall::catalog::ProviderStack;
 use seawall::config::{AnswerLayers, Config};
-use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+use seawall::fallback::FallbackLayer;
 use seawall::http_client::cache::{HttpCache, HttpCacheKey, HttpStored, StoreBody};
 use seawall::http_client::inspect::{BodyRule, BodyRules};
 use seawall::http_client::quota::RateLimitHeaders;
@@ -93,7 +93,9 @@ impl Guarded {
         let market_data = seconds(answers.build()?).inspect(hidden_throttle());
         let market_data = market_data.cache(quotes)?;
         let broker = order_stack(stack("broker")?, kill_switch)?;
-        let ai_api = stack("ai")?.fallback(hold()?)?;
+        let mut answers = config.service("ai")?.answers();
+        let hold = hold(&mut answers)?;
+        let ai_api = seconds(answers.build()?).fallback(hold)?;
         market_data.register(registry)?;
         broker.register(registry)?;
         ai_api.register(registry)?;
@@ -153,12 +155,10 @@ fn last_quotes(answers: &mut AnswerLayers) -> Result<LastQuotes, InvalidConfig> 
         .mark(HttpMark))
 }
 
-/// Where the model gives no opinion the desk does nothing.
-fn hold() -> Result<Hold, InvalidConfig> {
-    const HOLD: &str = r#"{"choices":[{"message":{"role":"assistant","content":"HOLD"}}]}"#;
-    let hold = Step::value_with("hold", |_| Some(Response::new(Bytes::from(HOLD).into())));
-    let layer = FallbackLayer::new("ai", FallbackConfig::default(), [hold])?;
-    Ok(layer.mark(HttpMark))
+/// Where the model gives no opinion the desk does nothing: the answer of the file.
+fn hold(answers: &mut AnswerLayers) -> Result<Hold, InvalidConfig> {
+    let hold = answers.fallback_value()?.named("hold");
+    Ok(answers.fallback([hold])?.mark(HttpMark))
 }
 
 /// This vendor's throttle may come as a 200.

@@ -1,17 +1,9 @@
 //! The settings of layers that a program adds: what answers without the upstream.
 
-use std::time::Duration;
-
 use seawall_cache::{CacheConfig, CoalesceConfig};
-use seawall_core::InvalidConfig;
 use seawall_fallback::FallbackConfig;
 
 use super::fallback_value::FallbackValue;
-use super::set::{Set, set_each};
-use super::setting::Table;
-
-/// In place of a time to live that is not set, to find what else is wrong: it contradicts nothing.
-const UNSET_TTL: Duration = Duration::from_nanos(1);
 
 /// A layer that the program adds.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +13,7 @@ pub(crate) struct Answer<C> {
     pub(super) is_off: bool,
 }
 
-/// The tables that a service has.
+/// What the tables of a service say, where it has them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AnswerSettings {
     pub(super) cache: Option<Answer<CacheConfig>>,
@@ -32,43 +24,7 @@ pub(crate) struct AnswerSettings {
 }
 
 impl AnswerSettings {
-    /// Whether there is that table. Those of other layers are there always.
-    pub(super) const fn has(&self, table: Table) -> bool {
-        match table {
-            Table::Cache => self.cache.is_some(),
-            Table::Coalesce => self.coalesce.is_some(),
-            Table::Fallback => self.fallback.is_some(),
-            _ => true,
-        }
-    }
-
-    /// Makes a table of what is set in it. There is no base: what is not set is a default.
-    pub(super) fn apply(&mut self, set: &Set<'_>) -> Result<(), InvalidConfig> {
-        let is_off = set.switch("enabled") == Some(false);
-        match set.table {
-            Table::Cache => {
-                let config = cache(set)?;
-                self.cache = Some(Answer { config, is_off });
-            }
-            Table::Coalesce => {
-                let mut builder = CoalesceConfig::builder();
-                set_each!(builder, set: time max_wait, switch share_failures);
-                let config = builder.build()?;
-                self.coalesce = Some(Answer { config, is_off });
-            }
-            Table::Fallback => {
-                let mut builder = FallbackConfig::builder();
-                set_each!(builder, set: time step_timeout, count max_running);
-                let config = builder.build()?;
-                self.value = FallbackValue::of(set)?;
-                self.fallback = Some(Answer { config, is_off });
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The same tables with nothing that could do harm where a mistake is about: no answer is kept, and the
+    /// The same tables with nothing that could do harm where there is a mistake: no answer is kept, and the
     /// others have their defaults. A value is none of those.
     pub(super) fn fail_safe(&self) -> Self {
         fn usual<C: Default>(layer: Option<&Answer<C>>) -> Option<Answer<C>> {
@@ -87,19 +43,4 @@ impl AnswerSettings {
             value: None,
         }
     }
-}
-
-fn cache(set: &Set<'_>) -> Result<CacheConfig, InvalidConfig> {
-    let mut builder = CacheConfig::builder(set.time("ttl").unwrap_or(UNSET_TTL));
-    set_each!(builder, set:
-        time stale_while_revalidate,
-        time stale_on_failure,
-        time negative_ttl,
-        size max_entries,
-        weight max_weight,
-        switch coalesce,
-        time max_wait,
-        size max_refreshes,
-    );
-    builder.build()
 }

@@ -5,8 +5,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use seawall_core::InvalidConfig;
 
-use super::set::Set;
-
 /// The name of the step that answers with it.
 pub(super) const STEP: &str = "configured";
 
@@ -19,23 +17,18 @@ pub(crate) struct FallbackValue {
 }
 
 impl FallbackValue {
-    /// What is set of it, if it has a body.
-    pub(super) fn of(set: &Set<'_>) -> Result<Option<Self>, InvalidConfig> {
-        let (status, content_type) = (set.count("status"), set.text("content_type"));
-        let Some(body) = set.text("body") else {
-            let without =
-                |key, value: String| InvalidConfig::new(key, value, "nothing without a `body`");
-            if let Some(status) = status {
-                return Err(without("status", status.to_string()));
-            }
-            let content_type = content_type.map(|text| format!("{text:?}"));
-            return content_type.map_or(Ok(None), |text| Err(without("content_type", text)));
-        };
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of a `content_type` that is no header, and of a `status` that is none of a response.
+    pub(super) fn new(
+        body: &str,
+        content_type: Option<&str>,
+        status: Option<u32>,
+    ) -> Result<Self, InvalidConfig> {
         let status = status.unwrap_or(200);
-        let known = u16::try_from(status)
-            .ok()
-            .filter(|code| (200..600).contains(code));
-        let code = known.and_then(|code| StatusCode::from_u16(code).ok());
+        let code = u16::try_from(status).ok();
+        let code = code.filter(|code| (200..600).contains(code));
+        let code = code.and_then(|code| StatusCode::from_u16(code).ok());
         let wrong = || InvalidConfig::new("status", status, "a status from 200 to 599");
         let content_type = content_type.map(|text| {
             HeaderValue::from_str(text).map_err(|_not_a_value| {
@@ -43,11 +36,11 @@ impl FallbackValue {
                 InvalidConfig::new("content_type", format!("{text:?}"), accepted)
             })
         });
-        Ok(Some(Self {
+        Ok(Self {
             body: Bytes::copy_from_slice(body.as_bytes()),
             content_type: content_type.transpose()?,
             status: code.ok_or_else(wrong)?,
-        }))
+        })
     }
 
     pub(super) fn body(&self) -> &str {

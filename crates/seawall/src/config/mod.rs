@@ -30,6 +30,7 @@
 //! ```
 
 mod answer_layers;
+mod answer_tables;
 mod answers;
 mod apply;
 mod breaker;
