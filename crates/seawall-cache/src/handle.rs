@@ -79,6 +79,18 @@ impl<K, V> CacheHandle<K, V> {
 
     /// Finds the handle again as long as the layer, a service or another handle is left, and keeps none of them
     /// alive.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_cache::{CacheConfig, CacheLayer};
+    ///
+    /// let layer: CacheLayer<_, String, f64> = CacheLayer::new("quotes", CacheConfig::new(Duration::from_secs(1))?);
+    /// let find = layer.handle().weak();
+    /// assert_eq!(find().map(|handle| handle.name()), Some("quotes".into()));
+    /// drop(layer);
+    /// assert!(find().is_none());
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
     pub fn weak(&self) -> impl Fn() -> Option<Self> + use<K, V> {
         let state = Arc::downgrade(&self.state);
         move || state.upgrade().map(Self::new)

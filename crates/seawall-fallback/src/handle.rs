@@ -142,6 +142,18 @@ impl FallbackHandle {
 
     /// Finds the handle again as long as the layer, a service or another handle is left, and keeps none of them
     /// alive.
+    ///
+    /// ```
+    /// use seawall_fallback::{FallbackConfig, FallbackLayer, Step};
+    ///
+    /// let hold: Step<String, &str> = Step::value("hold", "HOLD");
+    /// let layer = FallbackLayer::new("opinion", FallbackConfig::default(), [hold])?;
+    /// let find = layer.handle().weak();
+    /// assert_eq!(find().map(|handle| handle.name()), Some("opinion".into()));
+    /// drop(layer);
+    /// assert!(find().is_none());
+    /// # Ok::<(), seawall_fallback::InvalidConfig>(())
+    /// ```
     pub fn weak(&self) -> impl Fn() -> Option<Self> + use<> {
         let core = Arc::downgrade(&self.core);
         move || core.upgrade().map(Self::new)

@@ -1,7 +1,5 @@
 //! Layers that answer without the upstream, with settings that are changed while they run.
 
-use std::sync::Arc;
-
 use http_body_util::BodyExt;
 use seawall::cache::{CacheHandle, CacheLayer, CoalesceLayer, Hooks, StoredOutcome};
 use seawall::client::RequestBody;
@@ -303,22 +301,20 @@ fn settings_that_were_changed_are_shown_beside_the_file() {
 fn a_layer_that_nobody_uses_is_not_kept() {
     let folder = Folder::new();
     let config = folder.load("[resilience.a]\ncache.ttl = \"1s\"\n");
-    let alive = Arc::new(());
     let mut answers = config.answers("a").expect("there");
-    for _ in 0..10 {
-        let cache: CacheLayer<Policy, u32, Arc<()>> = answers.cache().expect("there");
-        drop(cache);
-    }
-    let hold = Arc::clone(&alive);
-    let step: Step<(), &str> = Step::value_with("hold", move |_| {
-        let _ = &hold;
-        Some("HOLD")
-    });
-    let layer = answers.fallback([step]).expect("valid");
-    assert_eq!(Arc::strong_count(&alive), 2);
-    drop(layer);
-    assert_eq!(Arc::strong_count(&alive), 1);
+    let (used, unused) = (quotes(&mut answers), quotes(&mut answers));
+    let [find_used, find_unused] = [&used, &unused].map(|layer| layer.handle().weak());
+    drop(unused);
+    assert!(find_unused().is_none());
     folder.change(&config, "[resilience.a]\ncache.ttl = \"2s\"\n");
+    let found = find_used().expect("somebody has it");
+    assert_eq!(found.config().ttl(), 2 * SECOND);
+    drop((used, found));
+    assert!(
+        find_used().is_none(),
+        "neither the answers nor the configuration"
+    );
+    drop(answers);
 }
 
 /// What the program has of elsewhere.

@@ -111,6 +111,16 @@ impl<K, V, E> CoalesceHandle<K, V, E> {
 
     /// Finds the handle again as long as the layer, a service or another handle is left, and keeps none of them
     /// alive.
+    ///
+    /// ```
+    /// use seawall_cache::{CoalesceConfig, CoalesceLayer};
+    ///
+    /// let layer: CoalesceLayer<_, String, f64, ()> = CoalesceLayer::new("quotes", CoalesceConfig::default());
+    /// let find = layer.handle().weak();
+    /// assert_eq!(find().map(|handle| handle.name()), Some("quotes".into()));
+    /// drop(layer);
+    /// assert!(find().is_none());
+    /// ```
     pub fn weak(&self) -> impl Fn() -> Option<Self> + use<K, V, E> {
         let state = Arc::downgrade(&self.state);
         move || state.upgrade().map(Self::new)

@@ -43,7 +43,7 @@ use super::table;
 ///
 /// // Without the cache the table would have no effect.
 /// let error = config.service("quotes")?.build().unwrap_err();
-/// assert!(error.to_string().starts_with("`quotes.cache` is set at seawall.toml:3:1, accepted is none"));
+/// assert!(error.to_string().starts_with("`quotes.cache` is set at seawall.toml:3:1, accepted is nothing"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl AnswerLayers {
     /// let fallback = answers.fallback([hold])?.mark(HttpMark);
     /// let stack = answers.build()?.fallback(fallback)?;
     /// let down = service_fn(|_: Request<Body>| async {
-    ///     let response = Response::builder().status(503).body(Body::default());
+    ///     let response = Response::builder().status(500).body(Body::default());
     ///     Ok::<_, std::convert::Infallible>(response.unwrap())
     /// });
     /// let opinion = stack.layer(down).oneshot(Request::get("/SPY").body(Body::default())?).await?;
