@@ -335,7 +335,7 @@ impl ServiceConfig {
     }
 
     /// Whether there is no table of a layer that the program adds, for a stack that can have none of them.
-    #[cfg(any(feature = "ai", feature = "orders"))]
+    #[cfg(any(feature = "orders", all(feature = "ai", feature = "client")))]
     pub(crate) fn check_plain(&self, stack: &str) -> Result<(), InvalidConfig> {
         self.check_answers(&[], &format!("{stack} has no such layer"))
     }
