@@ -14,7 +14,6 @@ type Change<'a> = (&'a AnswerSettings, &'a AnswerSettings);
 pub(super) type Noted = Arc<dyn Fn(Option<Change<'_>>) -> bool + Send + Sync>;
 
 /// The layers of one service, which a reload reaches as long as somebody uses them.
-#[derive(Default)]
 pub(crate) struct RunningAnswers(Mutex<State>);
 
 #[derive(Default)]
