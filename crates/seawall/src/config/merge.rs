@@ -59,7 +59,7 @@ const RELATED: &[(&str, &[&str])] = &[
 ];
 
 /// Settings of which one says little without the other.
-const PAIRS: [(&str, &str); 15] = [
+const PAIRS: [(&str, &str); 16] = [
     ("first_wait", "longest_wait"),
     ("throttled_first_wait", "throttled_longest_wait"),
     ("backoff", "first_wait"),
@@ -73,6 +73,7 @@ const PAIRS: [(&str, &str); 15] = [
     ("close_rate", "close_calls"),
     ("ramp_steps", "ramp_step"),
     ("stale_while_revalidate", "max_refreshes"),
+    ("stale_while_revalidate", "max_wait"),
     ("body", "content_type"),
     ("body", "status"),
 ];

@@ -405,7 +405,7 @@ static SETTINGS: &[Setting] = settings! {
             |n| cache(n, |c| option(c.max_weight())), or false;
         coalesce: Switch, "Whether callers of one key share one call; they do unless set.",
             |n| cache(n, |c| c.coalesce().to_string());
-        max_wait: Time, "How long a caller waits for the call of another one; 30 s unless set.",
+        max_wait: Time, "How long a caller waits for the call of another one, and how long a refresh may take; 30 s unless set.",
             |n| cache(n, |c| time(c.max_wait()));
         max_refreshes: Count, "How many answers are refreshed in the background at once; 16 unless set.",
             |n| cache(n, |c| c.max_refreshes().to_string());

@@ -307,7 +307,7 @@ fn each_mistake_is_found_with_place_key_value_and_what_is_accepted() {
         ),
         (
             "cache = { ttl = \"5s\", coalesce = false, max_wait = \"1s\" }",
-            "2:52: `a.cache.max_wait` is 1s, accepted is none where callers do not share calls"
+            "2:52: `a.cache.max_wait` is 1s, accepted is none where callers neither share calls nor refresh"
                 .into(),
         ),
         (
@@ -317,8 +317,8 @@ fn each_mistake_is_found_with_place_key_value_and_what_is_accepted() {
         ),
         // Only what is wrong, and not what follows from it.
         (
-            "cache = { ttl = \"5s\", max_refreshes = 3, stale_while_revalidate = 1 }",
-            format!("2:67: `a.cache.stale_while_revalidate` is 1, accepted is {TIME}, or false"),
+            "cache = { ttl = \"5s\", max_refreshes = 3, coalesce = false, max_wait = \"1s\", stale_while_revalidate = 1 }",
+            format!("2:102: `a.cache.stale_while_revalidate` is 1, accepted is {TIME}, or false"),
         ),
         (
             "coalesce.max_wait = \"0s\"",
