@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seawall_chaos::FaultSet;
+use seawall_chaos::{ChaosState, FaultSet};
 use seawall_core::InvalidConfig;
 use seawall_monitor::{Monitor, MonitorBuilder, MonitorConfig};
 use tokio::time::{Instant, sleep_until};
@@ -83,6 +83,14 @@ fn refusal(shared: &Shared, experiment: &Experiment, now: Timestamp) -> Option<(
                 format!("it is one on orders, and the upstream of `{service}` is not simulated");
             return Some((Refusal::Orders, words));
         }
+    }
+    let is_bypassed = |service: &&str| {
+        let target = shared.targets.get(*service);
+        target.is_some_and(|target| target.state() == ChaosState::Bypassed)
+    };
+    if let Some(service) = experiment.services().find(is_bypassed) {
+        let words = format!("the chaos layer of `{service}` is bypassed: reset it first");
+        return Some((Refusal::Faults, words));
     }
     if let Some(hours) = &experiment.hours
         && !hours.include(now, ends)
@@ -278,6 +286,9 @@ impl<'a> Run<'a> {
             }
             let now = Instant::now();
             self.sample(phase, now);
+            if let Some(reason) = self.running.ended_elsewhere() {
+                return Some(Cut::Stopped(reason));
+            }
             if let Some((index, why)) = self.tripped(now) {
                 return Some(Cut::Guard(index, why));
             }
