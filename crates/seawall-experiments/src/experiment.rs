@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seawall_chaos::{Fault, Reach};
-use seawall_core::{InvalidConfig, Operation, PartitionKey, Ratio, Replay, Span};
+use seawall_core::{InvalidConfig, Operation, PartitionKey, Ratio, Span};
 
 use crate::calendar::{MarketCalendar, Session};
 use crate::condition::{Bound, Condition};
@@ -156,10 +156,10 @@ pub(crate) fn within(table: &str, invalid: InvalidConfig) -> InvalidConfig {
 fn faults(raw: &RawExperiment) -> Result<Vec<(String, Vec<Fault>)>, InvalidConfig> {
     let radius = &raw.blast_radius;
     let reach = reach(radius).map_err(|invalid| within("blast_radius", invalid))?;
-    // Also where the upstream is simulated: orders are hit only where that is what is tried.
+    // Also where the upstream is simulated: orders and cancels are hit only where that is what is tried.
     let reach = match raw.orders {
         true => reach,
-        false => reach.when(|meta| meta.replay != Replay::Never),
+        false => reach.when(|meta| meta.replay.is_read()),
     };
     let traffic = radius.traffic.unwrap_or(1.0);
     let mut faults: Vec<_> = radius
