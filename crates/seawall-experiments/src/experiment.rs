@@ -8,7 +8,7 @@ use seawall_core::{InvalidConfig, Operation, PartitionKey, Ratio, Span};
 
 use crate::calendar::{MarketCalendar, Session};
 use crate::condition::{Bound, Condition};
-use crate::fault_table::fault;
+use crate::fault_table::{fault, hits_some};
 use crate::raw::{RawExperiment, RawHours, RawRadius, RawRun};
 use crate::schedule::Schedule;
 use crate::times::{length, length_or, time, weekdays, zone};
@@ -196,38 +196,56 @@ fn faults(raw: &RawExperiment) -> Result<Vec<(String, Vec<Fault>)>, InvalidConfi
     }
 }
 
-fn reach(raw: &RawRadius) -> Result<Reach, InvalidConfig> {
+/// Checks names of which there is at least one, each of them once.
+fn names(field: &'static str, names: &[String]) -> Result<(), InvalidConfig> {
     let mut seen = std::collections::BTreeSet::new();
-    let again = raw.services.iter().find(|name| !seen.insert(*name));
-    if let Some(again) = again {
-        let accepted = "each service once";
-        return Err(InvalidConfig::new(
-            "services",
-            format!("{again:?}"),
-            accepted,
-        ));
+    let fails = |value: String, accepted| Err(InvalidConfig::new(field, value, accepted));
+    if names.is_empty() {
+        return fails("[]".to_owned(), "at least one name");
     }
-    if raw.services.is_empty() {
-        return Err(InvalidConfig::new("services", "[]", "at least one service"));
+    for name in names {
+        if name.trim().is_empty() {
+            return fails(format!("{name:?}"), "names that are not empty");
+        }
+        if !seen.insert(name) {
+            return fails(format!("{name:?}"), "each name once");
+        }
     }
+    Ok(())
+}
+
+fn reach(raw: &RawRadius) -> Result<Reach, InvalidConfig> {
+    names("services", &raw.services)?;
     if let Some(traffic) = raw.traffic {
         let is_some = Ratio::new(traffic).is_ok_and(|share| share > Ratio::ZERO);
         if !is_some {
             let accepted = "a number above 0, up to 1";
             return Err(InvalidConfig::new("traffic", traffic, accepted));
         }
+        hits_some("traffic", traffic)?;
     }
     let mut reach = Reach::everything();
-    for key in &raw.keys {
-        reach = reach.key(PartitionKey::of(key.as_str()));
+    if let Some(keys) = &raw.keys {
+        names("keys", keys)?;
+        reach = keys.iter().fold(reach, |reach, key| {
+            reach.key(PartitionKey::of(key.as_str()))
+        });
     }
-    for operation in &raw.operations {
-        reach = reach.operation(Operation::new(operation.as_str()));
+    if let Some(operations) = &raw.operations {
+        names("operations", operations)?;
+        reach = operations.iter().fold(reach, |reach, operation| {
+            reach.operation(Operation::new(operation.as_str()))
+        });
     }
     if let Some(share) = raw.share_of_keys {
         reach = reach
             .share_of_keys(share)
             .map_err(|invalid| invalid.in_field("share_of_keys"))?;
+        hits_some("share_of_keys", share)?;
+        if raw.keys.as_ref().is_some_and(|keys| keys.len() == 1) {
+            let accepted = "nothing beside one key, of which it would be all or nothing";
+            return Err(InvalidConfig::new("share_of_keys", share, accepted));
+        }
     }
     Ok(reach)
 }

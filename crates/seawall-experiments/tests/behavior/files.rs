@@ -26,7 +26,7 @@ hypothesis = { metric = "success_ratio", service = "quotes", at_least = 0.95, to
 schedule = { cron = "0 7 * * SAT", zone = "Europe/Berlin", from = "2026-12-01T00:00:00", until = "2027-03-01T00:00:00Z" }
 hours = { zone = "Europe/Berlin", days = ["sat"], from = "06:00", to = "12:00" }
 market = { calendar = "xetra", allow_open = true }
-blast_radius = { services = ["quotes", "orders"], traffic = 0.5, keys = ["SPY"], share_of_keys = 0.5, operations = ["q"] }
+blast_radius = { services = ["quotes", "orders"], traffic = 0.5, keys = ["SPY", "QQQ"], share_of_keys = 0.5, operations = ["q"] }
 guard = [{ metric = "orders_in_doubt", at_most = 0, lasts = "5s" }]
 run = { before = "10s", during = "2m", after = "1m", every = "500ms", recovered = "2s", seed = 7 }
 fault = [
@@ -343,6 +343,90 @@ fn what_is_wrong_names_the_field_the_value_and_what_is_accepted() {
             "blast_radius.traffic",
             "1.01",
             "up to 1",
+        ),
+        (
+            "traffic = 0.5",
+            "traffic = 1e-300",
+            "blast_radius.traffic",
+            "1e-300",
+            "one in a million",
+        ),
+        (
+            "intensity = 0.2",
+            "intensity = 1e-300",
+            "fault[0].intensity",
+            "5e-301",
+            "one in a million",
+        ),
+        (
+            "traffic = 0.5",
+            "traffic = 2e-6",
+            "fault[0].intensity",
+            "4e-7",
+            "one in a million",
+        ),
+        (
+            "share_of_keys = 0.5",
+            "share_of_keys = 1e-300",
+            "blast_radius.share_of_keys",
+            "1e-300",
+            "in a million",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = [\"SPY\"]",
+            "blast_radius.share_of_keys",
+            "0.5",
+            "nothing beside one key",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = []",
+            "blast_radius.keys",
+            "[]",
+            "at least one",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = [\"SPY\", \"\"]",
+            "blast_radius.keys",
+            "\"\"",
+            "not empty",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = [\"SPY\", \"SPY\"]",
+            "blast_radius.keys",
+            "\"SPY\"",
+            "once",
+        ),
+        (
+            "operations = [\"q\"]",
+            "operations = []",
+            "blast_radius.operations",
+            "[]",
+            "at least one",
+        ),
+        (
+            "operations = [\"q\"]",
+            "operations = [\" \"]",
+            "blast_radius.operations",
+            "\" \"",
+            "not empty",
+        ),
+        (
+            "operations = [\"q\"]",
+            "operations = [\"q\", \"q\"]",
+            "blast_radius.operations",
+            "\"q\"",
+            "once",
+        ),
+        (
+            "services = [\"quotes\", \"orders\"]",
+            "services = [\"quotes\", \"\"]",
+            "blast_radius.services",
+            "\"\"",
+            "not empty",
         ),
         (
             "share_of_keys = 0.5",
