@@ -123,9 +123,11 @@ impl Experiment {
             })?),
         };
         let hypothesis = Condition::hypothesis(&raw.hypothesis);
+        let run = Run::new(&raw.run).map_err(|invalid| within("run", invalid))?;
         let guards = raw.guard.iter().enumerate().map(|(index, raw)| {
             let field = format!("guard[{index}]");
-            Condition::guard(raw).map_err(|invalid| within(&field, invalid))
+            let guard = Condition::guard(raw).and_then(|guard| guard.can_trip_within(run.during));
+            guard.map_err(|invalid| within(&field, invalid))
         });
         let hours = raw.hours.as_ref().map(Hours::new).transpose();
         let schedule = Schedule::new(&raw.schedule, now);
@@ -141,7 +143,7 @@ impl Experiment {
             hours: hours.map_err(|invalid| within("hours", invalid))?,
             market,
             allow_open: raw.market.as_ref().is_some_and(|market| market.allow_open),
-            run: Run::new(&raw.run).map_err(|invalid| within("run", invalid))?,
+            run,
         })
     }
 }

@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
     /// Takes a sample of the hypothesis, and returns it.
     fn sample(&mut self, phase: Phase, now: Instant) -> Option<f64> {
         self.monitor.sample();
-        let figure = self.figure(&self.experiment.hypothesis);
+        let figure = self.figure(&self.experiment.hypothesis).ok().flatten();
         self.report.samples.push(Point {
             phase,
             at_seconds: now.saturating_duration_since(self.began).as_secs_f64(),
@@ -356,11 +356,11 @@ impl<'a> Run<'a> {
         figure
     }
 
-    fn figure(&self, condition: &Condition) -> Option<f64> {
+    fn figure(&self, condition: &Condition) -> Result<Option<f64>, String> {
         match &condition.source {
             Source::Figure(figure) => {
                 let overview = self.monitor.overview();
-                figure.read(&overview, condition.service.as_deref())
+                Ok(figure.read(&overview, condition.service.as_deref()))
             }
             Source::Own => self.shared.own(&condition.metric),
         }
@@ -370,19 +370,21 @@ impl<'a> Run<'a> {
     fn tripped(&mut self, now: Instant) -> Option<(usize, String)> {
         let experiment = self.experiment;
         for (index, guard) in experiment.guards.iter().enumerate() {
-            // Where there is no figure, as without a call, nothing is wrong.
-            let outside = self
-                .figure(guard)
-                .filter(|figure| !guard.bound.holds(*figure));
-            let Some(figure) = outside else {
-                self.outside_since[index] = None;
-                continue;
+            let why = match self.figure(guard) {
+                Ok(Some(figure)) if !guard.bound.holds(figure) => format!("was {figure:.4}"),
+                // What cannot be read protects nobody.
+                Err(why) => why,
+                // Where there is no figure, as without a call, nothing is wrong.
+                Ok(_) => {
+                    self.outside_since[index] = None;
+                    continue;
+                }
             };
             // The figure is that of the time since the sample before.
             let since = now.checked_sub(experiment.run.every).unwrap_or(now);
             let since = *self.outside_since[index].get_or_insert(since);
             if now.saturating_duration_since(since) >= guard.lasts {
-                return Some((index, format!("{guard}, and was {figure:.4}")));
+                return Some((index, format!("{guard}, and {why}")));
             }
         }
         let own = self.shared.tripped();
