@@ -52,6 +52,7 @@ mod error;
 mod evidence;
 mod experiment;
 mod fault_table;
+mod hours;
 mod markdown;
 mod nyse;
 mod outcome;

@@ -102,10 +102,7 @@ fn refusal(shared: &Shared, experiment: &Experiment, now: Timestamp) -> Option<(
         );
         return Some((Refusal::OutsideHours, words));
     }
-    let market = experiment
-        .market
-        .as_ref()
-        .filter(|_| !experiment.allow_open);
+    let market = experiment.closed_market();
     let session = market.and_then(|market| Some((market, market.session_in(now, ends)?)));
     session.map(|(market, (opens, closes))| {
         let (name, opens, closes) = (market.name(), text(opens), text(closes));
