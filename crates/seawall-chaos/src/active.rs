@@ -20,6 +20,8 @@ pub(crate) struct Active {
     /// When they end by themselves.
     pub(crate) ends_at: Option<Instant>,
     stopped: AtomicBool,
+    /// Whether that was before their time was over.
+    stopped_early: AtomicBool,
     /// Wakes the calls that wait.
     pub(crate) end: Arc<Notify>,
     calls: AtomicU64,
@@ -34,6 +36,7 @@ impl Active {
             seed,
             ends_at,
             stopped: AtomicBool::new(false),
+            stopped_early: AtomicBool::new(false),
             end: Arc::new(Notify::new()),
             calls: AtomicU64::new(0),
             counters: ChaosCounters::default(),
@@ -42,6 +45,9 @@ impl Active {
 
     /// Ends the faults, those of calls under way included.
     pub(crate) fn stop(&self) {
+        if !self.is_over() {
+            self.stopped_early.store(true, Ordering::Relaxed);
+        }
         // In this order: who is asked to be woken reads the flag afterwards.
         self.stopped.store(true, Ordering::Release);
         self.end.notify_waiters();
@@ -49,6 +55,10 @@ impl Active {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopped_early(&self) -> bool {
+        self.is_stopped() && self.stopped_early.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_over(&self) -> bool {

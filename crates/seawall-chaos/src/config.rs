@@ -61,9 +61,10 @@ impl ChaosConfigBuilder {
         /// one for each layer, which snapshots show.
         pub const fn seed(Some(u64));
 
-        /// Declares that nothing real is behind the upstream, so that faults may also hit requests
-        /// which must not be sent twice ([`Replay::Never`](seawall_core::Replay::Never)): orders.
-        /// Default: no. Their fate would be unknown for a reason that somebody made up.
+        /// Declares that nothing real is behind the upstream, so that faults may also hit requests that
+        /// have an effect, all but those of [`Replay::Safe`](seawall_core::Replay::Safe): orders, also
+        /// with a key by which the upstream recognises a second copy, cancels, deletions. Default: no.
+        /// Their fate would be unknown for a reason that somebody made up.
         pub const fn simulated_upstream(bool);
 
         /// Sets how many responses are kept at most, to be passed on as stale ones; at least 1.

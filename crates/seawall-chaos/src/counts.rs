@@ -38,8 +38,8 @@ seawall_core::counters! {
         /// Faults that were drawn and changed nothing: an empty body, nothing kept yet, a result that
         /// was an error already, a call that was dropped before.
         without_effect => "seawall_chaos_without_effect_total",
-        /// Calls that passed while faults were on, since their request may not be sent twice and the
-        /// upstream is not simulated.
+        /// Calls that passed while faults were on, since their request is no read and the upstream is not
+        /// simulated.
         spared => "seawall_chaos_spared_total",
     }
 }

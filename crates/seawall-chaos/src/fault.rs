@@ -112,9 +112,8 @@ impl Fault {
 
     /// The request is sent again when its first response is there, and the caller gets what the second one
     /// comes to: as where a proxy tries again on its own. The first response is dropped before, so a call
-    /// that has got so far goes on with the second when the fault ends. Only requests that may be sent twice
-    /// ([`Replay`](seawall_core::Replay)), unless the upstream is
-    /// [simulated](crate::ChaosConfigBuilder::simulated_upstream).
+    /// that has got so far goes on with the second when the fault ends. As of every fault, only reads are hit, unless
+    /// the upstream is [simulated](crate::ChaosConfigBuilder::simulated_upstream).
     pub const fn duplicated_request() -> Self {
         Self::of(What::DuplicatedRequest)
     }

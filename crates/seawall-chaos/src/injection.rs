@@ -71,6 +71,12 @@ impl Injection {
         !self.active.is_over()
     }
 
+    /// Whether somebody has ended the faults before their time was over: by this value, by the
+    /// [handle](crate::ChaosHandle), or by a command.
+    pub fn is_stopped_early(&self) -> bool {
+        self.active.is_stopped_early()
+    }
+
     /// The calls since the start, hit or not.
     pub fn calls(&self) -> u64 {
         self.active.calls()

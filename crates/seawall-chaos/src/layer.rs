@@ -15,7 +15,7 @@ use crate::{Chaos, ChaosConfig, ChaosHandle, ErrorFaults, FaultHooks, InjectedEr
 /// describer says what may be hit, the copier makes the second copy of a duplicated request. `H` makes
 /// the responses and the errors, see [`MakeFault`](crate::MakeFault).
 ///
-/// **Without a describer it hits nothing**: no request is known to be idempotent, and a request that
+/// **Without a describer it hits nothing**: no request is known to be a read, and a request that
 /// may be an order is spared. Set [`describe`](Self::describe), or
 /// [`assume_idempotent`](Self::assume_idempotent); or, in front of a simulator,
 /// [`simulated_upstream`](crate::ChaosConfigBuilder::simulated_upstream). The first call that is spared
@@ -66,7 +66,7 @@ fn with_hooks<X, H: FaultHooks>(state: Arc<State>, policy: X, hooks: H) -> Chaos
 policy_setters!(ChaosLayer[H {FaultHooks}] { state, hooks, store }: describe, copy);
 
 impl<C, D, T, P, K, H: FaultHooks> ChaosLayer<Policy<C, D, T, P, K>, H> {
-    /// Describes every request as [idempotent](RequestMeta::idempotent): each may be hit. For clients
+    /// Describes every request as [idempotent](RequestMeta::idempotent), a read: each may be hit. For clients
     /// that only read.
     ///
     /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.

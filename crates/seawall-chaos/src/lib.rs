@@ -48,7 +48,7 @@
 //! * [`MakeFault`]: how a protocol makes responses of faults. `seawall_http::chaos` has HTTP's.
 //! * [`guide`]: what each fault does, how they end, what is counted, where the layer stands.
 //!
-//! **No fault hits a request that may not be sent twice**, as an order, unless the configuration says that
+//! **No fault hits anything but a read**, no order and no cancel, unless the configuration says that
 //! the upstream is [simulated](ChaosConfigBuilder::simulated_upstream).
 //!
 //! # Features

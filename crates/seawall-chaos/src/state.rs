@@ -205,7 +205,7 @@ impl State {
 
     /// Which faults hit a call.
     pub(crate) fn draw(&self, meta: &RequestMeta, is_described: bool) -> Vec<Drawn> {
-        let may_hit = meta.replay.is_safe() || self.config.simulated_upstream();
+        let may_hit = meta.replay.is_read() || self.config.simulated_upstream();
         let mut all = Vec::new();
         for active in self.active() {
             let drawn = active.draw(meta);

@@ -1,7 +1,7 @@
 //! When a market is open.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -44,6 +44,22 @@ pub struct MarketCalendar {
 pub(crate) struct Session {
     pub(crate) from: Time,
     pub(crate) to: Time,
+}
+
+impl Session {
+    /// How long it lasts, but where clocks are changed.
+    pub(crate) fn lasts(&self) -> Duration {
+        const DAY: Duration = Duration::from_secs(24 * 3_600);
+        let since_midnight = |time: Time| {
+            Duration::try_from(time.duration_since(Time::midnight())).unwrap_or_default()
+        };
+        let (from, to) = (since_midnight(self.from), since_midnight(self.to));
+        if to > from {
+            to - from
+        } else {
+            to + DAY - from
+        }
+    }
 }
 
 impl MarketCalendar {
@@ -110,7 +126,12 @@ impl MarketCalendar {
         }
     }
 
-    fn sessions_of(&self, date: Date) -> impl Iterator<Item = Session> {
+    /// The sessions of its day of the week, closed or not.
+    pub(crate) fn usual_sessions(&self, date: Date) -> &[Session] {
+        &self.sessions[usize::from(date.weekday().to_monday_zero_offset() as u8)]
+    }
+
+    pub(crate) fn sessions_of(&self, date: Date) -> impl Iterator<Item = Session> {
         let early = if self.closed.contains(&date) {
             None
         } else if let Some(to) = self.early.get(&date) {
@@ -124,11 +145,9 @@ impl MarketCalendar {
         } else {
             Some(None)
         };
-        let sessions = &self.sessions[usize::from(date.weekday().to_monday_zero_offset() as u8)];
-        let sessions = if early.is_some() {
-            sessions.as_slice()
-        } else {
-            &[]
+        let sessions = match early {
+            Some(_) => self.usual_sessions(date),
+            None => &[],
         };
         let early = early.flatten();
         sessions.iter().filter_map(move |session| match early {

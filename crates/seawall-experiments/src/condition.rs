@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Ratio};
+use seawall_core::{InvalidConfig, Ratio, Span};
 use seawall_monitor::{Overview, ServiceOverview};
 use serde::Serialize;
 
@@ -67,6 +67,28 @@ impl Figure {
             true => a.min(b),
             false => a.max(b),
         })
+    }
+
+    /// What is accepted in place of a bound that always holds, or never can.
+    fn accepted(&self, bound: Bound) -> Option<&'static str> {
+        let most = match self.name {
+            "score" => 100.0,
+            name if name.ends_with("_ratio") => 1.0,
+            _ => f64::INFINITY,
+        };
+        let is_accepted = match bound {
+            Bound::AtLeast(least) => least > 0.0 && least <= most,
+            Bound::AtMost(at_most) => at_most >= 0.0 && at_most < most,
+        };
+        let accepted = match bound {
+            Bound::AtLeast(_) if most == 1.0 => "a number above 0, up to 1",
+            Bound::AtLeast(_) if most == 100.0 => "a number above 0, up to 100",
+            Bound::AtLeast(_) => "a number above 0",
+            Bound::AtMost(_) if most == 1.0 => "a number from 0, below 1",
+            Bound::AtMost(_) if most == 100.0 => "a number from 0, below 100",
+            Bound::AtMost(_) => "a number from 0",
+        };
+        (!is_accepted).then_some(accepted)
     }
 
     fn of_service(&self, service: &ServiceOverview) -> Option<f64> {
@@ -182,12 +204,25 @@ impl Condition {
         Self::of(raw)
     }
 
+    /// Rejects a guard that would have to be outside of its bound for longer than there are faults.
+    pub(crate) fn can_trip_within(self, during: Duration) -> Result<Self, InvalidConfig> {
+        if self.lasts > during {
+            let accepted = format!("at most `run.during`, {}", Span(during));
+            return Err(InvalidConfig::new("lasts", Span(self.lasts), accepted));
+        }
+        Ok(self)
+    }
+
     fn of(raw: &RawCondition) -> Result<Self, InvalidConfig> {
         let source = Figure::find(&raw.metric).map_or(Source::Own, Source::Figure);
         if let Some(service) = &raw.service {
             let accepted = match &source {
-                Source::Figure(figure) if !figure.of_program => None,
-                _ => Some("nothing: the metric is one of the program"),
+                Source::Figure(figure) if figure.of_program => {
+                    Some("nothing: the metric is one of the program")
+                }
+                Source::Own => Some("nothing: the metric is one of the program"),
+                Source::Figure(_) if service.trim().is_empty() => Some("the name of a service"),
+                Source::Figure(_) => None,
             };
             if let Some(accepted) = accepted {
                 return Err(InvalidConfig::new(
@@ -213,17 +248,10 @@ impl Condition {
                 ));
             }
         };
-        let is_ratio = raw.metric.ends_with("_ratio") && source != Source::Own;
-        let accepted = if !number.is_finite() {
-            Some("a number")
-        } else if is_ratio && raw.at_least.is_some() && !(number > 0.0 && number <= 1.0) {
-            Some("a number above 0, up to 1")
-        } else if is_ratio && raw.at_most.is_some() && !(0.0..1.0).contains(&number) {
-            Some("a number from 0, below 1")
-        } else if source != Source::Own && number < 0.0 {
-            Some("a number from 0")
-        } else {
-            None
+        let accepted = match (&source, number.is_finite()) {
+            (_, false) => Some("a number"),
+            (Source::Figure(figure), _) => figure.accepted(bound),
+            (Source::Own, _) => None,
         };
         if let Some(accepted) = accepted {
             return Err(InvalidConfig::new(field, number, accepted));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_chaos::{ChaosHandle, Injection};
+use seawall_chaos::{ChaosHandle, ChaosState, Injection};
 use tokio::sync::watch;
 
 /// Ends every fault of a runner at once, from any thread, and lets no experiment start until it is
@@ -39,6 +39,8 @@ struct Control {
 #[derive(Default)]
 struct State {
     reason: Option<String>,
+    /// The reason of the first stop of the run that is under way, also where it was released meanwhile.
+    stopped_by: Option<String>,
     is_running: bool,
     injections: Vec<Arc<Held>>,
 }
@@ -72,7 +74,10 @@ impl Stop {
         reason.truncate(end.unwrap_or_default());
         let injections = {
             let mut state = self.state();
-            state.reason.get_or_insert(reason);
+            let reason = state.reason.get_or_insert(reason).clone();
+            if state.is_running {
+                state.stopped_by.get_or_insert(reason);
+            }
             state.injections.clone()
         };
         // Outside of the lock: events of it may stop, too. The run reads what they did.
@@ -142,6 +147,7 @@ impl Stop {
         if std::mem::replace(&mut state.is_running, true) {
             return Err(Busy::Running);
         }
+        state.stopped_by = None;
         drop(state);
         Ok(Running {
             stop: self.clone(),
@@ -175,7 +181,7 @@ impl Running {
     pub(crate) fn hold(&self, injections: &[Arc<Held>]) {
         let mut state = self.stop.state();
         state.injections = injections.to_vec();
-        let is_stopped = state.reason.is_some();
+        let is_stopped = state.stopped_by.is_some();
         drop(state);
         if is_stopped {
             injections.iter().for_each(|held| held.end());
@@ -191,7 +197,26 @@ impl Running {
     pub(crate) async fn stopped(&mut self) -> String {
         // The sender lives as long as this.
         let _ = self.stops.changed().await;
-        self.stop.reason().unwrap_or_default()
+        self.stop.state().stopped_by.clone().unwrap_or_default()
+    }
+
+    /// Why faults are over that nobody has ended here; none where they are on. A stop ends them before it says so.
+    pub(crate) fn ended_elsewhere(&self) -> Option<String> {
+        let (ended, stopped_by) = {
+            let state = self.stop.state();
+            let mut injections = state.injections.iter();
+            let ended = injections.find(|held| held.injection.is_stopped_early())?;
+            (Arc::clone(ended), state.stopped_by.clone())
+        };
+        if stopped_by.is_some() {
+            return stopped_by;
+        }
+        // Outside of the lock: what is asked below may emit events, and a listener may stop.
+        let service = ended.target.name();
+        Some(match ended.target.state() {
+            ChaosState::Bypassed => format!("the chaos layer of `{service}` was bypassed"),
+            _ => format!("those of `{service}` were stopped at its chaos layer"),
+        })
     }
 }
 

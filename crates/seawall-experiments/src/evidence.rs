@@ -1,6 +1,6 @@
 //! What the layers have counted in each phase.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seawall_core::{HistogramSnapshot, Registry, Value};
 use serde::Serialize;
@@ -14,6 +14,14 @@ fn service_of(name: &str) -> &str {
         "" => name,
         base => base,
     }
+}
+
+/// The services of the layers that are registered.
+pub(crate) fn services(registries: &[Registry]) -> BTreeSet<String> {
+    let snapshots = registries.iter().flat_map(Registry::snapshot);
+    snapshots
+        .map(|snapshot| service_of(snapshot.name.as_str()).to_owned())
+        .collect()
 }
 
 const REJECTED: (&str, &str) = ("outcome", "rejected");

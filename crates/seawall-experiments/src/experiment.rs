@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seawall_chaos::{Fault, Reach};
-use seawall_core::{InvalidConfig, Operation, PartitionKey, Ratio, Replay, Span};
+use seawall_chaos::{Fault, FaultSet, Reach};
+use seawall_core::{InvalidConfig, Operation, PartitionKey, Ratio, Span};
 
-use crate::calendar::{MarketCalendar, Session};
+use crate::calendar::MarketCalendar;
 use crate::condition::{Bound, Condition};
-use crate::fault_table::fault;
-use crate::raw::{RawExperiment, RawHours, RawRadius, RawRun};
+use crate::fault_table::{fault, hits_some};
+use crate::hours::{Hours, can_run};
+use crate::raw::{RawExperiment, RawRadius, RawRun};
 use crate::schedule::Schedule;
-use crate::times::{length, length_or, time, weekdays, zone};
+use crate::times::{length, length_or};
 
 /// What is tried, on what, when, and what should stay as it is: one `[[experiment]]` of a file.
 ///
@@ -43,10 +44,6 @@ pub(crate) struct Run {
     pub(crate) recovered: Duration,
     pub(crate) seed: Option<u64>,
 }
-
-/// The hours within which it may run.
-#[derive(Clone, Debug)]
-pub(crate) struct Hours(MarketCalendar);
 
 impl Experiment {
     /// Its name.
@@ -81,13 +78,7 @@ impl Experiment {
 
     /// The longest time that a run takes.
     pub fn lasts(&self) -> Duration {
-        let Run {
-            before,
-            during,
-            after,
-            ..
-        } = self.run;
-        before + during + after
+        self.run.lasts()
     }
 
     /// The checked experiment. Errors name the field from the table of the experiment on.
@@ -123,13 +114,16 @@ impl Experiment {
             })?),
         };
         let hypothesis = Condition::hypothesis(&raw.hypothesis);
+        let run = Run::new(&raw.run).map_err(|invalid| within("run", invalid))?;
         let guards = raw.guard.iter().enumerate().map(|(index, raw)| {
             let field = format!("guard[{index}]");
-            Condition::guard(raw).map_err(|invalid| within(&field, invalid))
+            let guard = Condition::guard(raw).and_then(|guard| guard.can_trip_within(run.during));
+            guard.map_err(|invalid| within(&field, invalid))
         });
-        let hours = raw.hours.as_ref().map(Hours::new).transpose();
+        let lasts = run.lasts();
+        let hours = raw.hours.as_ref().map(|raw| Hours::new(raw, lasts));
         let schedule = Schedule::new(&raw.schedule, now);
-        Ok(Self {
+        let experiment = Self {
             name: raw.name.clone(),
             about: raw.about.clone(),
             production: raw.production,
@@ -138,11 +132,42 @@ impl Experiment {
             guards: guards.collect::<Result<_, _>>()?,
             faults: faults(raw)?,
             schedule: schedule.map_err(|invalid| within("schedule", invalid))?,
-            hours: hours.map_err(|invalid| within("hours", invalid))?,
+            hours: hours
+                .transpose()
+                .map_err(|invalid| within("hours", invalid))?,
             market,
             allow_open: raw.market.as_ref().is_some_and(|market| market.allow_open),
-            run: Run::new(&raw.run).map_err(|invalid| within("run", invalid))?,
-        })
+            run,
+        };
+        experiment.check(raw, now)?;
+        Ok(experiment)
+    }
+
+    /// The market that must not be open while it runs.
+    pub(crate) fn closed_market(&self) -> Option<&MarketCalendar> {
+        self.market.as_ref().filter(|_| !self.allow_open)
+    }
+
+    /// Rejects what is never due within its hours while the market is closed.
+    fn check(&self, raw: &RawExperiment, now: Timestamp) -> Result<(), InvalidConfig> {
+        let (hours, market) = (self.hours.as_ref(), self.closed_market());
+        if can_run(&self.schedule, hours, market, self.lasts(), now) {
+            return Ok(());
+        }
+        let accepted =
+            "a time at which all of a run is within its `hours`, and its `market` is not open";
+        let (field, value) = match (&raw.schedule.cron, &raw.schedule.at) {
+            (Some(cron), _) => ("schedule.cron", cron),
+            (_, Some(at)) => ("schedule.at", at),
+            _ => match (&raw.hours, &raw.market) {
+                (Some(hours), _) => ("hours.from", &hours.from),
+                (_, market) => {
+                    let market = market.as_ref().map(|market| &market.calendar);
+                    ("market.calendar", market.unwrap_or(&raw.name))
+                }
+            },
+        };
+        Err(InvalidConfig::new(field, format!("{value:?}"), accepted))
     }
 }
 
@@ -156,10 +181,10 @@ pub(crate) fn within(table: &str, invalid: InvalidConfig) -> InvalidConfig {
 fn faults(raw: &RawExperiment) -> Result<Vec<(String, Vec<Fault>)>, InvalidConfig> {
     let radius = &raw.blast_radius;
     let reach = reach(radius).map_err(|invalid| within("blast_radius", invalid))?;
-    // Also where the upstream is simulated: orders are hit only where that is what is tried.
+    // Also where the upstream is simulated: orders and cancels are hit only where that is what is tried.
     let reach = match raw.orders {
         true => reach,
-        false => reach.when(|meta| meta.replay != Replay::Never),
+        false => reach.when(|meta| meta.replay.is_read()),
     };
     let traffic = radius.traffic.unwrap_or(1.0);
     let mut faults: Vec<_> = radius
@@ -186,53 +211,77 @@ fn faults(raw: &RawExperiment) -> Result<Vec<(String, Vec<Fault>)>, InvalidConfi
             }
         }
     }
-    match faults.iter().find(|(_, faults)| faults.is_empty()) {
-        None => Ok(faults),
-        Some((service, _)) => {
+    for (service, faults) in &faults {
+        if faults.is_empty() {
             let accepted = "services that a fault hits";
             let field = "blast_radius.services";
-            Err(InvalidConfig::new(field, format!("{service:?}"), accepted))
+            return Err(InvalidConfig::new(field, format!("{service:?}"), accepted));
+        }
+        // What could not be started.
+        FaultSet::new(faults.iter().cloned()).map_err(|invalid| invalid.in_field("fault"))?;
+    }
+    Ok(faults)
+}
+
+/// Checks names of which there is at least one, each of them once.
+fn names(field: &'static str, names: &[String]) -> Result<(), InvalidConfig> {
+    let mut seen = std::collections::BTreeSet::new();
+    let fails = |value: String, accepted| Err(InvalidConfig::new(field, value, accepted));
+    if names.is_empty() {
+        return fails("[]".to_owned(), "at least one name");
+    }
+    for name in names {
+        if name.trim().is_empty() {
+            return fails(format!("{name:?}"), "names that are not empty");
+        }
+        if !seen.insert(name) {
+            return fails(format!("{name:?}"), "each name once");
         }
     }
+    Ok(())
 }
 
 fn reach(raw: &RawRadius) -> Result<Reach, InvalidConfig> {
-    let mut seen = std::collections::BTreeSet::new();
-    let again = raw.services.iter().find(|name| !seen.insert(*name));
-    if let Some(again) = again {
-        let accepted = "each service once";
-        return Err(InvalidConfig::new(
-            "services",
-            format!("{again:?}"),
-            accepted,
-        ));
-    }
-    if raw.services.is_empty() {
-        return Err(InvalidConfig::new("services", "[]", "at least one service"));
-    }
+    names("services", &raw.services)?;
     if let Some(traffic) = raw.traffic {
         let is_some = Ratio::new(traffic).is_ok_and(|share| share > Ratio::ZERO);
         if !is_some {
             let accepted = "a number above 0, up to 1";
             return Err(InvalidConfig::new("traffic", traffic, accepted));
         }
+        hits_some("traffic", traffic)?;
     }
     let mut reach = Reach::everything();
-    for key in &raw.keys {
-        reach = reach.key(PartitionKey::of(key.as_str()));
+    if let Some(keys) = &raw.keys {
+        names("keys", keys)?;
+        reach = keys.iter().fold(reach, |reach, key| {
+            reach.key(PartitionKey::of(key.as_str()))
+        });
     }
-    for operation in &raw.operations {
-        reach = reach.operation(Operation::new(operation.as_str()));
+    if let Some(operations) = &raw.operations {
+        names("operations", operations)?;
+        reach = operations.iter().fold(reach, |reach, operation| {
+            reach.operation(Operation::new(operation.as_str()))
+        });
     }
     if let Some(share) = raw.share_of_keys {
         reach = reach
             .share_of_keys(share)
             .map_err(|invalid| invalid.in_field("share_of_keys"))?;
+        hits_some("share_of_keys", share)?;
+        if raw.keys.as_ref().is_some_and(|keys| keys.len() == 1) {
+            let accepted = "nothing beside one key, of which it would be all or nothing";
+            return Err(InvalidConfig::new("share_of_keys", share, accepted));
+        }
     }
     Ok(reach)
 }
 
 impl Run {
+    fn lasts(&self) -> Duration {
+        self.before + self.during + self.after
+    }
+
     fn new(raw: &RawRun) -> Result<Self, InvalidConfig> {
         const LONGEST: Duration = Duration::from_secs(24 * 3_600);
         const MOST_SAMPLES: u128 = 100_000;
@@ -269,51 +318,11 @@ impl Run {
                 return Err(InvalidConfig::new(field, Span(value), accepted));
             }
         }
-        let samples = (run.before + run.during + run.after).as_nanos() / run.every.as_nanos();
+        let samples = run.lasts().as_nanos() / run.every.as_nanos();
         if samples > MOST_SAMPLES {
             let accepted = "so long that a run has at most 100000 samples";
             return Err(InvalidConfig::new("every", Span(run.every), accepted));
         }
         Ok(run)
     }
-}
-
-impl Hours {
-    fn new(raw: &RawHours) -> Result<Self, InvalidConfig> {
-        let name = raw.zone.as_deref().unwrap_or_default();
-        let zone = zone("zone", name)?;
-        Ok(Self(MarketCalendar {
-            name: "hours".to_owned(),
-            zone,
-            sessions: sessions(std::slice::from_ref(raw), "")?,
-            closed: Default::default(),
-            early: Default::default(),
-            by_rules: false,
-        }))
-    }
-
-    /// Whether all of a run lies within one stretch of the hours.
-    pub(crate) fn include(&self, from: Timestamp, to: Timestamp) -> bool {
-        let session = self.0.session_in(from, from);
-        session.is_some_and(|(opens, closes)| opens <= from && to <= closes)
-    }
-}
-
-/// The sessions of each day of the week.
-pub(crate) fn sessions(raw: &[RawHours], table: &str) -> Result<[Vec<Session>; 7], InvalidConfig> {
-    let mut sessions: [Vec<Session>; 7] = Default::default();
-    for (index, raw) in raw.iter().enumerate() {
-        let field = |name: &str| match table {
-            "" => name.to_owned(),
-            table => format!("{table}[{index}].{name}"),
-        };
-        let session = Session {
-            from: time(&field("from"), &raw.from)?,
-            to: time(&field("to"), &raw.to)?,
-        };
-        for day in weekdays(&field("days"), &raw.days)? {
-            sessions[usize::from(day.to_monday_zero_offset().unsigned_abs())].push(session);
-        }
-    }
-    Ok(sessions)
 }

@@ -32,9 +32,22 @@ pub(crate) fn fault(raw: &RawFault, reach: Reach, traffic: f64) -> Result<Fault,
     };
     // Each is judged by itself first, so that an error shows what was written.
     let fault = fault.with_intensity(raw.intensity)?;
-    Ok(fault
-        .with_intensity(raw.intensity * traffic)?
-        .with_reach(reach))
+    let intensity = raw.intensity * traffic;
+    hits_some("intensity", intensity)?;
+    Ok(fault.with_intensity(intensity)?.with_reach(reach))
+}
+
+/// Rejects a share that is so small that no run has a call of it.
+pub(crate) fn hits_some(field: &'static str, share: f64) -> Result<(), InvalidConfig> {
+    const LEAST: f64 = 1e-6;
+    if share < LEAST {
+        // All of its digits would be hundreds.
+        let value = format!("{share:e}");
+        let accepted =
+            "at least one in a million, of an intensity as the share of `traffic` that it is";
+        return Err(InvalidConfig::new(field, value, accepted));
+    }
+    Ok(())
 }
 
 /// Rejects a field that another kind has.

@@ -13,7 +13,8 @@
 //!
 //! 1. What may not run here and now is [refused](Refusal).
 //! 2. *Before*: the hypothesis must hold, and every guard. Otherwise no fault is started.
-//! 3. *During*: the faults are on. The hypothesis is sampled; a guard that does not hold ends them at once.
+//! 3. *During*: the faults are on. The hypothesis is sampled; a guard that does not hold ends them at once. Where
+//!    somebody has ended them at a chaos layer instead, the run is stopped at the next sample.
 //! 4. *After*: the hypothesis must hold again for a while, within a bound.
 //!
 //! Faults never outlive their run: they end when the run is dropped, when it is stopped, and by themselves a
@@ -26,7 +27,7 @@
 //! | `held` | the hypothesis held during and after, and a fault had an effect |
 //! | `refuted` | it did not hold during |
 //! | `not_recovered` | it held during, and not in time after |
-//! | `guard_tripped`, `stopped` | a guard or somebody ended the faults |
+//! | `guard_tripped`, `stopped` | a guard or somebody ended the faults, here or at a chaos layer |
 //! | `inconclusive` | no fault had an effect, or there was no figure |
 //! | `not_steady` | it did not hold before: nothing was started |
 //! | `refused` | it may not run here and now |
@@ -51,6 +52,7 @@ mod error;
 mod evidence;
 mod experiment;
 mod fault_table;
+mod hours;
 mod markdown;
 mod nyse;
 mod outcome;

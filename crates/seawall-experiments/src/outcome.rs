@@ -43,7 +43,7 @@ words! {
         NotRecovered = "not_recovered", "the system did not recover in time",
         /// A guard ended the faults.
         GuardTripped = "guard_tripped", "a guard ended it",
-        /// Somebody ended the faults.
+        /// Somebody ended the faults: by the emergency stop, or at a chaos layer.
         Stopped = "stopped", "it was stopped",
         /// The faults changed nothing, or there was no figure: nothing is shown.
         Inconclusive = "inconclusive", "it shows nothing",
@@ -72,7 +72,7 @@ words! {
         Stopped = "stopped", "the emergency stop is on",
         /// It was due more than a minute ago.
         Late = "late", "it was due too long ago",
-        /// A layer could not start its faults.
+        /// A layer could not start its faults, or is bypassed.
         Faults = "faults", "its faults could not be started",
     }
 }

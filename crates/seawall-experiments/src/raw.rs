@@ -79,9 +79,9 @@ tables! {
     RawRadius {
         services: Vec<String>,
         traffic: Option<f64>,
-        #[serde(default)] keys: Vec<String>,
+        keys: Option<Vec<String>>,
         share_of_keys: Option<f64>,
-        #[serde(default)] operations: Vec<String>,
+        operations: Option<Vec<String>>,
     }
     RawRun {
         during: String,

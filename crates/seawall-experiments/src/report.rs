@@ -101,7 +101,7 @@ pub struct FaultReport {
     pub injected: u64,
     /// Faults that changed nothing.
     pub without_effect: u64,
-    /// Calls that passed since they must not be sent twice.
+    /// Calls that passed since they are no reads.
     pub spared: u64,
     /// The seed, by which the same calls are hit again.
     pub seed: Option<u64>,

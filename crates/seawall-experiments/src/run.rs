@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seawall_chaos::FaultSet;
+use seawall_chaos::{ChaosState, FaultSet};
 use seawall_core::InvalidConfig;
 use seawall_monitor::{Monitor, MonitorBuilder, MonitorConfig};
 use tokio::time::{Instant, sleep_until};
@@ -84,6 +84,14 @@ fn refusal(shared: &Shared, experiment: &Experiment, now: Timestamp) -> Option<(
             return Some((Refusal::Orders, words));
         }
     }
+    let is_bypassed = |service: &&str| {
+        let target = shared.targets.get(*service);
+        target.is_some_and(|target| target.state() == ChaosState::Bypassed)
+    };
+    if let Some(service) = experiment.services().find(is_bypassed) {
+        let words = format!("the chaos layer of `{service}` is bypassed: reset it first");
+        return Some((Refusal::Faults, words));
+    }
     if let Some(hours) = &experiment.hours
         && !hours.include(now, ends)
     {
@@ -94,10 +102,7 @@ fn refusal(shared: &Shared, experiment: &Experiment, now: Timestamp) -> Option<(
         );
         return Some((Refusal::OutsideHours, words));
     }
-    let market = experiment
-        .market
-        .as_ref()
-        .filter(|_| !experiment.allow_open);
+    let market = experiment.closed_market();
     let session = market.and_then(|market| Some((market, market.session_in(now, ends)?)));
     session.map(|(market, (opens, closes))| {
         let (name, opens, closes) = (market.name(), text(opens), text(closes));
@@ -278,6 +283,9 @@ impl<'a> Run<'a> {
             }
             let now = Instant::now();
             self.sample(phase, now);
+            if let Some(reason) = self.running.ended_elsewhere() {
+                return Some(Cut::Stopped(reason));
+            }
             if let Some((index, why)) = self.tripped(now) {
                 return Some(Cut::Guard(index, why));
             }
@@ -336,7 +344,7 @@ impl<'a> Run<'a> {
     /// Takes a sample of the hypothesis, and returns it.
     fn sample(&mut self, phase: Phase, now: Instant) -> Option<f64> {
         self.monitor.sample();
-        let figure = self.figure(&self.experiment.hypothesis);
+        let figure = self.figure(&self.experiment.hypothesis).ok().flatten();
         self.report.samples.push(Point {
             phase,
             at_seconds: now.saturating_duration_since(self.began).as_secs_f64(),
@@ -345,11 +353,11 @@ impl<'a> Run<'a> {
         figure
     }
 
-    fn figure(&self, condition: &Condition) -> Option<f64> {
+    fn figure(&self, condition: &Condition) -> Result<Option<f64>, String> {
         match &condition.source {
             Source::Figure(figure) => {
                 let overview = self.monitor.overview();
-                figure.read(&overview, condition.service.as_deref())
+                Ok(figure.read(&overview, condition.service.as_deref()))
             }
             Source::Own => self.shared.own(&condition.metric),
         }
@@ -359,19 +367,21 @@ impl<'a> Run<'a> {
     fn tripped(&mut self, now: Instant) -> Option<(usize, String)> {
         let experiment = self.experiment;
         for (index, guard) in experiment.guards.iter().enumerate() {
-            // Where there is no figure, as without a call, nothing is wrong.
-            let outside = self
-                .figure(guard)
-                .filter(|figure| !guard.bound.holds(*figure));
-            let Some(figure) = outside else {
-                self.outside_since[index] = None;
-                continue;
+            let why = match self.figure(guard) {
+                Ok(Some(figure)) if !guard.bound.holds(figure) => format!("was {figure:.4}"),
+                // What cannot be read protects nobody.
+                Err(why) => why,
+                // Where there is no figure, as without a call, nothing is wrong.
+                Ok(_) => {
+                    self.outside_since[index] = None;
+                    continue;
+                }
             };
             // The figure is that of the time since the sample before.
             let since = now.checked_sub(experiment.run.every).unwrap_or(now);
             let since = *self.outside_since[index].get_or_insert(since);
             if now.saturating_duration_since(since) >= guard.lasts {
-                return Some((index, format!("{guard}, and was {figure:.4}")));
+                return Some((index, format!("{guard}, and {why}")));
             }
         }
         let own = self.shared.tripped();

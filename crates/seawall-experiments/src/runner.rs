@@ -10,6 +10,7 @@ use seawall_health::HealthMonitor;
 use crate::condition::{FIGURES, Source};
 use crate::control::Stop;
 use crate::error::InvalidExperiment;
+use crate::evidence::services;
 use crate::experiment::{Experiment, within};
 use crate::outcome::Outcome;
 use crate::report::Report;
@@ -82,7 +83,8 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// [`InvalidExperiment`] when a service has no chaos layer here, or a metric is unknown.
+    /// [`InvalidExperiment`] when a service of the blast radius has no chaos layer here, a metric is unknown, or a
+    /// hypothesis or guard is on a service of which neither a chaos layer nor a layer in a registry is here.
     pub fn check(&self, experiment: &Experiment) -> Result<(), InvalidExperiment> {
         let fails = |invalid| Err(InvalidExperiment::of(&experiment.name, invalid));
         for service in experiment.services() {
@@ -96,7 +98,16 @@ impl Runner {
         let guards = experiment.guards.iter().enumerate();
         let guards = guards.map(|(index, guard)| (format!("guard[{index}]"), guard));
         let all = std::iter::once(("hypothesis".to_owned(), &experiment.hypothesis)).chain(guards);
+        let mut services = services(&self.shared.registries);
+        services.extend(self.shared.targets.keys().cloned());
         for (table, condition) in all {
+            let service = condition.service.as_ref();
+            if let Some(service) = service.filter(|service| !services.contains(*service)) {
+                let known: Vec<_> = services.iter().map(String::as_str).collect();
+                let accepted = format!("a service of the runner: {}", known.join(", "));
+                let invalid = InvalidConfig::new("service", format!("{service:?}"), accepted);
+                return fails(within(&table, invalid));
+            }
             let name = &condition.metric;
             if condition.source == Source::Own && !self.shared.metrics.contains_key(name) {
                 let figures = FIGURES.iter().map(|figure| figure.name);
@@ -219,8 +230,9 @@ impl RunnerBuilder {
         self
     }
 
-    /// Adds a metric of the program's own, for hypotheses and guards: none while there is nothing to measure. It is
-    /// read once per sample, and must be quick.
+    /// Adds a metric of the program's own, for hypotheses and guards: none while there is nothing to measure, where a
+    /// guard holds. One that is NaN or infinite, or that panics, is no sample of a hypothesis, and outside of the bound of
+    /// a guard: what cannot be read protects nobody. It is read once per sample, and must be quick.
     pub fn metric(
         mut self,
         name: impl Into<String>,

@@ -8,7 +8,8 @@ use seawall_core::InvalidConfig;
 
 use crate::calendar::MarketCalendar;
 use crate::error::InvalidExperiment;
-use crate::experiment::{Experiment, sessions};
+use crate::experiment::Experiment;
+use crate::hours::sessions;
 use crate::raw::{RawCalendar, RawFile};
 use crate::times::{date, invalid, time, timestamp, zone};
 
@@ -52,8 +53,9 @@ impl ExperimentSet {
     /// # Errors
     ///
     /// [`InvalidExperiment`] when the text is no TOML, when a field is missing, unknown or out of range, when a
-    /// setting has no effect, when two experiments have the same name, or when one can never run: a moment in the
-    /// past, a crontab that is never due.
+    /// setting has no effect, a calendar that no experiment names among them, when two experiments have the same name, or
+    /// when one can never run: a moment in the past, a crontab that is never due, or never within its hours while
+    /// its market is closed.
     pub fn from_toml(text: &str) -> Result<Self, InvalidExperiment> {
         Self::from_toml_at(text, SystemTime::now())
     }
@@ -79,6 +81,7 @@ impl ExperimentSet {
             }
         }
         let (mut experiments, mut names) = (Vec::new(), BTreeSet::new());
+        let mut used = BTreeSet::new();
         let now: Timestamp = timestamp(now);
         let find = |name: &str| match name {
             "nyse" => Some(MarketCalendar::nyse()),
@@ -88,12 +91,22 @@ impl ExperimentSet {
             let (at, raw) = (raw.span().start, raw.get_ref());
             let fails = |invalid| InvalidExperiment::new(Some(&raw.name), line(text, at), invalid);
             experiments.push(Experiment::new(raw, find, now).map_err(fails)?);
+            used.extend(raw.market.as_ref().map(|market| market.calendar.as_str()));
             if !names.insert(raw.name.as_str()) {
                 return Err(fails(invalid(
                     "name",
                     &raw.name,
                     "a name that no other experiment has",
                 )));
+            }
+        }
+        for raw in &file.calendar {
+            let (at, raw) = (raw.span().start, raw.get_ref());
+            if !used.contains(raw.name.as_str()) {
+                let accepted = "a name that an experiment has as its `market.calendar`";
+                let invalid = invalid("name", &raw.name, accepted);
+                let line = line(text, at);
+                return Err(InvalidExperiment::new(Some(&raw.name), line, invalid));
             }
         }
         Ok(Self {
@@ -184,12 +197,40 @@ fn calendar(raw: &RawCalendar) -> Result<MarketCalendar, InvalidConfig> {
             ));
         }
     }
-    Ok(MarketCalendar {
+    let calendar = MarketCalendar {
         name: raw.name.clone(),
         zone: zone("zone", &raw.zone)?,
         sessions: sessions(&raw.session, "session")?,
         closed,
         early,
         by_rules: false,
-    })
+    };
+    has_effect(raw, &calendar)?;
+    Ok(calendar)
+}
+
+/// Rejects days of a calendar on which nothing is as it says, or would be the same without it.
+fn has_effect(raw: &RawCalendar, calendar: &MarketCalendar) -> Result<(), InvalidConfig> {
+    const SESSION: &str = "a day on which there is a session";
+    for (index, text) in raw.closed.iter().enumerate() {
+        let field = format!("closed[{index}]");
+        if calendar.usual_sessions(date(&field, text)?).is_empty() {
+            return Err(invalid(&field, text, SESSION));
+        }
+    }
+    for (index, day) in raw.early.iter().enumerate() {
+        let field = format!("early[{index}].date");
+        let on = date(&field, &day.date)?;
+        let usual = calendar.usual_sessions(on);
+        if usual.is_empty() {
+            return Err(invalid(&field, &day.date, SESSION));
+        }
+        let left: Vec<_> = calendar.sessions_of(on).collect();
+        if left.is_empty() || left == usual {
+            let field = format!("early[{index}].to");
+            let accepted = "a time within a session, or the day in `closed`";
+            return Err(invalid(&field, &day.to, accepted));
+        }
+    }
+    Ok(())
 }

@@ -51,11 +51,20 @@ impl Shared {
         timestamp((self.clock)())
     }
 
-    /// A metric of the program's own; none where it panics, or is no number.
-    pub(crate) fn own(&self, metric: &str) -> Option<f64> {
-        let metric = self.metrics.get(metric)?;
-        let figure = catch_unwind(AssertUnwindSafe(metric)).ok()??;
-        figure.is_finite().then_some(figure)
+    /// A metric of the program's own; none where it has nothing to measure.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it: that it panics, or is no number.
+    pub(crate) fn own(&self, metric: &str) -> Result<Option<f64>, String> {
+        let Some(metric) = self.metrics.get(metric) else {
+            return Ok(None); // the names were checked
+        };
+        match catch_unwind(AssertUnwindSafe(metric)) {
+            Ok(Some(figure)) if !figure.is_finite() => Err(format!("the metric was {figure}")),
+            Ok(figure) => Ok(figure),
+            Err(_) => Err("the metric panicked".to_owned()),
+        }
     }
 
     pub(crate) fn guard_names(&self) -> impl Iterator<Item = &str> {

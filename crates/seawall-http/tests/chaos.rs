@@ -315,7 +315,11 @@ fn counting(
     impl Service<Sent, Response = Response<ChaosBody<Full<Bytes>>>, Error = BoxError> + Clone,
     ChaosHandle,
 ) {
-    let layer = layer().describe(describer);
+    // Where it is not, writes are spared.
+    let config = ChaosConfig::builder().simulated_upstream(true);
+    let layer = ChaosLayer::new("http", config.build().unwrap())
+        .describe(describer)
+        .faults(HttpFaults::new());
     let calls = Arc::new(AtomicUsize::new(0));
     let client = layer.layer(service_fn(move |request: Sent| {
         let nth = calls.fetch_add(1, Ordering::Relaxed);

@@ -285,3 +285,24 @@ async fn a_snapshot_is_serialized_by_its_words() {
     assert_eq!(json["injections"][0]["faults"][0]["intensity"], 0.5);
     assert_eq!(json["counts"]["hang"], 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_started_faults_sees_that_somebody_ended_them_before_their_time() {
+    let (_, _, handle) = subject();
+    let start = || {
+        let set = FaultSet::new([Fault::hang()]).unwrap();
+        handle.start(set.lasts(10 * MS).unwrap()).unwrap()
+    };
+    let by_time = start();
+    assert!(!by_time.is_stopped_early());
+    tokio::time::advance(11 * MS).await;
+    assert!(!by_time.is_on() && !by_time.is_stopped_early());
+    assert_eq!(handle.stop_all(), 1, "nobody has looked since");
+    assert!(!by_time.is_stopped_early(), "its time was over before");
+    let by_handle = start();
+    assert_eq!(handle.stop_all(), 1);
+    assert!(by_handle.is_stopped_early());
+    let by_bypass = start();
+    handle.bypass();
+    assert!(by_bypass.is_stopped_early());
+}

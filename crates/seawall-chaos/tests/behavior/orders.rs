@@ -1,4 +1,4 @@
-//! Requests that may not be sent twice are spared.
+//! Requests that are no reads are spared.
 
 use super::*;
 use seawall_chaos::{Operation, PartitionKey, Reach, Replay, RequestMeta};
@@ -51,6 +51,32 @@ async fn no_fault_hits_an_order() {
     }
     assert_eq!(mock.requests(), [1; 6]);
     assert!(layer.handle().misconfigured().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancels_and_orders_with_a_key_are_hit_at_a_simulator_alone() {
+    for replay in [Replay::SafeWithEffect, Replay::SafeWithKey, Replay::Never] {
+        for simulated in [false, true] {
+            let config = ChaosConfig::builder().simulated_upstream(simulated);
+            let layer = ChaosLayer::new("orders", config.build().unwrap())
+                .describe(ConstMeta(RequestMeta::new(replay)));
+            let (inner, mock) = mock();
+            let service = layer.layer(inner);
+            let refused = layer.handle().start(Fault::refused_connection()).unwrap();
+            let result = service.oneshot(1).await;
+            assert_eq!(result.is_err(), simulated, "{replay:?}");
+            assert_eq!(mock.requests().is_empty(), simulated, "{replay:?}");
+            let (hit, spared) = (u64::from(simulated), u64::from(!simulated));
+            let counts = refused.stop();
+            assert_eq!(
+                (counts.injected(), counts.spared),
+                (hit, spared),
+                "{replay:?}"
+            );
+            let described = layer.handle().misconfigured();
+            assert!(described.is_empty(), "{replay:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ table! {
     Counter seawall_calls_total [layer operation outcome] "Calls, by the layer that counts them and how they ended.",
     Counter seawall_chaos_injected_total [fault] "Injected faults that had an effect.",
     Gauge seawall_chaos_injections [] "Starts of faults that are on.",
-    Counter seawall_chaos_spared_total [] "Calls that faults would have hit, and whose request may not be sent twice.",
+    Counter seawall_chaos_spared_total [] "Calls that faults would have hit, and that are no reads.",
     Counter seawall_chaos_without_effect_total [] "Injected faults that changed nothing.",
     Counter seawall_coalesce_calls_total [outcome] "Calls of a layer that coalesces, by what became of them.",
     Counter seawall_coalesce_handovers_total [cause] "Waiters that made the call that another caller had begun, by why.",

@@ -26,7 +26,7 @@ hypothesis = { metric = "success_ratio", service = "quotes", at_least = 0.95, to
 schedule = { cron = "0 7 * * SAT", zone = "Europe/Berlin", from = "2026-12-01T00:00:00", until = "2027-03-01T00:00:00Z" }
 hours = { zone = "Europe/Berlin", days = ["sat"], from = "06:00", to = "12:00" }
 market = { calendar = "xetra", allow_open = true }
-blast_radius = { services = ["quotes", "orders"], traffic = 0.5, keys = ["SPY"], share_of_keys = 0.5, operations = ["q"] }
+blast_radius = { services = ["quotes", "orders"], traffic = 0.5, keys = ["SPY", "QQQ"], share_of_keys = 0.5, operations = ["q"] }
 guard = [{ metric = "orders_in_doubt", at_most = 0, lasts = "5s" }]
 run = { before = "10s", during = "2m", after = "1m", every = "500ms", recovered = "2s", seed = 7 }
 fault = [
@@ -345,6 +345,237 @@ fn what_is_wrong_names_the_field_the_value_and_what_is_accepted() {
             "up to 1",
         ),
         (
+            "traffic = 0.5",
+            "traffic = 1e-300",
+            "blast_radius.traffic",
+            "1e-300",
+            "one in a million",
+        ),
+        (
+            "intensity = 0.2",
+            "intensity = 1e-300",
+            "fault[0].intensity",
+            "5e-301",
+            "one in a million",
+        ),
+        (
+            "traffic = 0.5",
+            "traffic = 2e-6",
+            "fault[0].intensity",
+            "4e-7",
+            "one in a million",
+        ),
+        (
+            "share_of_keys = 0.5",
+            "share_of_keys = 1e-300",
+            "blast_radius.share_of_keys",
+            "1e-300",
+            "in a million",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = [\"SPY\"]",
+            "blast_radius.share_of_keys",
+            "0.5",
+            "nothing beside one key",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = []",
+            "blast_radius.keys",
+            "[]",
+            "at least one",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = [\"SPY\", \"\"]",
+            "blast_radius.keys",
+            "\"\"",
+            "not empty",
+        ),
+        (
+            "keys = [\"SPY\", \"QQQ\"]",
+            "keys = [\"SPY\", \"SPY\"]",
+            "blast_radius.keys",
+            "\"SPY\"",
+            "once",
+        ),
+        (
+            "operations = [\"q\"]",
+            "operations = []",
+            "blast_radius.operations",
+            "[]",
+            "at least one",
+        ),
+        (
+            "operations = [\"q\"]",
+            "operations = [\" \"]",
+            "blast_radius.operations",
+            "\" \"",
+            "not empty",
+        ),
+        (
+            "operations = [\"q\"]",
+            "operations = [\"q\", \"q\"]",
+            "blast_radius.operations",
+            "\"q\"",
+            "once",
+        ),
+        (
+            "services = [\"quotes\", \"orders\"]",
+            "services = [\"quotes\", \"\"]",
+            "blast_radius.services",
+            "\"\"",
+            "not empty",
+        ),
+        (
+            "at_most = 0, lasts = \"5s\"",
+            "at_most = 0, lasts = \"121s\"",
+            "guard[0].lasts",
+            "121s",
+            "`run.during`, 120s",
+        ),
+        (
+            "service = \"quotes\", at_least",
+            "service = \" \", at_least",
+            "hypothesis.service",
+            "\" \"",
+            "the name of a service",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"score\", at_least = 0",
+            "guard[0].at_least",
+            "0",
+            "above 0, up to 100",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"score\", at_least = 100.5",
+            "guard[0].at_least",
+            "100.5",
+            "up to 100",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"score\", at_most = 100",
+            "guard[0].at_most",
+            "100",
+            "below 100",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"score\", at_most = -1",
+            "guard[0].at_most",
+            "-1",
+            "below 100",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"orders_in_doubt\", at_least = 0",
+            "guard[0].at_least",
+            "0",
+            "above 0",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"queue_depth\", at_least = 0",
+            "guard[0].at_least",
+            "0",
+            "above 0",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"calls_per_second\", at_least = 0",
+            "guard[0].at_least",
+            "0",
+            "above 0",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"p99_seconds\", at_least = 0",
+            "guard[0].at_least",
+            "0",
+            "above 0",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"open_circuits\", at_least = 0",
+            "guard[0].at_least",
+            "0",
+            "above 0",
+        ),
+        (
+            "metric = \"orders_in_doubt\", at_most = 0",
+            "metric = \"error_ratio\", at_most = 1",
+            "guard[0].at_most",
+            "1",
+            "below 1",
+        ),
+        (
+            "\"2026-12-24\", ",
+            "\"2026-12-26\", ",
+            "closed[0]",
+            "\"2026-12-26\"",
+            "on which there is a session",
+        ),
+        (
+            "date = \"2026-12-30\"",
+            "date = \"2026-12-27\"",
+            "early[0].date",
+            "\"2026-12-27\"",
+            "on which there is a session",
+        ),
+        (
+            "to = \"14:00\"",
+            "to = \"18:00\"",
+            "early[0].to",
+            "\"18:00\"",
+            "within a session",
+        ),
+        (
+            "to = \"14:00\"",
+            "to = \"17:30\"",
+            "early[0].to",
+            "\"17:30\"",
+            "within a session",
+        ),
+        (
+            "to = \"14:00\"",
+            "to = \"09:00\"",
+            "early[0].to",
+            "\"09:00\"",
+            "within a session",
+        ),
+        (
+            "calendar = \"xetra\"",
+            "calendar = \"nyse\"",
+            "name",
+            "\"xetra\"",
+            "an experiment has",
+        ),
+        (
+            "0 7 * * SAT",
+            "0 7 * * SUN",
+            "schedule.cron",
+            "\"0 7 * * SUN\"",
+            "within its `hours`",
+        ),
+        (
+            "0 7 * * SAT",
+            "58 11 * * SAT",
+            "schedule.cron",
+            "\"58 11 * * SAT\"",
+            "within its `hours`",
+        ),
+        (
+            "to = \"12:00\"",
+            "to = \"06:03\"",
+            "hours.to",
+            "\"06:03\"",
+            "has room",
+        ),
+        (
             "share_of_keys = 0.5",
             "share_of_keys = 1.0",
             "blast_radius.share_of_keys",
@@ -481,13 +712,18 @@ fn what_is_wrong_names_the_field_the_value_and_what_is_accepted() {
 
 #[test]
 fn a_schedule_of_a_moment_is_in_the_future_and_has_no_end() {
+    // Every moment is within its hours.
+    let hours =
+        "hours = { zone = \"Europe/Berlin\", days = [\"sat\"], from = \"06:00\", to = \"12:00\" }";
+    assert!(FULL.contains(hours));
+    let full = FULL.replace(hours, "");
     let schedule = |schedule: &str| {
-        let start = FULL.find("schedule = ").unwrap();
-        let end = start + FULL[start..].find('\n').unwrap();
+        let start = full.find("schedule = ").unwrap();
+        let end = start + full[start..].find('\n').unwrap();
         read(&format!(
             "{}schedule = {{ {schedule} }}{}",
-            &FULL[..start],
-            &FULL[end..]
+            &full[..start],
+            &full[end..]
         ))
     };
     assert!(schedule("at = '2026-11-29T17:00:01Z'").is_ok());
@@ -619,4 +855,145 @@ proptest! {
         }
         let _ = read(&FULL[..cut]);
     }
+}
+
+const CALENDARS: &str = r#"
+[[calendar]]
+name = "always"
+zone = "UTC"
+source = "it has no hours"
+session = [{ days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], from = "00:00", to = "00:00" }]
+[[calendar]]
+name = "weekdays"
+zone = "Europe/Berlin"
+source = "a test"
+session = [
+    { days = ["mon", "tue", "wed", "thu", "fri"], from = "09:00", to = "12:00" },
+    { days = ["mon", "tue", "wed", "thu", "fri"], from = "13:00", to = "17:30" },
+]
+"#;
+
+/// An experiment that lasts 3 min, with these lines, after a Sunday at 18:00 in Berlin.
+fn timed(lines: &str) -> Result<ExperimentSet, InvalidExperiment> {
+    let used = |name| {
+        format!(
+            "[[experiment]]\nname = 'uses {name}'\n{SHORT}\nmarket = {{ calendar = '{name}', allow_open = true }}\n\
+             schedule = {{ game_day = true }}\nblast_radius = {{ services = ['q'] }}\nrun = {{ during = '1m' }}\n"
+        )
+    };
+    read(&format!(
+        "{CALENDARS}\n{}{}[[experiment]]\nname = 'x'\n{SHORT}\n{lines}\n\
+         blast_radius = {{ services = ['q'] }}\nrun = {{ before = '1m', during = '1m', after = '1m' }}\n",
+        used("always"),
+        used("weekdays"),
+    ))
+}
+
+fn berlin_hours(days: &str, from: &str, to: &str) -> String {
+    format!("hours = {{ zone = 'Europe/Berlin', days = [{days}], from = '{from}', to = '{to}' }}")
+}
+
+#[test]
+fn what_can_never_run_is_rejected() {
+    let cron = |cron: &str| format!("schedule = {{ cron = '{cron}', zone = 'Europe/Berlin' }}");
+    let at = |at: &str| format!("schedule = {{ at = '{at}' }}");
+    let game_day = || "schedule = { game_day = true }".to_owned();
+    let market = |name: &str| format!("market = {{ calendar = '{name}' }}");
+    let monday = || berlin_hours("'mon'", "10:00", "11:00");
+    for (lines, field) in [
+        // Noon in New York, on a Monday.
+        (vec![at("2026-11-30T17:00:00Z")], "schedule.at"),
+        (
+            vec![at("2026-11-30T10:00:00Z"), monday(), market("none")],
+            "schedule.at",
+        ),
+        // Two minutes before the market opens.
+        (
+            vec![cron("58 8 * * MON"), market("weekdays")],
+            "schedule.cron",
+        ),
+        (
+            vec![cron("* * * * *"), monday(), market("weekdays")],
+            "schedule.cron",
+        ),
+        (vec![cron("* * * * *"), market("always")], "schedule.cron"),
+        (vec![cron("0 12 29 2 *"), market("always")], "schedule.cron"),
+        (vec![game_day(), monday(), market("weekdays")], "hours.from"),
+        (vec![game_day(), market("always")], "market.calendar"),
+        // The break is too short with what the hours leave of it.
+        (
+            vec![
+                game_day(),
+                berlin_hours("'tue'", "11:00", "12:02"),
+                market("weekdays"),
+            ],
+            "hours.from",
+        ),
+    ] {
+        let lines = lines.join("\n");
+        let error = timed(&lines).expect_err(&lines);
+        assert_eq!(error.experiment(), Some("x"), "{error}");
+        assert_eq!(error.invalid().field(), field, "{lines}: {error}");
+        let accepted = error.invalid().accepted();
+        assert!(accepted.contains("`market` is not open"), "{error}");
+    }
+}
+
+#[test]
+fn what_can_run_some_day_is_not_rejected() {
+    let cron = |cron: &str| format!("schedule = {{ cron = '{cron}', zone = 'Europe/Berlin' }}");
+    let market = |name: &str| format!("market = {{ calendar = '{name}' }}");
+    for lines in [
+        vec!["schedule = { at = '2026-11-30T09:00:00Z' }".to_owned()],
+        // Ten thousand minutes lie between.
+        vec![cron("* * * * *"), berlin_hours("'sat'", "17:00", "17:04")],
+        // At the moment at which the hours begin, and up to their end.
+        vec![
+            cron("0 17 * * SAT"),
+            berlin_hours("'sat'", "17:00", "17:03"),
+        ],
+        vec![cron("0 1 * * SUN"), berlin_hours("'sat'", "22:00", "03:00")],
+        // On holidays alone, as on Christmas Day.
+        vec!["schedule = { cron = '0 12 * * MON-FRI', zone = 'America/New_York' }".to_owned()],
+        // The next one is in 2048.
+        vec![cron("0 12 29 2 *"), berlin_hours("'sat'", "11:00", "13:00")],
+        // In the break.
+        vec![
+            cron("*/5 * * * *"),
+            berlin_hours("'mon'", "09:00", "17:00"),
+            market("weekdays"),
+        ],
+        vec![
+            "schedule = { game_day = true }".to_owned(),
+            berlin_hours("'mon'", "16:00", "17:33"),
+            market("weekdays"),
+        ],
+        vec![
+            "schedule = { game_day = true }".to_owned(),
+            "market = { calendar = 'always', allow_open = true }".to_owned(),
+        ],
+    ] {
+        let lines = lines.join("\n");
+        timed(&lines).expect(&lines);
+    }
+}
+
+#[test]
+fn more_faults_of_a_service_than_can_be_started_are_rejected() {
+    let of =
+        |service: &str| format!("{{ kind = 'hang', intensity = 0.1, service = '{service}' }},");
+    let file = |a: usize, b: usize| {
+        let faults = of("a").repeat(a) + &of("b").repeat(b);
+        read(&format!(
+            "[[experiment]]\nname = 'x'\nhypothesis = {{ metric = 'score', at_least = 1 }}\nfault = [{faults}]\n\
+             schedule = {{ game_day = true }}\nblast_radius = {{ services = ['a', 'b'] }}\nrun = {{ during = '1m' }}\n"
+        ))
+    };
+    assert!(file(64, 64).is_ok());
+    let error = file(1, 65).unwrap_err();
+    assert_eq!(error.invalid().field(), "fault");
+    assert!(
+        error.invalid().accepted().contains("from 1 to 64"),
+        "{error}"
+    );
 }

@@ -107,20 +107,24 @@ async fn orders_are_hit_at_a_simulated_broker_alone() {
     );
 }
 
-/// Also where the broker is simulated, only experiments on orders hit what must not be sent twice.
+/// Also where the broker is simulated, only experiments on orders hit what is no read.
 #[tokio::test(start_paused = true)]
 async fn an_experiment_that_is_none_on_orders_spares_them() {
     use seawall_chaos::ChaosLayer;
-    use seawall_core::{ConstMeta, Registry, RequestMeta, WrapErrorLayer};
+    use seawall_core::{ConstMeta, Registry, Replay, RequestMeta, WrapErrorLayer};
     use seawall_telemetry::{TelemetryConfig, TelemetryLayer};
     use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
-    for orders in [false, true] {
+    let all = [Replay::SafeWithEffect, Replay::SafeWithKey, Replay::Never];
+    for (orders, replay) in [false, true]
+        .into_iter()
+        .flat_map(|orders| all.map(|it| (orders, it)))
+    {
         let config = ChaosConfig::builder()
             .simulated_upstream(true)
             .build()
             .unwrap();
-        let chaos = ChaosLayer::new("quotes", config).describe(ConstMeta(RequestMeta::default()));
+        let chaos = ChaosLayer::new("quotes", config).describe(ConstMeta(RequestMeta::new(replay)));
         let telemetry = TelemetryLayer::new("quotes", TelemetryConfig::default());
         let registry = Registry::new("desk");
         registry.register(telemetry.handle()).unwrap();
@@ -147,6 +151,7 @@ async fn an_experiment_that_is_none_on_orders_spares_them() {
             report = runner.run(&experiment) => report.unwrap(),
             () = calls => unreachable!(),
         };
-        assert_eq!(report.injected() > 0, orders, "{}", report.to_markdown());
+        let hit = report.injected() > 0;
+        assert_eq!(hit, orders, "{replay:?}: {}", report.to_markdown());
     }
 }

@@ -322,3 +322,74 @@ async fn how_runs_ended_is_counted_and_every_metric_is_in_the_table() {
     }
     assert_eq!(read().last().unwrap().value, Value::Gauge(0.0));
 }
+
+/// A metric that has nothing to measure is no reason to end anything; one that cannot be read is.
+#[tokio::test(start_paused = true)]
+async fn a_guard_trips_when_its_metric_is_no_number_or_panics() {
+    let text =
+        HELD.to_owned() + "\n    guard = [{ metric = \"drawdown\", at_most = 5, lasts = \"2s\" }]";
+    type Read = fn() -> Option<f64>;
+    let reads: [(Read, Option<&str>); 5] = [
+        (|| None, None),
+        (|| Some(1.0), None),
+        (|| Some(f64::NAN), Some("the metric was NaN")),
+        (|| Some(f64::NEG_INFINITY), Some("the metric was -inf")),
+        (|| panic!("no database"), Some("the metric panicked")),
+    ];
+    for (read, why) in reads {
+        let desk = Desk::start(RETRY);
+        let chaos = desk.chaos.clone();
+        let metric = move || match chaos.state() {
+            ChaosState::Injecting => read(),
+            _ => Some(1.0),
+        };
+        let runner = desk.builder().metric("drawdown", metric).build().unwrap();
+        let report = runner.run(&experiment(&game_day(&text))).await.unwrap();
+        match why {
+            None => assert_outcome(&report, Outcome::Held),
+            Some(why) => {
+                assert_outcome(&report, Outcome::GuardTripped);
+                assert_eq!(report.phase(Phase::During).unwrap().samples, 2);
+                let tripped = report.guards[0].tripped.as_deref().unwrap();
+                assert_eq!(tripped, format!("drawdown is at most 5, and {why}"));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hypothesis_or_guard_on_a_service_that_is_not_there_is_an_error() {
+    let desk = Desk::start(Layers::default());
+    let telemetry = seawall_telemetry::TelemetryLayer::new(
+        "news/headlines",
+        seawall_telemetry::TelemetryConfig::default(),
+    );
+    desk.registry.register(telemetry.handle()).unwrap();
+    let guard = |service: &str| {
+        let guard =
+            format!("guard = [{{ metric = 'error_ratio', service = '{service}', at_most = 0.5 }}]");
+        format!("{HELD}\n{guard}")
+    };
+    for (text, field) in [
+        (guard("quotes"), None),
+        (guard("news"), None),
+        (guard("qoutes"), Some("guard[0].service")),
+        (
+            HELD.replace("\"quotes\"", "\"qoutes\""),
+            Some("hypothesis.service"),
+        ),
+    ] {
+        let experiment = experiment(&game_day(&text));
+        let runner = desk.runner();
+        let checked = runner.check(&experiment);
+        let Some(field) = field else {
+            checked.unwrap();
+            continue;
+        };
+        let error = checked.unwrap_err();
+        let invalid = error.invalid();
+        assert_eq!((invalid.field(), invalid.value()), (field, "\"qoutes\""));
+        assert!(invalid.accepted().ends_with(": news, quotes"), "{error}");
+        assert_eq!(runner.run(&experiment).await.unwrap_err(), error);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_chaos::ChaosState;
+use seawall_chaos::{ChaosHandle, ChaosState, Delay, Fault, InjectionId};
 use seawall_core::{Command, InstanceHandle};
 use seawall_experiments::{Outcome, Phase, Refusal};
 use tokio::time::{Instant, sleep, timeout};
@@ -91,9 +91,94 @@ async fn a_stop_that_is_released_at_once_still_ends_the_run() {
     let running =
         tokio::spawn(async move { runner.run(&experiment(&game_day(HANG))).await.unwrap() });
     sleep(Duration::from_secs(8)).await;
-    stop.stop("now");
+    stop.stop("the desk has called");
     stop.release();
-    assert_outcome(&running.await.unwrap(), Outcome::Stopped);
+    let report = running.await.unwrap();
+    assert_outcome(&report, Outcome::Stopped);
+    assert_eq!(
+        report.words,
+        "the faults were ended at once: the desk has called"
+    );
+}
+
+/// A run whose faults somebody has ended at the chaos layer shows nothing of the rest of its time.
+#[tokio::test(start_paused = true)]
+async fn faults_that_are_ended_at_the_chaos_layer_stop_the_run_at_the_next_sample() {
+    type End = fn(&ChaosHandle);
+    let ends: [(End, &str); 4] = [
+        (
+            |chaos| assert_eq!(chaos.stop_all(), 1),
+            "those of `quotes` were stopped at its chaos layer",
+        ),
+        (
+            |chaos| {
+                let id = chaos.snapshot().injections[0].id;
+                assert!(chaos.stop(InjectionId::from_number(id)));
+            },
+            "those of `quotes` were stopped at its chaos layer",
+        ),
+        (
+            ChaosHandle::bypass,
+            "the chaos layer of `quotes` was bypassed",
+        ),
+        (
+            |chaos| {
+                let control: &dyn InstanceHandle = chaos;
+                control.control(Command::Bypass).unwrap();
+            },
+            "the chaos layer of `quotes` was bypassed",
+        ),
+    ];
+    // In the first sample of the faults, in the middle, and in the last one.
+    for milliseconds in [5_100, 8_500, 14_900] {
+        for (end, why) in ends {
+            let desk = Desk::start(Layers::default());
+            let runner = desk.runner();
+            let running =
+                tokio::spawn(
+                    async move { runner.run(&experiment(&game_day(HANG))).await.unwrap() },
+                );
+            sleep(Duration::from_millis(milliseconds)).await;
+            end(&desk.chaos);
+            let report = timeout(Duration::from_millis(1_000), running).await;
+            let report = report.unwrap().unwrap();
+            assert_outcome(&report, Outcome::Stopped);
+            let words = format!("the faults were ended at once: {why}");
+            assert_eq!(report.words, words);
+            assert!(report.faults[0].calls > 0, "what they did is reported");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chaos_layer_that_is_bypassed_is_refused_before_anything_is_measured() {
+    let desk = Desk::start(Layers::default());
+    desk.chaos.bypass();
+    let start = Instant::now();
+    let report = desk.run(&game_day(HANG)).await;
+    assert_eq!(Instant::now(), start);
+    assert_eq!(report.refusal, Some(Refusal::Faults));
+    assert_eq!(
+        report.words,
+        "the chaos layer of `quotes` is bypassed: reset it first"
+    );
+    desk.chaos.reset();
+    assert_eq!(desk.run(&game_day(HANG)).await.refusal, None);
+}
+
+/// Nor are the faults of somebody else those of the run.
+#[tokio::test(start_paused = true)]
+async fn other_faults_of_the_layer_may_end_during_a_run() {
+    let desk = Desk::start(Layers::default());
+    let runner = desk.runner();
+    let other = desk.chaos.start(Fault::delay(
+        Delay::constant(Duration::from_millis(1)).unwrap(),
+    ));
+    let running =
+        tokio::spawn(async move { runner.run(&experiment(&game_day(HANG))).await.unwrap() });
+    sleep(Duration::from_secs(8)).await;
+    other.unwrap().stop();
+    assert_ne!(running.await.unwrap().outcome, Outcome::Stopped);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,10 @@
 //! It stands right around the client, below everything that is to be tested. Its responses have a
 //! [`ChaosBody`], whose error is a [`ChaosError`](seawall_chaos::ChaosError).
 //!
+//! Only reads are hit, unless the upstream is [simulated](seawall_chaos::ChaosConfigBuilder::simulated_upstream):
+//! with [`Routes`](crate::Routes) a `GET`, and a route that is described as [`Replay::Safe`](seawall_core::Replay::Safe), but
+//! no `PUT` and no `DELETE`.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use http::{Request, Response};
