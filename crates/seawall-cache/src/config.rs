@@ -330,7 +330,8 @@ impl CoalesceConfigBuilder {
         /// Sets whether all waiters get what a call has failed with: its response, the rejection of a layer
         /// below, or a copy of its error (see [`copy_error`](crate::CoalesceLayer::copy_error)). Unless set,
         /// and for what cannot be copied, the next waiter makes the call again. What only concerns one
-        /// caller, as the deadline of it, is never shared.
+        /// caller, as the deadline of it, is never shared, nor what the rules
+        /// [forbid](crate::CacheRules::is_shareable), as a cookie.
         pub const fn share_failures(bool);
     }
 

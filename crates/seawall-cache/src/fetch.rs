@@ -11,7 +11,7 @@ use seawall_core::{
 use crate::calls::{Joined, Lead};
 use crate::fill::{Change, Draft, Fill};
 use crate::kept::{Entry, Guard, Moment, Order};
-use crate::send::is_own;
+use crate::send::{is_for_each, is_own};
 use crate::state::{Answer, Common, CommonLocal, State};
 use crate::{CacheHooks, CacheRules, Demand, Lifetime};
 
@@ -115,11 +115,16 @@ where
             return Ok(degraded::<Res, X, H, K, V>(common, &stale, reason));
         };
         self.common.stripe().calls.missed(keyed.is_refresh);
-        let lifetime = common.hooks.rules().lifetime(&keyed.asked, response);
+        let rules = common.hooks.rules();
+        let lifetime = rules.lifetime(&keyed.asked, response);
         let timestamp = storer.timestamp(response);
-        if !lifetime.store {
+        let is_for_waiters = lifetime.store
+            || (keyed.lead.is_some() && rules.is_shareable(&keyed.asked, response, outcome));
+        if !is_for_waiters {
             self.common.stripe().stores.not_allowed.add();
-            keyed.answer(Answer::Alone);
+            if is_for_each(&outcome) {
+                keyed.answer(Answer::Alone);
+            }
             return result.map(|response| storer.pass(response));
         }
         let draft = keyed.draft(lifetime, timestamp, outcome, common.state.now());

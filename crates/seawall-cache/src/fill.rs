@@ -33,6 +33,9 @@ impl Draft {
 
     /// Until when it may be used; `None` where it is given to the waiters alone.
     fn until(&self, config: &CacheConfig) -> Option<Until> {
+        if !self.lifetime.store {
+            return None;
+        }
         let made = self.made();
         let ttl = match self.is_negative {
             true => config.negative_ttl()?,

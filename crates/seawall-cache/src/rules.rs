@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use seawall_core::carry::{Carried, ClassifiedResponse, Described, Storage, StoredOutcome};
-use seawall_core::{AnyAge, ConstMeta, NoMark, Policy, SharedReadings, StoreClone};
+use seawall_core::{AnyAge, ConstMeta, NoMark, Outcome, Policy, SharedReadings, StoreClone};
 
 /// Says under which key the answer to a request is kept, for how long, and for which requests.
 ///
@@ -40,6 +40,17 @@ pub trait CacheRules<Req, Res, St> {
     fn lifetime(&self, asked: &Self::Asked, response: &Res) -> Lifetime {
         let _ = (asked, response);
         Lifetime::DEFAULT
+    }
+
+    /// Whether `response` may be given to the callers of its key that wait for this very call; where it
+    /// [may be kept](Self::lifetime) unless implemented. Asked of responses whose lifetime says that they may not be
+    /// kept, and of failures that are shared. `outcome` is what the classifier says.
+    ///
+    /// Where it may not, each waiter makes its own call if the outcome is [`Success`](Outcome::Success) or
+    /// [`Degraded`](Outcome::Degraded), and otherwise one after the other.
+    fn is_shareable(&self, asked: &Self::Asked, response: &Res, outcome: Outcome) -> bool {
+        let _ = outcome;
+        self.lifetime(asked, response).store
     }
 
     /// Whether what is kept under its key answers this request; `true` unless implemented.
@@ -165,7 +176,7 @@ impl Default for Demand {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// Whether it may be kept at all, and given to other callers.
+    /// Whether it may be kept at all. Where not, [`CacheRules::is_shareable`] says whether waiters get it.
     pub store: bool,
     /// How long it is fresh from when it was made: an answer that is `age` old is fresh for that much less.
     pub fresh: Option<Duration>,
@@ -236,13 +247,17 @@ where
         self.0.lifetime(asked, response.value())
     }
 
+    fn is_shareable(&self, asked: &R::Asked, response: &Res, outcome: Outcome) -> bool {
+        self.0.is_shareable(asked, response.value(), outcome)
+    }
+
     fn answers(&self, asked: &R::Asked, stored: &StoredOutcome<St>) -> bool {
         self.0.answers(asked, stored.stored())
     }
 
     fn not_cached(&self, asked: &R::Asked) -> Option<StoredOutcome<St>> {
         let stored = self.0.not_cached(asked)?;
-        Some(StoredOutcome::new(stored, seawall_core::Outcome::Ignored))
+        Some(StoredOutcome::new(stored, Outcome::Ignored))
     }
 }
 

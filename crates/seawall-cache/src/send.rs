@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Reason, Rejection};
+use seawall_core::{Outcome, Reason, Rejection};
 use tower_service::Service;
 
 /// Whether a rejection says nothing of the upstream, but that the time of this one caller is over.
@@ -14,6 +14,12 @@ pub(crate) const fn is_own(rejection: &Rejection) -> bool {
         rejection.reason(),
         Reason::DeadlineExceeded | Reason::QueueTimeout
     )
+}
+
+/// Whether what cannot be shared is worth a call of each waiter at once. Of what is no good answer, as that a key
+/// has expired, the next one is mostly the same.
+pub(crate) const fn is_for_each(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Success | Outcome::Degraded)
 }
 
 pin_project! {

@@ -49,7 +49,14 @@
 //!   are.
 //! * Not what says `no-store` or `no-cache`, sets a cookie, is a stream of events, has trailers, is longer than
 //!   the [bound](StoreBody::with_cap), breaks off, or depends ([`Vary`](http::header::VARY)) on everything, or on
-//!   headers of the request that are left out of the key. Of such a call, callers that wait for it make their own.
+//!   headers of the request that are left out of the key. Of such a call, callers that wait for it make their own: at
+//!   once where it was good, and otherwise, as with a 401, one after the other.
+//! * What is not kept for its status alone, as a 401, a 400 or a 302, is given to those that wait for this very call.
+//!   So is a failure where a layer that coalesces
+//!   [shares them](seawall_cache::CoalesceConfigBuilder::share_failures), also one that says `no-store`; not one that
+//!   sets a cookie, depends on what is not in the key, or is `private` where answers are shared between users. Each
+//!   waiter gets it once the caller that made the call has read its body; where it drops the body, or the body is
+//!   longer than the bound, the next one makes the call.
 //! * For as long as `max-age` or `Expires` say, a [day](HttpCache::max_age) at most, or for the time of the layer's
 //!   settings where the response says nothing; less its age, which counts against every other time, too: the greater
 //!   of its `Age` with the time of the call, and of what has passed since its `Date`, from two seconds on (clocks

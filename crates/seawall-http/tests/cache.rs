@@ -935,6 +935,110 @@ async fn callers_share_a_call_unless_its_answer_may_not_be_shared() {
     }
 }
 
+/// Three callers at once of an upstream that answers so after a second: how many calls they make, and in how many
+/// seconds.
+async fn three_callers<S, B>(
+    build: impl FnOnce(Upstream) -> S,
+    status: u16,
+    headers: &[(&str, &str)],
+) -> (u32, u64)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Error<Infallible>> + Clone,
+    B: Body<Data = Bytes, Error = &'static str>,
+{
+    let upstream = Upstream::default();
+    upstream.set(headers);
+    upstream.status(status);
+    upstream.0.lock().unwrap().delay = SECOND;
+    let client = build(upstream.clone());
+    let began = tokio::time::Instant::now();
+    let one = || async {
+        let response = client.clone().oneshot(get("/q")).await.unwrap();
+        assert_eq!(response.status(), status);
+        response.into_body().collect().await.unwrap().to_bytes()
+    };
+    let texts = <[Bytes; 3]>::from(tokio::join!(one(), one(), one()));
+    let calls = upstream.calls();
+    assert!(texts.iter().all(|text| calls != 1 || text == "1"));
+    (calls, began.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_share_failures_get_one_in_whatever_it_is() {
+    for share_failures in [true, false] {
+        let config = CoalesceConfig::builder().share_failures(share_failures);
+        let config = config.build().unwrap();
+        let build = |upstream| {
+            let layer = CoalesceLayer::new("quotes", config.clone())
+                .classify(HttpClassifier::new())
+                .describe(Routes::new())
+                .rules(HttpCache::new())
+                .store(StoreBody::new())
+                .mark(HttpMark);
+            layer.layer(WrapErrorLayer.layer(upstream))
+        };
+        for status in [500, 503, 429, 504] {
+            for headers in [&[][..], &[("cache-control", "no-store, private")]] {
+                let made = three_callers(build, status, headers).await;
+                let expected = if share_failures { (1, 1) } else { (3, 3) };
+                assert_eq!(made, expected, "{status} {headers:?}");
+            }
+            // It is of its caller alone.
+            let made = three_callers(build, status, &[("set-cookie", "a=b")]).await;
+            assert_eq!(made, (3, 3), "{status}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_that_is_neither_good_nor_a_failure_is_a_stampede() {
+    for (headers, is_shared) in [
+        (&[][..], true),
+        (&[("cache-control", "private")], true),
+        (&[("cache-control", "no-store")], false),
+        (&[("set-cookie", "a=b")], false),
+        (&[("vary", "x-request-id")], false),
+    ] {
+        for (status, is_good) in [(400, false), (401, false), (302, true), (206, true)] {
+            let expected = match (is_shared, is_good) {
+                (true, _) => (1, 1),
+                (false, false) => (3, 3),
+                // Each needs its own.
+                (false, true) => (3, 2),
+            };
+            let coalesce = CoalesceLayer::new("quotes", CoalesceConfig::default())
+                .classify(HttpClassifier::new())
+                .describe(Routes::new())
+                .rules(HttpCache::new())
+                .store(StoreBody::new())
+                .mark(HttpMark);
+            let made = three_callers(
+                |upstream| coalesce.layer(WrapErrorLayer.layer(upstream)),
+                status,
+                headers,
+            )
+            .await;
+            assert_eq!(made, expected, "coalesce: {status} {headers:?}");
+
+            let cache = CacheLayer::new("quotes", CacheConfig::new(SECOND).unwrap())
+                .classify(HttpClassifier::new())
+                .describe(Routes::new())
+                .rules(HttpCache::new())
+                .store(StoreBody::new())
+                .mark(HttpMark);
+            let handle = cache.handle();
+            let made = three_callers(
+                |upstream| cache.layer(WrapErrorLayer.layer(upstream)),
+                status,
+                headers,
+            )
+            .await;
+            assert_eq!(made, expected, "cache: {status} {headers:?}");
+            assert_eq!(handle.snapshot().entries, 0, "{status} {headers:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_takes_over_where_the_body_of_the_call_is_dropped() {
     let layer = CoalesceLayer::new("quotes", CoalesceConfig::default())

@@ -18,7 +18,7 @@ use super::errors::CopyError;
 use super::share::{Answer, Share};
 use super::state::CommonLocal;
 use crate::calls::{Joined, Lead, Turn, Waiting};
-use crate::send::{Sending, is_own};
+use crate::send::{Sending, is_for_each, is_own};
 use crate::wait::Wait;
 use crate::{CacheHooks, CacheRules};
 
@@ -248,8 +248,12 @@ where
         match result {
             Ok(response) if fails && !shares_failures => Ok(storer.pass(response)),
             Ok(response) => {
-                if !common.hooks.rules().lifetime(&asked, &response).store {
-                    lead.answer(Answer::Alone);
+                let rules = common.hooks.rules();
+                let is_kept = !fails && rules.lifetime(&asked, &response).store;
+                if !is_kept && !rules.is_shareable(&asked, &response, outcome) {
+                    if is_for_each(&outcome) {
+                        lead.answer(Answer::Alone);
+                    }
                     return Ok(storer.pass(response));
                 }
                 let degradation = common.hooks.mark().degradation(&response);

@@ -7,10 +7,10 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, DATE, EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, SET_COOKIE, UPGRADE, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_cache_semantics::{CacheOptions, CachePolicy};
-use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime};
+use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime, Outcome};
 
 use super::age::{Ambiguous, age_when_sent, apparent_age, freshness};
 use super::directives::{Asks, directives, seconds};
@@ -208,7 +208,8 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         {
             return Lifetime::NONE;
         }
-        let Some(says) = Says::read(response, *has_credentials, self.shared) else {
+        let says = Says::of(headers, response.status(), *has_credentials, self.shared);
+        let Some(says) = says else {
             return Lifetime::NONE;
         };
         let bounded = |span: Duration| span.min(self.max_age);
@@ -226,6 +227,28 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         lifetime
     }
 
+    fn is_shareable(
+        &self,
+        has_credentials: &bool,
+        response: &Response<R>,
+        outcome: Outcome,
+    ) -> bool {
+        let headers = response.headers();
+        let is_private = || directives(headers).any(|(name, _)| name == "private");
+        let is_anothers = headers.contains_key(SET_COOKIE)
+            || is_event_stream(headers)
+            || !self.knows_vary(headers)
+            || (self.shared && is_private());
+        let fails = !matches!(
+            outcome,
+            Outcome::Success | Outcome::Ignored | Outcome::Degraded
+        );
+        // Whatever its status: what is given to those who have waited for it is not kept. Of a failure nothing but
+        // whose it is counts.
+        !is_anothers
+            && (fails || Says::of(headers, StatusCode::OK, *has_credentials, self.shared).is_some())
+    }
+
     fn not_cached(&self, _: &bool) -> Option<HttpStored> {
         Some(HttpStored::gateway_timeout())
     }
@@ -241,8 +264,13 @@ struct Says {
 
 impl Says {
     /// `None` where it may not be kept.
-    fn read<R>(response: &Response<R>, has_credentials: bool, shared: bool) -> Option<Self> {
-        let headers = normal(response.headers());
+    fn of(
+        headers: &HeaderMap,
+        status: StatusCode,
+        has_credentials: bool,
+        shared: bool,
+    ) -> Option<Self> {
+        let headers = normal(headers);
         let mut no_cache = !headers.contains_key(CACHE_CONTROL)
             && headers.get(PRAGMA).is_some_and(|value| value == "no-cache");
         let mut revalidates = false;
@@ -261,7 +289,7 @@ impl Says {
             return None;
         }
         let fresh = freshness(&headers, shared);
-        if !is_storable(response, headers, has_credentials, shared) {
+        if !is_storable(status, headers, has_credentials, shared) {
             return None;
         }
         if revalidates || fresh == Some(Err(Ambiguous)) {
@@ -298,8 +326,8 @@ fn normal(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// Whether the response may be kept at all (RFC 9111, 3).
-fn is_storable<R>(
-    response: &Response<R>,
+fn is_storable(
+    status: StatusCode,
     headers: HeaderMap,
     has_credentials: bool,
     shared: bool,
@@ -311,7 +339,7 @@ fn is_storable<R>(
         request.headers_mut().insert(AUTHORIZATION, value);
     }
     let mut head = Response::new(());
-    *head.status_mut() = response.status();
+    *head.status_mut() = status;
     *head.headers_mut() = headers;
     let options = CacheOptions {
         shared,
