@@ -287,7 +287,7 @@ where
     let mut saved = Saved::default();
     let mut bytes = vec![0; HEAD];
     for (key, entry) in state.kept.iter() {
-        if now >= entry.until.failing {
+        if now >= entry.until.last() {
             continue;
         }
         let start = bytes.len();

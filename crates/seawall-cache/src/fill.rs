@@ -66,13 +66,14 @@ impl Draft {
         let failing = match (self.lifetime.stale_on_failure, bound) {
             (Some(after), Some(bound)) => fresh.after(after).min(bound),
             (Some(after), None) => fresh.after(after),
-            (None, Some(bound)) => bound,
-            (None, None) => fresh,
+            // Neither the response nor the settings say less.
+            (None, Some(bound)) => bound.max(refreshing),
+            (None, None) => refreshing,
         };
         Some(Until {
             fresh,
             refreshing,
-            failing: failing.max(refreshing),
+            failing,
         })
     }
 }

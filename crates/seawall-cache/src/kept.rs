@@ -85,8 +85,15 @@ pub(crate) struct Until {
     pub(crate) fresh: Moment,
     /// While a new one is fetched.
     pub(crate) refreshing: Moment,
-    /// Where the upstream fails.
+    /// Where the upstream fails; also in less time than the two before.
     pub(crate) failing: Moment,
+}
+
+impl Until {
+    /// Until when it may be used for anything.
+    pub(crate) fn last(&self) -> Moment {
+        self.fresh.max(self.refreshing).max(self.failing)
+    }
 }
 
 /// Which of two answers is newer.
@@ -280,7 +287,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         if let Some(before) = self.cache.peek(&key) {
             aside.push((None, Arc::clone(&before)));
             if self.count(before.guard.slots) == before.guard.count
-                && (now < before.until.failing || now < before.until.fresh)
+                && now < before.until.last()
                 && entry.order.is_before(&before.order)
             {
                 aside.push((Some(key), entry));

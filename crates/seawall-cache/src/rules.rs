@@ -182,7 +182,8 @@ pub struct Lifetime {
     pub fresh: Option<Duration>,
     /// How long it may be used after that while a new one is fetched.
     pub stale_while_revalidate: Option<Duration>,
-    /// How long it may be used after it was fresh, where the upstream fails.
+    /// How long it may be used after it was fresh, where the upstream fails: also where a refresh fails that
+    /// [`stale_while_revalidate`](Self::stale_while_revalidate) allows.
     pub stale_on_failure: Option<Duration>,
     /// How old it is already. It counts against the times of the settings, too.
     pub age: Duration,

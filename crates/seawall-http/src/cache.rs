@@ -62,6 +62,7 @@
 //!   of its `Age` with the time of the call, and of what has passed since its `Date`, from two seconds on (clocks
 //!   differ). An upstream, or a machine, whose clock is wrong needs [`ignore_date`](HttpCache::ignore_date).
 //!   `stale-while-revalidate` and `stale-if-error` are kept to, and `must-revalidate`: what is stale is not used then.
+//!   A refresh that fails is a failure: `stale-if-error` says how long what is stale is given then.
 //!   A number that is too large is the largest, and what is no number is 0.
 //! * A request may ask for `no-cache`, `max-age`, `min-fresh`, `max-stale` and `only-if-cached`, whose answer is a
 //!   504 where nothing is kept.
