@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seawall_core::EventKind;
@@ -179,7 +180,9 @@ impl std::error::Error for SnapshotError {
 
 impl<K: Clone + Eq + Hash, V> CacheHandle<K, V> {
     /// Writes what is good and may still be used to `file`: beside it first, then by renaming, so that there is
-    /// always one that is complete. It blocks; in a program that must not, use `tokio::task::spawn_blocking`.
+    /// always one that is complete. Several may write one file at once, also from several processes: the last one stays.
+    /// What is written beside it is `NAME.PROCESS-NUMBER.new`, and removed where it fails; only a process that is
+    /// killed meanwhile leaves one behind. It blocks; in a program that must not, use `tokio::task::spawn_blocking`.
     /// What becomes invalid after that is in the file: save again where it must not come back with a restart.
     ///
     /// # Errors
@@ -422,14 +425,32 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, SnapshotError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let (mut file, beside) = create_beside(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
     drop(file);
-    fs::rename(&beside, path)
+    let renamed = written.and_then(|()| fs::rename(&beside, path));
+    if renamed.is_err() {
+        // What it has failed with says more than this could.
+        let _ = fs::remove_file(&beside);
+    }
+    renamed
+}
+
+/// A file beside `path` that no other save writes, in this process or in another one.
+fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        name.push(format!(".{}-{number}.new", std::process::id()));
+        let beside = path.with_file_name(name);
+        match File::create_new(&beside) {
+            Ok(file) => return Ok((file, beside)),
+            // What a process of that number has left behind that was killed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Writes keys and answers as JSON.

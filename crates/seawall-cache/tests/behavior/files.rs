@@ -231,12 +231,38 @@ async fn a_file_that_cannot_be_written_leaves_the_one_before() {
     let (cache, _, handle) = self::cache(an_hour());
     price(&cache, "SPY").await;
     handle.save(&directory.file()).unwrap();
-    // A directory in the way of what is written beside it.
-    std::fs::create_dir(directory.0.join("prices.new")).unwrap();
-    assert!(matches!(
-        handle.save(&directory.file()),
-        Err(SnapshotError::Io(..))
-    ));
+    // What is written beside it has a name that is too long.
+    let long = SnapshotFile::new(directory.0.join("p".repeat(254)), Plain);
+    std::fs::copy(directory.file().path(), long.path()).unwrap();
+    assert!(matches!(handle.save(&long), Err(SnapshotError::Io(..))));
     let (_, _, again) = self::cache(an_hour());
-    assert_eq!(again.load(&directory.file()).unwrap().restored, 1);
+    assert_eq!(again.load(&long).unwrap().restored, 1);
+
+    // A directory has its name.
+    let taken = SnapshotFile::new(directory.0.join("taken"), Plain);
+    std::fs::create_dir(taken.path()).unwrap();
+    assert!(matches!(handle.save(&taken), Err(SnapshotError::Io(..))));
+    assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 3);
+}
+
+#[tokio::test]
+async fn several_may_write_one_file_at_once() {
+    let directory = Directory::new("several");
+    let (cache, _, handle) = self::cache(an_hour());
+    for symbol in ["SPY", "QQQ", "IWM"] {
+        price(&cache, symbol).await;
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let saved = handle.save(&directory.file()).unwrap();
+                    assert_eq!(saved.written, 3);
+                    let (_, _, again) = self::cache(an_hour());
+                    assert_eq!(again.load(&directory.file()).unwrap().restored, 3);
+                }
+            });
+        }
+    });
+    assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 1);
 }
