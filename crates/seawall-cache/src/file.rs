@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seawall_core::EventKind;
 
-use crate::CacheHandle;
 use crate::kept::{Aside, Entry, Kept, Moment, NotKept, Order, Refreshing, Until};
 use crate::state::State;
+use crate::{CacheConfig, CacheHandle};
 
 /// What a file begins with: what it is, and the version of its format.
 const MAGIC: [u8; 16] = *b"seawall-cache\0\0\x01";
@@ -121,7 +121,9 @@ pub struct Saved {
 pub struct Loaded {
     /// Answers that are kept now.
     pub restored: usize,
-    /// Answers that are too old by the settings, older than what is kept, from the future, or do not fit.
+    /// Answers that are too old by the settings to be given ever, older than what is kept, from the future, or do not
+    /// fit. What is stale is given only where the settings have `stale_on_failure` or `stale_while_revalidate`,
+    /// whatever the response, or the program that wrote the file, allows.
     pub too_old: usize,
     /// Answers that the codec cannot read.
     pub unreadable: usize,
@@ -279,6 +281,30 @@ impl Record {
         };
         Some((record, rest))
     }
+
+    /// Until when it may be used that was made then. The settings may have become stricter since, and what is stale
+    /// is used only where they say so.
+    fn until(&self, made: Moment, config: &CacheConfig) -> Until {
+        let [fresh, refreshing, failing] = self
+            .spans
+            .map(|span| made.after(Duration::from_nanos(span)));
+        let bound = config.stale_on_failure().map(|bound| made.after(bound));
+        let within = |moment: Moment| bound.map_or(moment, |bound| moment.min(bound));
+        let fresh = within(fresh);
+        let refreshing = match config.stale_while_revalidate() {
+            Some(_) => within(refreshing),
+            None => fresh,
+        };
+        let failing = match bound {
+            Some(bound) => failing.min(bound),
+            None => failing.min(refreshing),
+        };
+        Until {
+            fresh,
+            refreshing,
+            failing,
+        }
+    }
 }
 
 fn encode<K, V, C>(state: &State<K, V>, file: &SnapshotFile<C>) -> (Vec<u8>, Saved)
@@ -346,6 +372,7 @@ where
 {
     let (now, clock, config) = (state.now(), unix_ms(), state.config());
     let mut loaded = Loaded::default();
+    let mut restored = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
         let (length, after) = rest.split_first_chunk()?;
@@ -359,24 +386,13 @@ where
         };
         let age = Duration::from_millis(clock.saturating_sub(record.made));
         let made = now.before(age);
-        let [fresh, refreshing, mut failing] = record
-            .spans
-            .map(|span| made.after(Duration::from_nanos(span)));
-        // The settings may have become stricter since.
-        if let Some(bound) = config.stale_on_failure() {
-            failing = failing.min(made.after(bound));
-        }
+        let until = record.until(made, &config);
         let is_ahead = record.made > clock.saturating_add(ms(AHEAD));
-        if is_ahead || now >= failing {
+        if is_ahead || now >= until.last() {
             loaded.too_old += 1;
             continue;
         }
         let hash = state.kept.hash(&key);
-        let until = Until {
-            fresh: fresh.min(failing),
-            refreshing: refreshing.min(failing),
-            failing,
-        };
         let entry = Arc::new(Entry {
             stored,
             made,
@@ -390,14 +406,19 @@ where
             refresh: Refreshing::default(),
         });
         let mut aside = Aside::new();
+        let inserted = (key.clone(), Arc::clone(&entry));
         let insert = || state.kept.insert_if_absent(key, entry, &mut aside);
         let kept = state.calls.exclusive(hash, insert);
         match kept {
-            Ok(()) => loaded.restored += 1,
+            Ok(()) => restored.push(inserted),
             Err(NotKept::Invalidated) => loaded.invalidated += 1,
             Err(NotKept::Older(_) | NotKept::TooHeavy) => loaded.too_old += 1,
         }
     }
+    // Those that came later may have taken the place of others.
+    let is_kept = |(key, entry): &&(K, Arc<Entry<V>>)| state.kept.holds(key, entry);
+    loaded.restored = restored.iter().filter(is_kept).count();
+    loaded.too_old += restored.len() - loaded.restored;
     Some(loaded)
 }
 

@@ -330,6 +330,13 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         self.insert(key, entry, aside)
     }
 
+    /// Whether it is this that is kept under `key`.
+    pub(crate) fn holds(&self, key: &K, entry: &Arc<Entry<V>>) -> bool {
+        self.cache
+            .peek(key)
+            .is_some_and(|kept| Arc::ptr_eq(&kept, entry))
+    }
+
     /// Takes what is kept under `key` out of memory.
     pub(crate) fn remove(&self, key: &K) -> bool {
         self.cache.remove(key).is_some()

@@ -93,6 +93,33 @@ async fn what_is_kept_already_and_what_is_too_old_is_not_restored() {
     assert_eq!((loaded.restored, loaded.too_old), (0, 1));
 }
 
+#[tokio::test]
+async fn what_is_restored_is_what_is_kept_and_may_be_given() {
+    let directory = Directory::new("counts");
+    let (cache, _, handle) = self::cache(an_hour());
+    for number in 0..200 {
+        price(&cache, format!("{number}").leak()).await;
+    }
+    assert_eq!(handle.save(&directory.file()).unwrap().written, 200);
+
+    let (_, _, small) = self::cache(an_hour().max_entries(10));
+    let loaded = small.load(&directory.file()).unwrap();
+    assert_eq!(loaded.restored, small.snapshot().entries);
+    assert_eq!(loaded.restored + loaded.too_old, 200, "{loaded:?}");
+
+    // Stale, and these settings have no use for that.
+    tokio::time::sleep(1_100 * MS).await;
+    let (cache, upstream, handle) = self::cache(one_second());
+    let loaded = handle.load(&directory.file()).unwrap();
+    assert_eq!((loaded.restored, loaded.too_old), (0, 200));
+    upstream.script([Err(Failed::Down)]);
+    assert_eq!(cache.clone().oneshot("1").await, Err(Failed::Down));
+
+    let refreshed = one_second().stale_while_revalidate(SECOND);
+    let (_, _, handle) = self::cache(refreshed);
+    assert_eq!(handle.load(&directory.file()).unwrap().restored, 0);
+}
+
 /// By the first letter, as the hash of a group.
 struct Grouped;
 
