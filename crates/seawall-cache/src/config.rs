@@ -171,7 +171,8 @@ impl CacheConfigBuilder {
         pub const fn max_entries(usize);
 
         /// Sets the most that all entries may weigh together, in the unit of the
-        /// [storer](seawall_core::StoreSink::put); no limit unless set. An answer that is about as heavy as a
+        /// [storer](seawall_core::StoreSink::put), with what their keys weigh by the
+        /// [rules](crate::CacheRules::key_weight); no limit unless set. An answer that is about as heavy as a
         /// quarter of it, or heavier, is not kept.
         pub const fn max_weight(Some(u64));
 

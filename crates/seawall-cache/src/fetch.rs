@@ -127,7 +127,8 @@ where
             }
             return result.map(|response| storer.pass(response));
         }
-        let draft = keyed.draft(lifetime, timestamp, outcome, common.state.now());
+        let (now, weight) = (common.state.now(), rules.key_weight(&keyed.key));
+        let draft = keyed.draft(lifetime, weight, timestamp, outcome, now);
         let fill = Fill::new(Arc::clone(&common.state), keyed.key, keyed.lead, draft);
         result.map(|response| storer.store(response, fill))
     }
@@ -137,6 +138,7 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
     const fn draft(
         &self,
         lifetime: Lifetime,
+        key_weight: u64,
         timestamp: Option<u64>,
         outcome: Outcome,
         now: Moment,
@@ -146,6 +148,7 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
             order: Order { began, timestamp },
             guard: self.guard,
             lifetime,
+            key_weight,
             is_negative: !matches!(outcome, Outcome::Success),
             now,
         }

@@ -16,6 +16,8 @@ pub(crate) struct Draft {
     pub(crate) order: Order,
     pub(crate) guard: Guard,
     pub(crate) lifetime: Lifetime,
+    /// What its key weighs.
+    pub(crate) key_weight: u64,
     /// Whether it says nothing of the upstream, as that there is no such thing.
     pub(crate) is_negative: bool,
     /// When the response was there.
@@ -125,7 +127,7 @@ where
             made: draft.made(),
             order: draft.order,
             until: until.unwrap_or(never),
-            weight: config.counted(weight),
+            weight: config.counted(weight.saturating_add(draft.key_weight)),
             guard: draft.guard,
             refresh: Refreshing::default(),
         });

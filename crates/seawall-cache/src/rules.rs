@@ -35,6 +35,14 @@ pub trait CacheRules<Req, Res, St> {
     /// What `request` asks of the cache. Called once per call.
     fn ask(&self, request: &Req) -> Ask<Self::Key, Self::Asked>;
 
+    /// What `key` weighs, beside what is kept under it, in the unit of the
+    /// [storer](seawall_core::StoreSink::put); nothing unless implemented. Where a remote side chooses keys, their
+    /// length belongs here, so that [`max_weight`](crate::CacheConfigBuilder::max_weight) bounds memory.
+    fn key_weight(&self, key: &Self::Key) -> u64 {
+        let _ = key;
+        0
+    }
+
     /// How long `response` may be kept; by the settings of the layer unless implemented. Asked of good
     /// responses alone.
     fn lifetime(&self, asked: &Self::Asked, response: &Res) -> Lifetime {
@@ -242,6 +250,10 @@ where
 
     fn ask(&self, described: &P) -> Ask<R::Key, R::Asked> {
         SharedReadings::apart(|| self.0.ask(&described.get().request))
+    }
+
+    fn key_weight(&self, key: &R::Key) -> u64 {
+        self.0.key_weight(key)
     }
 
     fn lifetime(&self, asked: &R::Asked, response: &Res) -> Lifetime {

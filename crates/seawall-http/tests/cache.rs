@@ -840,6 +840,26 @@ async fn a_refresh_that_fails_keeps_to_what_a_response_allows_on_failure() {
     }
 }
 
+#[tokio::test]
+async fn long_targets_and_headers_count_against_the_weight() {
+    const MOST: u64 = 4 << 20;
+    let long = "k".repeat(30_000);
+    for is_target in [true, false] {
+        let config = CacheConfig::builder(100 * SECOND).max_weight(MOST);
+        let (client, _, handle) = client_of(config.build().unwrap());
+        for number in 0..500 {
+            let request = match is_target {
+                true => get(&format!("/{number}?{long}")),
+                false => with(&format!("/{number}"), &[("x-anything", &long)]),
+            };
+            text(&client, request).await;
+        }
+        let kept = handle.snapshot();
+        assert!((2 << 20..=MOST).contains(&kept.weight), "{kept:?}");
+        assert!(kept.entries as u64 * 30_000 <= MOST, "{kept:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_changes_something_makes_what_is_kept_of_its_path_invalid() {
     for (status, calls) in [(201, 3), (400, 2), (500, 3)] {

@@ -105,6 +105,19 @@ impl HttpCacheKey {
 }
 
 impl HttpCacheKey {
+    /// About how many bytes it has in memory.
+    pub(super) fn weight(&self) -> u64 {
+        let target = [
+            self.target.authority().map(http::uri::Authority::as_str),
+            self.target
+                .path_and_query()
+                .map(http::uri::PathAndQuery::as_str),
+        ];
+        let target: usize = target.into_iter().flatten().map(str::len).sum();
+        let host = self.host.as_ref().map_or(0, HeaderValue::len);
+        (128 + target + host + self.headers.len()) as u64
+    }
+
     /// Everything of its path.
     pub(super) fn group(&self) -> u64 {
         group_of(&self.target, self.host.as_ref())

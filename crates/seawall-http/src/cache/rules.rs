@@ -202,6 +202,10 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         Ask::Keyed(keyed.with_group(group).with_demand(demand))
     }
 
+    fn key_weight(&self, key: &HttpCacheKey) -> u64 {
+        key.weight()
+    }
+
     fn lifetime(&self, has_credentials: &bool, response: &Response<R>) -> Lifetime {
         let headers = response.headers();
         if headers.contains_key(SET_COOKIE) || is_event_stream(headers) || !self.knows_vary(headers)

@@ -20,8 +20,8 @@ const CAP: usize = 1024 * 1024;
 
 /// Keeps responses once their body has come to its good end, within a bound of its length.
 ///
-/// What is kept weighs about as many bytes as it has in memory; so limit a cache by
-/// [`max_weight`](seawall_cache::CacheConfigBuilder::max_weight). Its time is that of `Date`, and never later
+/// What is kept weighs about as many bytes as it has in memory, and its key does; so limit a cache by
+/// [`max_weight`](seawall_cache::CacheConfigBuilder::max_weight). By number alone, 10,000 entries may be 10 GiB. Its time is that of `Date`, and never later
 /// than now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreBody {
