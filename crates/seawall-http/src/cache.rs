@@ -67,7 +67,9 @@
 //! * A request may ask for `no-cache`, `max-age`, `min-fresh`, `max-stale` and `only-if-cached`, whose answer is a
 //!   504 where nothing is kept.
 //! * A request of another method that was executed, or may have been, makes everything of its path invalid,
-//!   whatever the query.
+//!   whatever the query; where calls are shared without a cache, no request gets the answer of one that began before
+//!   its end. Neither knows of a change that another path makes, as an order changes positions: use
+//!   [`invalidate_prefix`](seawall_cache::CacheHandle::invalidate_prefix), or `Cache-Control: no-cache` in the read.
 //! * What is kept comes with `Age`.
 //!
 //! # Headers that are another one at each request

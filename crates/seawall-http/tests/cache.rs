@@ -1084,6 +1084,44 @@ async fn no_answer_that_is_neither_good_nor_a_failure_is_a_stampede() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_after_a_write_gets_no_answer_from_before() {
+    let layer = CoalesceLayer::new("orders", CoalesceConfig::default())
+        .classify(HttpClassifier::new())
+        .describe(Routes::new())
+        .rules(HttpCache::new())
+        .store(StoreBody::new())
+        .mark(HttpMark);
+    let handle = layer.handle();
+    let upstream = Upstream::default();
+    let client = BoxCloneSyncService::new(layer.layer(WrapErrorLayer.layer(upstream.clone())));
+    let delay = |seconds| upstream.0.lock().unwrap().delay = seconds * SECOND;
+    let read = |target: &str| {
+        let (client, request) = (client.clone(), get(target));
+        tokio::spawn(async move { text(&client, request).await })
+    };
+    delay(10);
+    let before = [read("/orders?open"), read("/quotes")];
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(upstream.calls(), 2);
+
+    delay(1);
+    let write = Request::post("/orders").body(Full::default()).unwrap();
+    let write = client.clone().oneshot(write);
+    let meanwhile = read("/orders?open");
+    write.await.unwrap();
+    let after = [read("/orders?open"), read("/orders?open"), read("/quotes")];
+    let mut texts = Vec::new();
+    for reader in after.into_iter().chain(before).chain([meanwhile]) {
+        texts.push(reader.await.unwrap());
+    }
+    // One call for both that came after; who came before gets whichever is there first.
+    assert_eq!(texts[..3], ["4", "4", "2"]);
+    assert_eq!(texts[4], "2");
+    assert!(texts[3] == "1" && texts[5] == "4", "{texts:?}");
+    assert_eq!((upstream.calls(), handle.snapshot().under_way), (4, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_waiter_takes_over_where_the_body_of_the_call_is_dropped() {
     let layer = CoalesceLayer::new("quotes", CoalesceConfig::default())
         .classify(HttpClassifier::new())

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::errors::CopyError;
 use super::share::{Answer, Share};
-use super::state::CommonLocal;
+use super::state::{Change, CommonLocal};
 use crate::calls::{Joined, Lead, Turn, Waiting};
 use crate::send::{Sending, is_for_each, is_own};
 use crate::wait::Wait;
@@ -44,13 +44,32 @@ pin_project! {
 /// A call, and whether others may share it.
 pub(crate) struct Call<X, K, V, E, H, C, A> {
     pub(crate) common: CommonLocal<X, K, V, E, H, C>,
-    pub(crate) shared: Option<Shared<K, V, E, A>>,
+    pub(crate) role: Role<K, V, E, A>,
+}
+
+pub(crate) enum Role<K, V, E, A> {
+    /// Others neither share it nor read what it changes.
+    Passed,
+    /// What began before its end is not shared after that.
+    Change(#[expect(dead_code, reason = "it is dropped")] Change<K, V, E>),
+    Shared(Shared<K, V, E, A>),
+}
+
+impl<K, V, E, A> Role<K, V, E, A> {
+    const fn shared(&mut self) -> Option<&mut Shared<K, V, E, A>> {
+        match self {
+            Self::Shared(shared) => Some(shared),
+            Self::Passed | Self::Change(_) => None,
+        }
+    }
 }
 
 pub(crate) struct Shared<K, V, E, A> {
     /// `None` once it was joined.
     pub(crate) key: Option<K>,
     pub(crate) hash: u64,
+    /// How many changes of its group had ended when it was made.
+    pub(crate) epoch: u64,
     pub(crate) asked: A,
     /// Where the call is made for others, too.
     pub(crate) lead: Option<Lead<K, Answer<V, E>>>,
@@ -150,10 +169,10 @@ impl<X, K: Clone + Eq + Hash, V, E, H, C, A> Call<X, K, V, E, H, C, A> {
     #[inline]
     fn begin(&mut self) -> Option<Waiting<K, Answer<V, E>>> {
         let stripe = self.common.stripe();
-        let shared = self.shared.as_mut()?;
+        let shared = self.role.shared()?;
         let key = shared.key.take()?;
         let state = &self.common.common().state;
-        match state.calls.join(key, shared.hash, 0) {
+        match state.calls.join(key, shared.hash, shared.epoch) {
             Joined::Leads(lead) => {
                 stripe.led.add_here(self.common.is_here_alone());
                 shared.lead = Some(lead);
@@ -183,7 +202,7 @@ where
         H::Mark: MarkDegraded<<H::Storer as StoreResponse<Res>>::Response>,
     {
         let (common, stripe) = (self.common.common(), self.common.stripe());
-        let shared = self.shared.as_mut()?;
+        let shared = self.role.shared()?;
         let result = match turn {
             Turn::Leads(lead) => {
                 stripe.handed_over.add();
@@ -233,7 +252,11 @@ where
     {
         let common = self.common.common();
         let storer = common.hooks.storer();
-        let Some((mut lead, asked)) = self.shared.and_then(|s| s.lead.zip(Some(s.asked))) else {
+        let shared = match self.role {
+            Role::Shared(shared) => shared.lead.zip(Some(shared.asked)),
+            Role::Passed | Role::Change(_) => None,
+        };
+        let Some((mut lead, asked)) = shared else {
             return result.map(|response| storer.pass(response));
         };
         if <H::Storer as StoreResponse<Res>>::AT_ONCE && result.is_ok() && lead.end_alone() {

@@ -13,6 +13,15 @@ use crate::{Coalesce, CoalesceConfig, CoalesceHandle, Hooks};
 
 /// Callers of one key that come while a call is under way get its answer, and make none themselves.
 ///
+/// An answer may be from before its caller has asked, though from no longer ago than the call that it shares has
+/// taken. What was written by then is in it where the [rules](Self::rules) name
+/// [changes](crate::Ask::Change), as those of HTTP do: what began before a change of its group had ended is given to
+/// none that asks after that. By a [`key`](Self::key) alone this layer knows of no change, nor of one made by
+/// another program: a read that must see it gets a key of its own, or none, as after an order.
+///
+/// Nothing is kept: the next caller makes a call again. Where answers may be used for some time, use a
+/// [`CacheLayer`](crate::CacheLayer), which shares calls, too.
+///
 /// Every service of one layer value and its clones shares the calls under way, the counters and the settings.
 /// `K` is the type of a key, `V` of what is shared of a response, `E` of the service's error; they follow from
 /// the service and the hooks. `X` is the [`Policy`]: the classifier and the describer.

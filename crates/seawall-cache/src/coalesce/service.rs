@@ -1,6 +1,7 @@
 //! The service: makes a call, or waits for one.
 
 use std::hash::Hash;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use seawall_core::{
@@ -10,8 +11,8 @@ use seawall_core::{
 use tower_service::Service;
 
 use super::errors::{CopyError, NoErrorCopies};
-use super::future::{Call, CoalesceFuture, Shared};
-use super::state::CommonAnchor;
+use super::future::{Call, CoalesceFuture, Role, Shared};
+use super::state::{Change, CommonAnchor};
 use crate::{Ask, CacheHooks, CacheRules, Hooks};
 
 /// A service whose callers of one key share a call; see [`CoalesceLayer`](crate::CoalesceLayer).
@@ -66,7 +67,7 @@ where
             true => Ask::Pass,
             false => common.hooks.rules().ask(&request),
         };
-        let shared = match asked {
+        let role = match asked {
             Ask::Keyed(asked) if asked.demand.look_up => {
                 let is_safe = common
                     .policy
@@ -81,21 +82,30 @@ where
                 } else if !is_safe {
                     stripe.passed.add();
                 }
-                is_safe.then(|| Shared {
-                    hash: common.state.hash(&asked.key),
-                    key: Some(asked.key),
-                    asked: asked.asked,
-                    lead: None,
-                })
+                match is_safe {
+                    true => Role::Shared(Shared {
+                        hash: common.state.hash(&asked.key),
+                        epoch: asked.group.map_or(0, |group| common.state.epoch(group)),
+                        key: Some(asked.key),
+                        asked: asked.asked,
+                        lead: None,
+                    }),
+                    false => Role::Passed,
+                }
             }
-            _ => {
+            Ask::Change { group } => {
                 stripe.passed.add();
-                None
+                let state = Arc::clone(&common.state);
+                Role::Change(Change { state, group })
+            }
+            Ask::Keyed(_) | Ask::Pass => {
+                stripe.passed.add();
+                Role::Passed
             }
         };
         let call = Call {
             common: local,
-            shared,
+            role,
         };
         let service = self.inner.clone(); // clone: waits, polled ready later
         CoalesceFuture::new(service, request, call)

@@ -1,7 +1,7 @@
 //! What all services of a layer that coalesces, and its handles, share.
 
 use std::hash::Hash;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::DefaultHashBuilder;
@@ -13,12 +13,17 @@ use crate::CoalesceConfig;
 use crate::calls::{Calls, hash_of};
 use crate::counts::CoalesceStripe;
 
+/// How many counters of changes there are: one of another group keeps a call from being shared in one case of so many.
+const SLOTS: usize = 256;
+
 /// The calls under way, the settings, the counters and the events of one layer value.
 pub(crate) struct State<K, V, E> {
     pub(crate) events: EventSource,
     pub(crate) stripes: StripeSet<CoalesceStripe>,
     pub(crate) calls: Arc<Calls<K, Answer<V, E>>>,
     hasher: DefaultHashBuilder,
+    /// Changes that have ended, by group.
+    changes: Box<[AtomicU64]>,
     config: Mutex<CoalesceConfig>,
     /// Whether an operator has switched it off.
     bypassed: AtomicBool,
@@ -31,6 +36,7 @@ impl<K, V, E> State<K, V, E> {
             stripes: StripeSet::new(),
             calls: Arc::new(Calls::new()),
             hasher: DefaultHashBuilder::default(),
+            changes: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             config: Mutex::new(config),
             bypassed: AtomicBool::new(false),
         })
@@ -52,6 +58,16 @@ impl<K, V, E> State<K, V, E> {
         hash_of(&self.hasher, key)
     }
 
+    /// The counter of a group.
+    fn changes_of(&self, group: u64) -> &AtomicU64 {
+        &self.changes[(group >> 20) as usize % SLOTS]
+    }
+
+    /// How many changes of a group have ended: a call that began before shares its answer with none that comes after.
+    pub(crate) fn epoch(&self, group: u64) -> u64 {
+        self.changes_of(group).load(Ordering::Acquire)
+    }
+
     #[inline]
     pub(crate) fn is_bypassed(&self) -> bool {
         self.bypassed.load(Ordering::Relaxed)
@@ -59,6 +75,19 @@ impl<K, V, E> State<K, V, E> {
 
     pub(crate) fn set_bypassed(&self, bypassed: bool) {
         self.bypassed.store(bypassed, Ordering::Relaxed);
+    }
+}
+
+/// A call that may change what others of its group read. Dropped, it has ended, however.
+pub(crate) struct Change<K, V, E> {
+    pub(crate) state: Arc<State<K, V, E>>,
+    pub(crate) group: u64,
+}
+
+impl<K, V, E> Drop for Change<K, V, E> {
+    fn drop(&mut self) {
+        let changes = self.state.changes_of(self.group);
+        changes.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -247,8 +247,8 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
             outcome,
             Outcome::Success | Outcome::Ignored | Outcome::Degraded
         );
-        // Whatever its status: what is given to those who have waited for it is not kept. Of a failure nothing but
-        // whose it is counts.
+        // Whatever its status: what is given to those who have waited for it is not kept. Of a failure it counts only
+        // whose it is.
         !is_anothers
             && (fails || Says::of(headers, StatusCode::OK, *has_credentials, self.shared).is_some())
     }
