@@ -151,7 +151,8 @@ pub struct CacheConfigBuilder {
 
 impl CacheConfigBuilder {
     seawall_core::setters! { self.config:
-        /// Sets how long an answer is fresh.
+        /// Sets how long an answer is fresh: from when its response was there, whenever its call began, and less the
+        /// age that the [rules](crate::Lifetime::age) know of.
         pub const fn ttl(Duration);
 
         /// Sets how long an answer that is not fresh any more is used while a new one is fetched; not at
@@ -167,13 +168,16 @@ impl CacheConfigBuilder {
         pub const fn negative_ttl(Some(Duration));
 
         /// Sets the most entries; 10,000 unless set. They are spread over parts of equal size by their
-        /// hash, so that somewhat fewer may fit.
+        /// hash, and each part drops what is used least for itself, so that somewhat fewer may fit. The share of a
+        /// part is rounded up, which is less than 4 % more. How many parts there are is settled when the layer is made:
+        /// a much smaller bound of later settings leaves each of them one entry.
         pub const fn max_entries(usize);
 
         /// Sets the most that all entries may weigh together, in the unit of the
         /// [storer](seawall_core::StoreSink::put), with what their keys weigh by the
         /// [rules](crate::CacheRules::key_weight); no limit unless set. An answer that is about as heavy as a
-        /// quarter of it, or heavier, is not kept.
+        /// quarter of it, or heavier, is not kept. A part, of four at most, has its share rounded up: 4 is the
+        /// smallest bound that is kept to.
         pub const fn max_weight(Some(u64));
 
         /// Sets whether callers of one key that is not kept share one call; they do unless set.

@@ -123,8 +123,12 @@ impl HttpCache {
         self
     }
 
-    /// Sets the longest that an answer is fresh, and that it may be used after that, whatever it says; a day
-    /// unless set.
+    /// Sets the longest that counts of what a response says: of the time that it stays fresh once it is here, of
+    /// `stale-while-revalidate` and of `stale-if-error`, each for itself; a day unless set. Zero takes none of it: a
+    /// response that says how long it is fresh is stale at once.
+    ///
+    /// It does not bound the [settings](seawall_cache::CacheConfig) of the layer: the `ttl` holds for a response that
+    /// says nothing, and `stale_on_failure` is the bound of age of all that is stale.
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -247,8 +251,7 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
             outcome,
             Outcome::Success | Outcome::Ignored | Outcome::Degraded
         );
-        // Whatever its status: what is given to those who have waited for it is not kept. Of a failure it counts only
-        // whose it is.
+        // Whatever its status: what waiters get of it is not kept. Of a failure it counts only whose it is.
         !is_anothers
             && (fails || Says::of(headers, StatusCode::OK, *has_credentials, self.shared).is_some())
     }
