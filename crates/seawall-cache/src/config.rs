@@ -156,11 +156,13 @@ impl CacheConfigBuilder {
         pub const fn ttl(Duration);
 
         /// Sets how long an answer that is not fresh any more is used while a new one is fetched; not at
-        /// all unless set. It is marked as degraded.
+        /// all unless set. It is marked as degraded where the layer has a [mark](crate::CacheLayer::mark); without one
+        /// its caller cannot know.
         pub const fn stale_while_revalidate(Some(Duration));
 
         /// Sets up to which age an answer is used where the upstream fails or a layer below rejects; not at
-        /// all unless set. It is marked as degraded. No response can allow more, nor for a refresh.
+        /// all unless set. It is marked as degraded where the layer has a [mark](crate::CacheLayer::mark); without one
+        /// its caller cannot know. No response can allow more, nor for a refresh.
         pub const fn stale_on_failure(Some(Duration));
 
         /// Sets how long a response is kept whose outcome is [`Ignored`](seawall_core::Outcome::Ignored), as

@@ -380,8 +380,9 @@ macro_rules! option_setters {
             >
         {
             /// Answers calls that fail by the steps of `layer`: a value, a function, another service, the
-            /// last good answer. What it answers is marked, and means
-            /// [`Outcome::Degraded`](crate::Outcome::Degraded).
+            /// last good answer. What it answers means [`Outcome::Degraded`](crate::Outcome::Degraded), and is
+            /// marked as `layer.mark(..)` says: without it, the caller cannot distinguish it from an answer of
+            /// the upstream. For HTTP it is `HttpMark`.
             ///
             /// Reads alone are answered so ([`Replay::Safe`](crate::Replay::Safe)): no order, and no cancel
             /// either, though that may be sent twice.
@@ -391,22 +392,26 @@ macro_rules! option_setters {
             /// [`InvalidConfig`](crate::InvalidConfig) when the layer has not the name of the stack.
             ///
             /// ```
-            /// use seawall::fallback::{FallbackConfig, FallbackLayer, Step};
+            /// use seawall::fallback::{Degraded, FallbackConfig, FallbackLayer, MarkInValue, Step};
             /// use seawall::{ConstMeta, Policy, RequestMeta, WrapErrorLayer};
             /// use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
             ///
             /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-            /// let hold: Step<&str, &str> = Step::value("hold", "HOLD");
-            /// let fallback = FallbackLayer::new("opinions", FallbackConfig::default(), [hold])?;
+            /// let hold: Step<&str, _> = Step::value("hold", Degraded::fresh("HOLD"));
+            /// let fallback = FallbackLayer::new("opinions", FallbackConfig::default(), [hold])?
+            ///     .mark(MarkInValue);
             /// let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
             /// let stack = seawall::ai_api("opinions").build_generic(reads)?.fallback(fallback)?;
             /// let handles = stack.handles();
             /// let opinions = ServiceBuilder::new()
             ///     .layer(stack)
             ///     .layer(WrapErrorLayer)
-            ///     .service(service_fn(|_: &str| async { Err::<&str, _>(std::io::Error::other("down")) }));
-            /// assert_eq!(opinions.oneshot("SPY?").await?, "HOLD");
+            ///     .service(service_fn(|_: &str| async {
+            ///         Err::<Degraded<&str>, _>(std::io::Error::other("down"))
+            ///     }));
+            /// let opinion = opinions.oneshot("SPY?").await?;
+            /// assert_eq!((*opinion.value(), opinion.is_degraded()), ("HOLD", true));
             /// assert_eq!(handles.fallback.counts().answered, 1);
             /// assert_eq!(handles.telemetry.counts().calls.degraded, 1);
             /// # Ok(()) }
@@ -435,7 +440,8 @@ macro_rules! option_setters {
             }
 
             /// Keeps good answers by key and gives them to later calls, which then take no permit, no token
-            /// and no attempt.
+            /// and no attempt. What is stale is marked as `layer.mark(..)` says: without it, the caller cannot
+            /// distinguish it from what is fresh. For HTTP it is `HttpMark`.
             ///
             /// # Errors
             ///
@@ -443,14 +449,18 @@ macro_rules! option_setters {
             ///
             /// ```
             /// use std::time::Duration;
-            /// use seawall::cache::{CacheConfig, CacheLayer};
+            /// use seawall::cache::{CacheConfig, CacheLayer, Degraded, MarkInValue};
             /// use seawall::{ConstMeta, Policy, RequestMeta, WrapErrorLayer};
             /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
             ///
             /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-            /// let cache = CacheLayer::new("feed", CacheConfig::new(Duration::from_secs(1))?)
-            ///     .key(|symbol: &&'static str| Some(*symbol));
+            /// let config = CacheConfig::builder(Duration::from_secs(1))
+            ///     .stale_on_failure(Duration::from_secs(3600))
+            ///     .build()?;
+            /// let cache = CacheLayer::new("feed", config)
+            ///     .key(|symbol: &&'static str| Some(*symbol))
+            ///     .mark(MarkInValue);
             /// let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
             /// let stack = seawall::market_data("feed").build_generic(reads)?.cache(cache)?;
             /// let handles = stack.handles();
@@ -458,10 +468,10 @@ macro_rules! option_setters {
             ///     .layer(stack)
             ///     .layer(WrapErrorLayer)
             ///     .service(service_fn(|symbol: &'static str| async move {
-            ///         Ok::<_, std::io::Error>(symbol.len())
+            ///         Ok::<_, std::io::Error>(Degraded::fresh(symbol.len()))
             ///     }));
             /// for _ in 0..2 {
-            ///     assert_eq!(feed.ready().await?.call("SPY").await?, 3);
+            ///     assert_eq!(feed.ready().await?.call("SPY").await?, Degraded::fresh(3));
             /// }
             /// assert_eq!(handles.cache.counts().calls.hit, 1);
             /// assert_eq!(handles.telemetry.counts().attempts.success, 1);
@@ -491,7 +501,8 @@ macro_rules! option_setters {
                 }))
             }
 
-            /// Lets callers that ask for the same at the same time share one call.
+            /// Lets callers that ask for the same at the same time share one call. Nothing is kept: where answers
+            /// may be used for some time, [`cache`](Self::cache) shares calls, too.
             ///
             /// # Errors
             ///
