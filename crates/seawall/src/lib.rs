@@ -43,10 +43,10 @@
 //! # The layers
 //!
 //! deadline, retry, gate, bulkhead, rate limit, breaker, attempt timeout, outermost first; with
-//! HTTP, body timeouts and a reader of limits next to the client. Hedging, adaptive throttling,
-//! health, limits and circuits per key, adaptive concurrency, learned timeouts and retry hooks are
-//! options that cost nothing when absent. Why in this order, and what each is for:
-//! [`guide::order`], [`guide::options`].
+//! HTTP, body timeouts and a reader of limits next to the client. Fallbacks, caches, shared calls,
+//! hedging, adaptive throttling, health, limits and circuits per key, adaptive concurrency, learned
+//! timeouts and retry hooks are options that cost nothing when absent. Why in this order, and what
+//! each is for: [`guide::order`], [`guide::options`].
 //!
 //! # Errors
 //!

@@ -19,9 +19,11 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// What an HTTP answer is kept under: the method, the full target (`https://H:443/` is `https://h/`), and every
 /// header of the request, save for those that
 ///
-/// * only trace it, describe its connection or the time it has left: `traceparent`, `tracestate`, `b3`, `x-b3-*`,
-///   `uber-trace-id`, `x-amzn-trace-id`, `x-cloud-trace-context`, `x-datadog-*`, `sentry-trace`, `x-request-id`,
-///   `x-correlation-id`, `x-envoy-expected-rq-timeout-ms`, `connection`, `keep-alive`, `proxy-connection`, `te`;
+/// * only trace it, describe its connection or the time it has left: `traceparent`, `tracestate`, `b3`,
+///   `x-b3-traceid`, `x-b3-spanid`, `x-b3-parentspanid`, `x-b3-sampled`, `x-b3-flags`, `uber-trace-id`,
+///   `x-amzn-trace-id`, `x-cloud-trace-context`, `x-datadog-trace-id`, `x-datadog-parent-id`,
+///   `x-datadog-sampling-priority`, `sentry-trace`, `x-request-id`, `x-correlation-id`,
+///   `x-envoy-expected-rq-timeout-ms`, `connection`, `keep-alive`, `proxy-connection`, `te`;
 /// * ask something of the cache: `cache-control`, `pragma`;
 /// * are [left out](super::HttpCache::leave_out).
 ///
