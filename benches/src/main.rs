@@ -113,7 +113,10 @@ fn compare(json: bool, filter: &str) -> Result<(), Failed> {
     if disturbed > 0 {
         eprintln!("the machine was busy: {disturbed} subjects have doubtful or missing figures");
     }
-    let bars = bars::judge(&bars::Figures::new(&rows, &extras, &crowds));
+    let mut bars = bars::judge(&bars::Figures::new(&rows, &extras, &crowds));
+    if !filter.is_empty() {
+        bars = bars.of_measured();
+    }
     if json {
         println!("{}", report::json(&rows).map_err(Failed::Run)?);
         eprint!("{}{bars}", report::crowds(&crowds));
