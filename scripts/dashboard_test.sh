@@ -18,7 +18,7 @@ scripts/vendor_uplot.sh --check
 scripts/dashboard_build.sh --check
 
 profile=${PROFILE:-release}
-cargo build --quiet --profile "$profile" -p seawall-examples --example trading_desk
+cargo build --quiet --profile "$profile" --example trading_desk
 [ "$profile" = dev ] && profile=debug
 export TRADING_DESK=${CARGO_TARGET_DIR:-$PWD/target}/$profile/examples/trading_desk
 mkdir -p "$DASHBOARD_OUT"

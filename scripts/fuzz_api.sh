@@ -10,7 +10,8 @@ if ! [ -x "$venv/bin/schemathesis" ]; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet schemathesis==4.32.5
 fi
-cargo build --quiet -p seawall-admin --all-features --example fuzz_target
+# As the tests build it, so that nothing is built twice.
+cargo build --quiet --workspace --all-features --example fuzz_target
 server=${CARGO_TARGET_DIR:-target}/debug/examples/fuzz_target
 : >"$venv/address"
 "$server" >"$venv/address" &

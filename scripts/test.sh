@@ -7,16 +7,13 @@ cd "$(dirname "$0")/.."
 scripts/packages.sh
 cargo test --workspace --all-features
 
-# Loom explores every interleaving of votes, permits and windows. It needs a build of its own.
+# Loom explores every interleaving of votes, permits and windows. It needs a build of its own, optimized since the
+# models are many, and by many units of code since nothing is measured.
 loom() {
-    RUSTFLAGS='--cfg seawall_loom' CARGO_TARGET_DIR=target/loom cargo test --release "$@"
+    RUSTFLAGS='--cfg seawall_loom' CARGO_TARGET_DIR=target/loom CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        CARGO_PROFILE_RELEASE_DEBUG=false cargo test --release "$@"
 }
-loom -p seawall-core --test loom
+loom -p seawall-core -p seawall-bulkhead -p seawall-ratelimit -p seawall-health -p seawall-ai -p seawall-cache --test loom
 loom -p seawall-breaker --lib loom
-loom -p seawall-bulkhead --test loom
-loom -p seawall-ratelimit --test loom
-loom -p seawall-health --test loom
-loom -p seawall-ai --test loom
-loom -p seawall-cache --test loom
 
 scripts/dashboard_test.sh
