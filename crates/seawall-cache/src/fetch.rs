@@ -128,7 +128,10 @@ where
             return result.map(|response| storer.pass(response));
         }
         let (now, weight) = (common.state.now(), rules.key_weight(&keyed.key));
-        let draft = keyed.draft(lifetime, weight, timestamp, outcome, now);
+        let draft = Draft {
+            has_body: rules.has_body(&keyed.asked),
+            ..keyed.draft(lifetime, weight, timestamp, outcome, now)
+        };
         let fill = Fill::new(Arc::clone(&common.state), keyed.key, keyed.lead, draft);
         result.map(|response| storer.store(response, fill))
     }
@@ -151,6 +154,7 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
             key_weight,
             is_negative: !matches!(outcome, Outcome::Success),
             now,
+            has_body: None,
         }
     }
 

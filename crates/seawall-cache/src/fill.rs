@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     pub(crate) is_negative: bool,
     /// When the response was there.
     pub(crate) now: Moment,
+    /// Whether it has a body, where that is known.
+    pub(crate) has_body: Option<bool>,
 }
 
 impl Draft {
@@ -163,6 +165,10 @@ where
             Err(NotKept::Invalidated) => stores.invalidated.add(),
             Err(NotKept::TooHeavy) => stores.too_heavy.add(),
         }
+    }
+
+    fn has_body(&self) -> Option<bool> {
+        self.draft.has_body
     }
 }
 

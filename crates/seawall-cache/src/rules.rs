@@ -61,6 +61,13 @@ pub trait CacheRules<Req, Res, St> {
         self.lifetime(asked, response).store
     }
 
+    /// Whether the response has a body, as that to a HEAD has none whatever its head says; not known unless
+    /// implemented. It is for the [storer](seawall_core::StoreSink::has_body), which sees no request.
+    fn has_body(&self, asked: &Self::Asked) -> Option<bool> {
+        let _ = asked;
+        None
+    }
+
     /// Whether what is kept under its key answers this request; `true` unless implemented.
     fn answers(&self, asked: &Self::Asked, stored: &St) -> bool {
         let _ = (asked, stored);
@@ -262,6 +269,10 @@ where
 
     fn is_shareable(&self, asked: &R::Asked, response: &Res, outcome: Outcome) -> bool {
         self.0.is_shareable(asked, response.value(), outcome)
+    }
+
+    fn has_body(&self, asked: &R::Asked) -> Option<bool> {
+        self.0.has_body(asked)
     }
 
     fn answers(&self, asked: &R::Asked, stored: &StoredOutcome<St>) -> bool {

@@ -11,6 +11,12 @@ pub trait StoreSink<T>: Send + 'static {
     /// Takes what is kept of a complete response, and what it weighs: bytes, where a store is limited by
     /// them.
     fn put(self, stored: T, weight: u64);
+
+    /// Whether the response to this request has a body, as that to a HEAD has none whatever its head says; `None`,
+    /// as unless implemented, where the sink does not know.
+    fn has_body(&self) -> Option<bool> {
+        None
+    }
 }
 
 impl<T, F: FnOnce(T, u64) + Send + 'static> StoreSink<T> for F {

@@ -49,7 +49,8 @@
 //!   are.
 //! * Not what says `no-store` or `no-cache`, sets a cookie, is a stream of events, has trailers, is longer than
 //!   the [bound](StoreBody::with_cap), breaks off, or depends ([`Vary`](http::header::VARY)) on everything, or on
-//!   headers of the request that are left out of the key. Of such a call, callers that wait for it make their own: at
+//!   headers of the request that are left out of the key; nor what has a `Content-Length` that is no number, or several
+//!   that differ, and no GET whose body is shorter than it says. Of such a call, callers that wait for it make their own: at
 //!   once where it was good, and otherwise, as with a 401, one after the other.
 //! * What is not kept for its status alone, as a 401, a 400 or a 302, is given to those that wait for this very call.
 //!   So is a failure where a layer that coalesces
@@ -94,6 +95,6 @@ mod target;
 pub use body::CacheBody;
 pub use codec::HttpCodec;
 pub use key::HttpCacheKey;
-pub use rules::HttpCache;
+pub use rules::{HttpAsked, HttpCache};
 pub use store::{Draining, StoreBody};
 pub use stored::HttpStored;

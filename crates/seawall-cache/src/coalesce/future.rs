@@ -280,7 +280,12 @@ where
                     return Ok(storer.pass(response));
                 }
                 let degradation = common.hooks.mark().degradation(&response);
-                Ok(storer.store(response, Share { lead, degradation }))
+                let share = Share {
+                    lead,
+                    degradation,
+                    has_body: rules.has_body(&asked),
+                };
+                Ok(storer.store(response, share))
             }
             Err(error) => {
                 if shares_failures {

@@ -33,6 +33,8 @@ impl<V, E> Clone for Answer<V, E> {
 pub(crate) struct Share<K, V, E> {
     pub(crate) lead: Lead<K, Answer<V, E>>,
     pub(crate) degradation: Option<Degradation>,
+    /// Whether the response has a body, where that is known.
+    pub(crate) has_body: Option<bool>,
 }
 
 impl<K, V, E> StoreSink<V> for Share<K, V, E>
@@ -46,5 +48,9 @@ where
             let response = Arc::new((stored, self.degradation));
             self.lead.answer(Answer::Response(response));
         }
+    }
+
+    fn has_body(&self) -> Option<bool> {
+        self.has_body
     }
 }

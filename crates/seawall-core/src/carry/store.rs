@@ -68,6 +68,10 @@ impl<T, K: StoreSink<StoredOutcome<T>>> StoreSink<T> for WithOutcome<K> {
         self.sink
             .put(StoredOutcome::new(stored, self.outcome), weight);
     }
+
+    fn has_body(&self) -> Option<bool> {
+        self.sink.has_body()
+    }
 }
 
 type MappedOf<Res, R> = <Res as MapResponse<

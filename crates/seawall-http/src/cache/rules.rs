@@ -169,12 +169,18 @@ impl Default for HttpCache {
     }
 }
 
+/// What [`HttpCache`] remembers of a request: its method, and whether it may have credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpAsked {
+    has_credentials: bool,
+    is_head: bool,
+}
+
 impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
     type Key = HttpCacheKey;
-    /// Whether the request may have credentials.
-    type Asked = bool;
+    type Asked = HttpAsked;
 
-    fn ask(&self, request: &Request<B>) -> Ask<HttpCacheKey, bool> {
+    fn ask(&self, request: &Request<B>) -> Ask<HttpCacheKey, HttpAsked> {
         let headers = request.headers();
         if !request.method().is_safe() {
             let group = group_of(request.uri(), headers.get(HOST));
@@ -201,8 +207,12 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
             demand.max_stale = asks.max_stale;
         }
         let key = HttpCacheKey::new(request, &self.names);
-        let (has_credentials, group) = (key.has_credentials, key.group());
-        let keyed = Keyed::new(key).with_asked(has_credentials);
+        let group = key.group();
+        let asked = HttpAsked {
+            has_credentials: key.has_credentials,
+            is_head: key.is_head,
+        };
+        let keyed = Keyed::new(key).with_asked(asked);
         Ask::Keyed(keyed.with_group(group).with_demand(demand))
     }
 
@@ -210,13 +220,18 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         key.weight()
     }
 
-    fn lifetime(&self, has_credentials: &bool, response: &Response<R>) -> Lifetime {
+    fn lifetime(&self, asked: &HttpAsked, response: &Response<R>) -> Lifetime {
         let headers = response.headers();
         if headers.contains_key(SET_COOKIE) || is_event_stream(headers) || !self.knows_vary(headers)
         {
             return Lifetime::NONE;
         }
-        let says = Says::of(headers, response.status(), *has_credentials, self.shared);
+        let says = Says::of(
+            headers,
+            response.status(),
+            asked.has_credentials,
+            self.shared,
+        );
         let Some(says) = says else {
             return Lifetime::NONE;
         };
@@ -235,12 +250,7 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         lifetime
     }
 
-    fn is_shareable(
-        &self,
-        has_credentials: &bool,
-        response: &Response<R>,
-        outcome: Outcome,
-    ) -> bool {
+    fn is_shareable(&self, asked: &HttpAsked, response: &Response<R>, outcome: Outcome) -> bool {
         let headers = response.headers();
         let is_private = || directives(headers).any(|(name, _)| name == "private");
         let is_anothers = headers.contains_key(SET_COOKIE)
@@ -253,10 +263,15 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
         );
         // Whatever its status: what waiters get of it is not kept. Of a failure it counts only whose it is.
         !is_anothers
-            && (fails || Says::of(headers, StatusCode::OK, *has_credentials, self.shared).is_some())
+            && (fails
+                || Says::of(headers, StatusCode::OK, asked.has_credentials, self.shared).is_some())
     }
 
-    fn not_cached(&self, _: &bool) -> Option<HttpStored> {
+    fn has_body(&self, asked: &HttpAsked) -> Option<bool> {
+        Some(!asked.is_head)
+    }
+
+    fn not_cached(&self, _: &HttpAsked) -> Option<HttpStored> {
         Some(HttpStored::gateway_timeout())
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use seawall_core::{StoreResponse, StoreSink};
@@ -59,17 +59,20 @@ impl<B: Body<Data = Bytes>> StoreResponse<Response<B>> for StoreBody {
         sink: K,
     ) -> Response<CacheBody<B>> {
         let size = response.body().size_hint();
-        if size.lower() > self.cap as u64 {
+        // The answer to a HEAD has the length of what it does not have, by its head and over HTTP/2 by the hint, too.
+        let is_empty = match sink.has_body() {
+            Some(has_body) => !has_body,
+            None => size.exact() == Some(0) || response.body().is_end_stream(),
+        };
+        let is_too_long = !is_empty && size.lower() > self.cap as u64;
+        let Some(length) = Length::of(response.headers()).filter(|_| !is_too_long) else {
             return self.pass(response);
-        }
-        let length = response.headers().get(CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        };
         let collecting = Collecting {
             head: HttpStored::of(&response),
             sink: Box::new(move |stored, weight| sink.put(stored, weight)),
             cap: self.cap,
-            // The answer to a HEAD has the length of what it does not have.
-            length: length.filter(|_| size.exact() != Some(0)),
+            length: length.0.filter(|_| !is_empty),
             data: Data::default(),
         };
         response.map(|body| CacheBody::collecting(body, collecting))
@@ -104,6 +107,28 @@ impl<B: Body<Data = Bytes>> StoreResponse<Response<B>> for StoreBody {
         // A clock that is ahead must not hold up what comes later.
         let date = date.min(SystemTime::now());
         Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    }
+}
+
+/// How many bytes a head says that its body has, if it does.
+struct Length(Option<u64>);
+
+impl Length {
+    /// `None` where that is no number, or several that differ.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut length = None;
+        for line in headers.get_all(CONTENT_LENGTH) {
+            for part in line.to_str().ok()?.split(',').map(str::trim) {
+                // A sign would be read, too.
+                let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+                let number: u64 = part.parse().ok().filter(|_| is_number)?;
+                if length.is_some_and(|length| length != number) {
+                    return None;
+                }
+                length = Some(number);
+            }
+        }
+        Some(Self(length))
     }
 }
 
