@@ -112,6 +112,12 @@ impl Order {
             _ => self.began < other.began,
         }
     }
+
+    /// Whether this replaces what is stale, whatever its own time: a call that began later has seen more than a time
+    /// that is far too late.
+    fn succeeds<V>(&self, stale: &Entry<V>, now: Moment) -> bool {
+        stale.until.fresh <= now && stale.order.began < self.began
+    }
 }
 
 /// Which counters of invalidations an answer depends on, and what they were when its call began.
@@ -271,7 +277,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         self.get(key).filter(|entry| now < entry.until.failing)
     }
 
-    /// Keeps an answer, unless it is older than what is kept, or was invalidated since its call began. To be
+    /// Keeps an answer, unless it is older than what is kept and [not stale yet](Order::succeeds), or was invalidated since its call began. To be
     /// called while nothing else is kept under that key.
     pub(crate) fn keep(
         &self,
@@ -289,6 +295,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
             if self.count(before.guard.slots) == before.guard.count
                 && now < before.until.last()
                 && entry.order.is_before(&before.order)
+                && !entry.order.succeeds(&before, now)
             {
                 aside.push((Some(key), entry));
                 return Err(NotKept::Older(before));

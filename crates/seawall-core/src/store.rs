@@ -70,7 +70,8 @@ pub trait StoreResponse<Res> {
     fn drain(&self, response: Self::Response) -> Self::Draining;
 
     /// When the data of the response was made, as a number that grows with time; `None` unless
-    /// implemented. What is kept is never replaced by something older.
+    /// implemented. What is kept is not replaced by something older, unless a time that is far too late would hold it:
+    /// see the layers.
     fn timestamp(&self, response: &Res) -> Option<u64> {
         let _ = response;
         None

@@ -890,13 +890,18 @@ async fn a_request_that_changes_something_makes_what_is_kept_of_its_path_invalid
 #[tokio::test(start_paused = true)]
 async fn an_older_date_does_not_replace_a_newer_one() {
     let (client, upstream, _) = client();
-    upstream.set(&[("date", &date(10))]);
+    let max_age = ("cache-control", "max-age=60");
+    upstream.set(&[("date", &date(10)), max_age]);
     assert_eq!(text(&client, get("/q")).await, "1");
-    advance(SECOND).await;
-    upstream.set(&[("date", &date(20))]);
-    assert_eq!(text(&client, get("/q")).await, "2");
+    upstream.set(&[("date", &date(20)), max_age]);
+    let no_cache = || with("/q", &[("cache-control", "no-cache")]);
+    assert_eq!(text(&client, no_cache()).await, "2");
+    assert_eq!(text(&client, get("/q")).await, "1");
+    // Once that is stale, the next answer is the newest that is known.
+    advance(60 * SECOND).await;
+    assert_eq!(text(&client, get("/q")).await, "3");
     upstream.status(500);
-    assert_eq!(text(&client, get("/q")).await, "1");
+    assert_eq!(text(&client, get("/q")).await, "3");
 }
 
 #[tokio::test]

@@ -21,6 +21,30 @@ async fn an_answer_of_an_earlier_call_does_not_replace_a_later_one() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_of_the_data_decides_where_it_has_one() {
+    let config = one_second().coalesce(false).stale_on_failure(60 * SECOND);
+    let storer = StoreClone::new().timestamp(|price: &Price| Some(*price.value()));
+    let layer = layer(config).store(storer);
+    let handle = layer.handle();
+    let upstream = Upstream::default();
+    let cache = layer.layer(upstream.clone());
+    upstream.hold();
+    let first = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    advance(MS).await;
+    let later = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    upstream.answer(0, Ok(Degraded::fresh(50)));
+    assert_eq!(first.await.unwrap(), Ok(Degraded::fresh(50)));
+    // Of a replica that lags behind.
+    upstream.answer(0, Ok(Degraded::fresh(40)));
+    assert_eq!(later.await.unwrap(), Ok(Degraded::fresh(40)));
+    assert_eq!(handle.counts().stores.older, 1);
+    let kept = cache.clone().oneshot("SPY").await;
+    assert_eq!(kept, Ok(Degraded::fresh(50)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_is_far_too_late_stands_until_the_next_answer() {
     let config = one_second().stale_on_failure(60 * SECOND);
     let storer = StoreClone::new().timestamp(|price: &Price| Some(*price.value()));
     let layer = layer(config).store(storer);
@@ -28,17 +52,38 @@ async fn the_time_of_the_data_decides_where_it_has_one() {
     let upstream = Upstream::default();
     let cache = layer.layer(upstream.clone());
     upstream.script([
-        Ok(Degraded::fresh(50)),
-        Ok(Degraded::fresh(40)),
+        Ok(Degraded::fresh(700)),
+        Ok(Degraded::fresh(5)),
+        Ok(Degraded::fresh(5)),
+        Ok(Degraded::fresh(6)),
         Err(Failed::Down),
     ]);
-    let ask = || cache.clone().oneshot("SPY");
-    assert_eq!(ask().await, Ok(Degraded::fresh(50)));
-    advance(SECOND).await;
-    // A replica that lags behind.
-    assert_eq!(ask().await, Ok(Degraded::fresh(40)));
+    let ask = async || cache.clone().oneshot("SPY").await.map(Degraded::into_value);
+    for value in [700, 5, 5, 6] {
+        assert_eq!(ask().await, Ok(value));
+        assert_eq!(ask().await, Ok(value), "it is kept");
+        advance(SECOND).await;
+    }
+    assert_eq!(ask().await, Ok(6), "the upstream fails");
+    assert_eq!(handle.counts().stores.older, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stale_is_not_replaced_by_the_answer_to_an_earlier_call() {
+    let (cache, upstream, handle) =
+        cache(one_second().coalesce(false).stale_on_failure(60 * SECOND));
+    upstream.hold();
+    let first = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    advance(MS).await;
+    let later = tokio::spawn(cache.clone().oneshot("SPY"));
+    settle().await;
+    upstream.answer(1, Ok(Degraded::fresh(2)));
+    assert_eq!(later.await.unwrap(), Ok(Degraded::fresh(2)));
+    advance(2 * SECOND).await;
+    upstream.answer(0, Ok(Degraded::fresh(1)));
+    assert_eq!(first.await.unwrap(), Ok(Degraded::fresh(1)));
     assert_eq!(handle.counts().stores.older, 1);
-    assert_eq!(ask().await.map(Degraded::into_value), Ok(50));
 }
 
 #[tokio::test(start_paused = true)]
