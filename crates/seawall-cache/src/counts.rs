@@ -15,7 +15,7 @@ counters! {
         hit: OwnedCounter => "seawall_cache_calls_total" [outcome = "hit"],
         /// By what was stale, while a new answer was fetched.
         refreshing => "seawall_cache_calls_total" [outcome = "refreshing"],
-        /// By what was stale, since the upstream failed.
+        /// By what was stale, since the upstream failed, or the request takes it so (`max-stale`).
         stale => "seawall_cache_calls_total" [outcome = "stale"],
         /// By a call of their own, whatever came of it; one that was abandoned is not counted.
         miss => "seawall_cache_calls_total" [outcome = "miss"],

@@ -210,7 +210,7 @@ impl<K: Clone + Eq + Hash, V, A> Keyed<K, V, A> {
         }
         let now = common.state.now();
         let entry = common.state.kept.look_up_stale(&self.key, now)?;
-        let suits = !entry.is_too_old(now, &self.demand)
+        let suits = entry.suits_late(now, &self.demand)
             && common.hooks.rules().answers(&self.asked, &entry.stored);
         suits.then_some(entry)
     }

@@ -140,6 +140,8 @@ impl Guard {
 #[derive(Debug)]
 pub(crate) enum Found<V> {
     Fresh(Arc<Entry<V>>),
+    /// It is stale, and its request takes that without a call.
+    Stale(Arc<Entry<V>>),
     /// It may be used while a new one is fetched.
     Refresh(Arc<Entry<V>>),
     /// It may be used where the upstream fails, or nothing is there.
@@ -407,8 +409,9 @@ impl<V> Entry<V> {
         demand.max_age.is_some_and(|most| self.age(now) > most)
     }
 
-    /// Whether it is the answer to a request that wants this and has waited for it: it may have no lifetime at all.
-    pub(crate) fn suits_waiter(&self, now: Moment, demand: &Demand) -> bool {
+    /// Whether it is the answer to a request that wants this, and has waited for it or gets what is stale since its
+    /// call has failed: it may have no lifetime at all.
+    pub(crate) fn suits_late(&self, now: Moment, demand: &Demand) -> bool {
         let lasts = demand.min_fresh.is_zero() || now.after(demand.min_fresh) < self.until.fresh;
         lasts && !self.is_too_old(now, demand)
     }
@@ -437,7 +440,7 @@ impl<V> Entry<V> {
             .after(demand.max_stale)
             .min(self.until.failing);
         if demand.min_fresh.is_zero() && now < asked_for {
-            return Found::Fresh(self);
+            return Found::Stale(self);
         }
         if demand.stale && demand.min_fresh.is_zero() && now < self.until.refreshing {
             return Found::Refresh(self);

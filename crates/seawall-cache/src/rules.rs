@@ -163,9 +163,11 @@ pub struct Demand {
     pub call: bool,
     /// The greatest age that it takes.
     pub max_age: Option<Duration>,
-    /// For how long the answer must stay fresh.
+    /// For how long the answer must stay fresh. Where it is longer than zero nothing stale is given, nor where the
+    /// upstream fails.
     pub min_fresh: Duration,
-    /// How long ago what it takes without a call may have become stale.
+    /// How long ago what it takes without a call may have become stale. It is marked as degraded, and counts as
+    /// `stale`.
     pub max_stale: Duration,
 }
 

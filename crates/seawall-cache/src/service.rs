@@ -121,7 +121,12 @@ where
                 let response = common.hooks.storer().restore(&entry.stored, age);
                 return ResponseFuture::answered(response);
             }
-            Found::Refresh(entry) if rules.answers(&asked.asked, &entry.stored) => Some(entry),
+            Found::Refresh(entry) if rules.answers(&asked.asked, &entry.stored) => {
+                Some((entry, true))
+            }
+            Found::Stale(entry) if rules.answers(&asked.asked, &entry.stored) => {
+                Some((entry, false))
+            }
             _ => None,
         };
         let hash = state.kept.hash(&asked.key);
@@ -139,7 +144,8 @@ where
             is_refresh: false,
         };
         match stale {
-            Some(entry) if takes_stale => self.refresh(request, keyed, entry),
+            Some((entry, true)) if takes_stale => self.refresh(request, keyed, entry),
+            Some((entry, false)) if takes_stale => self.give_stale(&entry),
             _ => self.begin(request, Kind::Keyed(keyed)),
         }
     }
@@ -184,6 +190,22 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         let events = &self.common.common().state.events;
         events.misconfigure(Misconfiguration::Undescribed);
         self.begin(request, Kind::Passed(None))
+    }
+
+    /// Gives what is stale to a request that takes it so.
+    #[cold]
+    fn give_stale<Req, A>(&self, entry: &Entry<V>) -> FutureOf<S, Req, X, H, K, V, A>
+    where
+        S: Service<Req>,
+        K: Clone + Eq + Hash,
+        H: CacheHooks,
+        H::Storer: StoreResponse<S::Response, Stored = V>,
+        H::Mark: MarkDegraded<ResponseOf<H, S::Response>>,
+    {
+        self.common.here().calls.stale.add();
+        let common = self.common.common();
+        let stale = degraded::<S::Response, X, H, K, V>(common, entry, Degradation::STALE);
+        ResponseFuture::answered(stale)
     }
 
     /// Gives what is stale, and has a new answer fetched: in the background, or by this caller, unless

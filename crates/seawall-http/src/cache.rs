@@ -64,9 +64,11 @@
 //!   differ). An upstream, or a machine, whose clock is wrong needs [`ignore_date`](HttpCache::ignore_date).
 //!   `stale-while-revalidate` and `stale-if-error` are kept to, and `must-revalidate`: what is stale is not used then.
 //!   A refresh that fails is a failure: `stale-if-error` says how long what is stale is given then.
-//!   A number that is too large is the largest, and what is no number is 0.
+//!   A number that is too large is the largest, and what is no number is 0. Of a directive that is repeated the
+//!   shortest time counts.
 //! * A request may ask for `no-cache`, `max-age`, `min-fresh`, `max-stale` and `only-if-cached`, whose answer is a
-//!   504 where nothing is kept.
+//!   504 where nothing is kept. What it takes stale by `max-stale` is marked, and counts as `stale`. With `min-fresh` it
+//!   gets nothing that is stale, nor where the upstream fails.
 //! * A request of another method that was executed, or may have been, makes everything of its path invalid,
 //!   whatever the query; where calls are shared without a cache, no request gets the answer of one that began before
 //!   its end. Neither knows of a change that another path makes, as an order changes positions: use

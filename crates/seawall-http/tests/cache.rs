@@ -736,8 +736,20 @@ async fn requests_say_what_they_take() {
     advance(SECOND).await;
     assert_eq!(text(&client, ask("max-age=0")).await, "5");
     advance(12 * SECOND).await;
-    assert_eq!(text(&client, ask("max-stale=3")).await, "5");
-    assert_eq!(text(&client, ask("max-stale=2")).await, "6");
+    let stale = client.clone().oneshot(ask("max-stale=3")).await.unwrap();
+    assert!(stale.headers().contains_key(DEGRADED), "it is marked");
+    let stale = stale.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(stale, "5");
+    assert_eq!(text(&client, ask("max-stale=3, max-stale=2")).await, "6");
+    advance(12 * SECOND).await;
+    assert_eq!(text(&client, ask("max-stale=3, max-stale=1")).await, "7");
+    // Without a call it would have been stale in 10 s.
+    upstream.status(500);
+    assert_eq!(read(&client, ask("min-fresh=11")).await.0, 500);
+    advance(11 * SECOND).await;
+    assert_eq!(read(&client, ask("min-fresh=1")).await.0, 500);
+    assert_eq!(text(&client, get("/q")).await, "7");
+    upstream.status(200);
     for (name, value) in [("range", "bytes=0-1"), ("if-none-match", "\"a\"")] {
         let before = upstream.calls();
         text(&client, with("/q", &[(name, value)])).await;
@@ -800,6 +812,8 @@ async fn where_the_upstream_fails_the_last_answer_is_given_and_marked() {
     for (says, after, status) in [
         ("max-age=1, stale-if-error=5", 5, 200),
         ("max-age=1, stale-if-error=5", 6, 500),
+        ("max-age=1, stale-if-error=5, stale-if-error=1000", 6, 500),
+        ("max-age=1, stale-if-error=1000, stale-if-error=5", 6, 500),
         ("max-age=1, must-revalidate", 1, 500),
         ("max-age=0", 1, 200),
     ] {
@@ -837,6 +851,23 @@ async fn a_refresh_that_fails_keeps_to_what_a_response_allows_on_failure() {
                 assert_eq!(status, expected, "{seconds} {in_settings}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_of_a_repeated_time_counts() {
+    for (spans, after, given) in [
+        ([3, 1000], 3, 200),
+        ([3, 1000], 4, 503),
+        ([1000, 3], 4, 503),
+    ] {
+        let (client, upstream, _) = client_of(CacheConfig::new(SECOND).unwrap());
+        let says = spans.map(|span| format!("stale-while-revalidate={span}"));
+        upstream.set(&[("cache-control", &format!("max-age=1, {}", says.join(", ")))]);
+        assert_eq!(read(&client, get("/q")).await.0, 200);
+        upstream.status(503);
+        advance(after * SECOND).await;
+        assert_eq!(read(&client, get("/q")).await.0, given, "{spans:?} {after}");
     }
 }
 

@@ -18,6 +18,7 @@ impl CacheRules<&'static str, Price, Price> for Says {
             "now" => demand.max_age = Some(Duration::ZERO),
             "within 2 s" => demand.max_age = Some(2 * SECOND),
             "for 2 s" => demand.min_fresh = 2 * SECOND,
+            "stale for 2 s" => demand.max_stale = 2 * SECOND,
             "cached" => demand.call = false,
             _ => {}
         }
@@ -63,6 +64,52 @@ async fn a_response_does_not_lift_the_age_bound_of_the_settings() {
     assert_eq!(ask().await, Ok(Degraded::fresh(1)));
     advance(SECOND).await;
     assert_eq!(ask().await, Ok(Degraded::fresh(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stale_is_marked_also_where_its_request_takes_it() {
+    let bound = one_second().stale_on_failure(60 * SECOND);
+    let (cache, upstream, handle) = ruled(bound, Lifetime::DEFAULT);
+    let ask = |wants: &'static str| cache.clone().oneshot(wants);
+    assert_eq!(ask("SPY").await, Ok(Degraded::fresh(1)));
+    assert_eq!(ask("SPY stale for 2 s").await, Ok(Degraded::fresh(1)));
+    advance(2 * SECOND).await;
+    let stale = ask("SPY stale for 2 s").await.unwrap();
+    let degradation = stale.degradation().unwrap();
+    assert_eq!(
+        (degradation.reason, degradation.age),
+        (seawall_cache::Degradation::STALE, Some(2 * SECOND))
+    );
+    assert_eq!((upstream.calls(), stale.into_value()), (1, 1));
+    let calls = handle.counts().calls;
+    assert_eq!((calls.miss, calls.hit, calls.stale), (1, 1, 1));
+    advance(SECOND).await;
+    assert_eq!(ask("SPY stale for 2 s").await, Ok(Degraded::fresh(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_what_stays_fresh_gets_the_failure() {
+    let bound = one_second().stale_on_failure(60 * SECOND);
+    let (cache, upstream, handle) = ruled(bound, Lifetime::DEFAULT);
+    let ask = |wants: &'static str| cache.clone().oneshot(wants);
+    assert_eq!(ask("SPY").await, Ok(Degraded::fresh(1)));
+    for wait in [Duration::ZERO, 30 * SECOND] {
+        advance(wait).await;
+        upstream.script([Err(Failed::Down)]);
+        assert_eq!(ask("SPY for 2 s").await, Err(Failed::Down));
+    }
+    // Also one that waits for the call of another one, which takes what is stale.
+    upstream.hold();
+    let waits = ["SPY", "SPY for 2 s"].map(|wants| tokio::spawn(ask(wants)));
+    settle().await;
+    upstream.answer(0, Err(Failed::Down));
+    settle().await;
+    upstream.answer(0, Err(Failed::Down));
+    let [takes_stale, waits] = waits;
+    let stale = takes_stale.await.unwrap();
+    assert_eq!(stale.map(Degraded::into_value), Ok(1));
+    assert_eq!(waits.await.unwrap(), Err(Failed::Down));
+    assert_eq!(handle.counts().calls.stale, 1);
 }
 
 #[tokio::test(start_paused = true)]

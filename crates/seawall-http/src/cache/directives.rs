@@ -33,6 +33,11 @@ pub(super) fn seconds(value: Option<&str>) -> Duration {
     Duration::from_secs(number).min(LONGEST)
 }
 
+/// Of a directive that is repeated the shortest counts.
+pub(super) fn shorten(span: &mut Option<Duration>, other: Duration) {
+    *span = Some(span.map_or(other, |span| span.min(other)));
+}
+
 /// What a request asks of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asks {
@@ -41,7 +46,7 @@ pub(super) struct Asks {
     pub(super) only_if_cached: bool,
     pub(super) max_age: Option<Duration>,
     pub(super) min_fresh: Duration,
-    pub(super) max_stale: Duration,
+    pub(super) max_stale: Option<Duration>,
 }
 
 impl Asks {
@@ -62,13 +67,11 @@ impl Asks {
                 "no-store" => asks.no_store = true,
                 "no-cache" => asks.no_cache = true,
                 "only-if-cached" => asks.only_if_cached = true,
-                "max-age" => {
-                    let age = seconds(value);
-                    asks.max_age = Some(asks.max_age.map_or(age, |least| least.min(age)));
-                }
+                "max-age" => shorten(&mut asks.max_age, seconds(value)),
                 "min-fresh" => asks.min_fresh = asks.min_fresh.max(seconds(value)),
                 "max-stale" => {
-                    asks.max_stale = value.map_or(LONGEST, |value| seconds(Some(value)));
+                    let span = value.map_or(LONGEST, |value| seconds(Some(value)));
+                    shorten(&mut asks.max_stale, span);
                 }
                 _ => {}
             }
@@ -97,8 +100,11 @@ mod tests {
         );
         assert_eq!(asks("max-age=-1").max_age, Some(Duration::ZERO));
         assert_eq!(asks("max-age").max_age, Some(Duration::ZERO));
-        assert_eq!(asks("max-stale").max_stale, LONGEST);
-        assert_eq!(asks("max-stale=99999999999999999999999").max_stale, LONGEST);
+        assert_eq!(asks("max-stale").max_stale, Some(LONGEST));
+        assert_eq!(
+            asks("max-stale=99999999999999999999999").max_stale,
+            Some(LONGEST)
+        );
         assert_eq!(asks("min-fresh=3").min_fresh, Duration::from_secs(3));
         assert_eq!(asks(",=,\"").max_age, None);
         let mut pragma = HeaderMap::new();

@@ -13,7 +13,7 @@ use http_cache_semantics::{CacheOptions, CachePolicy};
 use seawall_cache::{Ask, CacheRules, Demand, Keyed, Lifetime, Outcome};
 
 use super::age::{Ambiguous, age_when_sent, apparent_age, freshness};
-use super::directives::{Asks, directives, seconds};
+use super::directives::{Asks, directives, seconds, shorten};
 use super::key::{HttpCacheKey, group_of};
 use super::names::{Names, usual_credentials};
 use super::stored::HttpStored;
@@ -204,7 +204,7 @@ impl<B: Body, R> CacheRules<Request<B>, Response<R>, HttpStored> for HttpCache {
             demand.call = !asks.only_if_cached;
             demand.max_age = asks.max_age;
             demand.min_fresh = asks.min_fresh;
-            demand.max_stale = asks.max_stale;
+            demand.max_stale = asks.max_stale.unwrap_or_default();
         }
         let key = HttpCacheKey::new(request, &self.names);
         let group = key.group();
@@ -302,8 +302,8 @@ impl Says {
                 "no-cache" => no_cache = true,
                 "must-revalidate" => revalidates = true,
                 "proxy-revalidate" => revalidates |= shared,
-                "stale-while-revalidate" => refreshing = Some(seconds(value)),
-                "stale-if-error" => failing = Some(seconds(value)),
+                "stale-while-revalidate" => shorten(&mut refreshing, seconds(value)),
+                "stale-if-error" => shorten(&mut failing, seconds(value)),
                 _ => {}
             }
         }
