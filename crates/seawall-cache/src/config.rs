@@ -1,5 +1,6 @@
 //! The settings of a cache, and of a layer that coalesces.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use seawall_core::{InvalidConfig, Span};
@@ -117,10 +118,10 @@ impl CacheConfig {
         }
     }
 
-    /// What an entry counts for that weighs so much: at least its share by number.
-    pub(crate) fn counted(&self, weight: u64) -> u64 {
-        let share = |most: u64| most.div_ceil(self.max_entries as u64);
-        self.max_weight.map_or(1, |most| weight.max(share(most)))
+    /// The share by number of an entry, which is the least that it counts for; `None` where each counts 1.
+    pub(crate) fn share(&self) -> Option<NonZeroU64> {
+        let most = self.max_weight?;
+        NonZeroU64::new(most.div_ceil(self.max_entries as u64))
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
@@ -179,7 +180,8 @@ impl CacheConfigBuilder {
         /// [storer](seawall_core::StoreSink::put), with what their keys weigh by the
         /// [rules](crate::CacheRules::key_weight); no limit unless set. An answer that is about as heavy as a
         /// quarter of it, or heavier, is not kept. A part, of four at most, has its share rounded up: 4 is the
-        /// smallest bound that is kept to.
+        /// smallest bound that is kept to. Set by [`configure`](crate::CacheHandle::configure) where weight had no limit
+        /// when the layer was made, it is spread over the parts of then, four for each core of the machine.
         pub const fn max_weight(Some(u64));
 
         /// Sets whether callers of one key that is not kept share one call; they do unless set.
@@ -409,14 +411,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_counts_for_its_share_at_least() {
+    fn an_entry_has_a_share_where_weight_is_limited() {
         let config = CacheConfig::builder(MS)
             .max_entries(10)
             .max_weight(1_000)
             .build()
             .unwrap();
-        assert_eq!((config.counted(1), config.counted(500)), (100, 500));
+        assert_eq!(config.share(), NonZeroU64::new(100));
         let config = CacheConfig::builder(MS).max_entries(10).build().unwrap();
-        assert_eq!((config.counted(500), config.capacity()), (1, 10));
+        assert_eq!((config.share(), config.capacity()), (None, 10));
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seawall_core::EventKind;
 
-use crate::kept::{Aside, Entry, Kept, Moment, NotKept, Order, Refreshing, Until};
+use crate::kept::{Aside, Counted, Entry, Kept, Moment, NotKept, Order, Refreshing, Until};
 use crate::state::State;
 use crate::{CacheConfig, CacheHandle};
 
@@ -401,7 +401,8 @@ where
                 timestamp: record.timestamp.checked_sub(1),
             },
             until,
-            weight: config.counted(record.weight),
+            weight: record.weight,
+            counted: Counted::default(),
             guard: Kept::<K, V>::first_guard(hash, file.codec.group(&key)),
             refresh: Refreshing::default(),
         });

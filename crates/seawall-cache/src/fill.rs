@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seawall_core::{FailureKind, Outcome, StoreSink};
 
 use crate::calls::Lead;
-use crate::kept::{Aside, Entry, Guard, Moment, NotKept, Order, Refreshing, Until};
+use crate::kept::{Aside, Counted, Entry, Guard, Moment, NotKept, Order, Refreshing, Until};
 use crate::state::{Answer, State};
 use crate::{CacheConfig, Lifetime};
 
@@ -129,7 +129,8 @@ where
             made: draft.made(),
             order: draft.order,
             until: until.unwrap_or(never),
-            weight: config.counted(weight.saturating_add(draft.key_weight)),
+            weight: weight.saturating_add(draft.key_weight),
+            counted: Counted::default(),
             guard: draft.guard,
             refresh: Refreshing::default(),
         });

@@ -119,7 +119,8 @@ impl<K, V> CacheHandle<K, V> {
 
 impl<K: Clone + Eq + Hash, V> CacheHandle<K, V> {
     /// Changes the settings of every service of the layer, while it is used. What is kept stays as long as was
-    /// right when it was kept; what exceeds a smaller capacity is dropped.
+    /// right when it was kept; what exceeds a smaller capacity is dropped, by number and by weight, also where weight had no
+    /// limit before.
     ///
     /// # Errors
     ///

@@ -1,11 +1,12 @@
 //! What is kept: entries with their times, and what makes them invalid.
 
 use std::hash::Hash;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, EntryAction};
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use seawall_core::ns;
 
@@ -56,9 +57,16 @@ pub(crate) struct Entry<V> {
     pub(crate) order: Order,
     pub(crate) until: Until,
     pub(crate) weight: u64,
+    /// What it counts for in the store.
+    pub(crate) counted: Counted,
     pub(crate) guard: Guard,
     pub(crate) refresh: Refreshing,
 }
+
+/// What an entry counts for, by its weight and the settings. It changes in the lock of its part of the store alone, where
+/// the store notices.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(AtomicU64);
 
 /// Since when a new answer is fetched in place of one that is stale.
 #[derive(Debug, Default)]
@@ -164,6 +172,8 @@ pub(crate) struct Kept<K, V> {
     counts: Box<[AtomicU64]>,
     /// Invalidations of what matches.
     matching: AtomicU64,
+    /// The least that an entry counts for; 0 where each counts 1.
+    share: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -172,7 +182,7 @@ struct ByWeight;
 impl<K, V> Weighter<K, Arc<Entry<V>>> for ByWeight {
     #[inline]
     fn weight(&self, _: &K, entry: &Arc<Entry<V>>) -> u64 {
-        entry.weight
+        entry.counted.0.load(Ordering::Relaxed)
     }
 }
 
@@ -208,6 +218,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
             hasher,
             counts: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             matching: AtomicU64::new(0),
+            share: AtomicU64::new(config.share().map_or(0, NonZeroU64::get)),
         }
     }
 
@@ -313,6 +324,7 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         entry: Arc<Entry<V>>,
         aside: &mut Aside<K, V>,
     ) -> Result<(), NotKept<V>> {
+        self.count_again(&entry);
         let inserted = Arc::as_ptr(&entry);
         self.cache.insert_with_lifecycle(key, entry, aside);
         match aside.iter().any(|(_, one)| Arc::as_ptr(one) == inserted) {
@@ -381,8 +393,37 @@ impl<K: Eq + Hash + Clone, V> Kept<K, V> {
         self.cache.weight()
     }
 
-    pub(crate) fn set_capacity(&self, weight: u64) {
-        self.cache.set_capacity(weight);
+    /// Sets what an entry counts for at least from now on. Whether that is another one: then what is kept is to be
+    /// [counted again](Self::set_capacity) once what is being kept now is kept.
+    pub(crate) fn set_share(&self, share: Option<NonZeroU64>) -> bool {
+        let share = share.map_or(0, NonZeroU64::get);
+        self.share.swap(share, Ordering::AcqRel) != share
+    }
+
+    fn count_again(&self, entry: &Entry<V>) {
+        let counted = match self.share.load(Ordering::Acquire) {
+            0 => 1,
+            share => entry.weight.max(share),
+        };
+        entry.counted.0.store(counted, Ordering::Relaxed);
+    }
+
+    /// Sets what everything may count for together, and drops what has no place any more.
+    pub(crate) fn set_capacity(&self, capacity: u64, counts_again: bool) {
+        if counts_again {
+            // What comes meanwhile evicts no more than either bound wants.
+            if capacity > self.cache.capacity() {
+                self.cache.set_capacity(capacity);
+            }
+            for (key, _) in self.cache.iter() {
+                let again = |_: &K, entry: &mut Arc<Entry<V>>| {
+                    self.count_again(entry);
+                    EntryAction::Retain(())
+                };
+                drop(self.cache.entry(&key, Some(Duration::ZERO), again));
+            }
+        }
+        self.cache.set_capacity(capacity);
     }
 }
 

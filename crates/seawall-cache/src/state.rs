@@ -67,16 +67,24 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
         let mut current = self.lock();
         self.coalesces.store(config.coalesce(), Ordering::Relaxed);
         *current = config;
-        let mut capacity = current.capacity();
+        let mut bounds = (current.share(), current.capacity());
         drop(current);
         // Outside of the lock, since it drops what has no place any more; so another one may come in between.
         loop {
-            self.kept.set_capacity(capacity);
-            let now = self.lock().capacity();
-            if now == capacity {
+            let (share, capacity) = bounds;
+            let is_other = self.kept.set_share(share);
+            if is_other {
+                // What is being kept now is counted as before.
+                self.calls.barrier();
+            }
+            self.kept.set_capacity(capacity, is_other);
+            let current = self.lock();
+            let now = (current.share(), current.capacity());
+            drop(current);
+            if now == bounds {
                 break;
             }
-            capacity = now;
+            bounds = now;
         }
     }
 

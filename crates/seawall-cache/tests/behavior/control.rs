@@ -48,6 +48,62 @@ async fn settings_change_while_the_cache_is_used() {
     assert_eq!(handle.config().ttl(), 10 * SECOND);
 }
 
+/// A cache whose answers weigh 10 times their price, its upstream and its handle.
+macro_rules! heavy {
+    ($config:expr) => {{
+        let layer =
+            layer($config).store(StoreClone::new().weigh(|price: &Price| *price.value() * 10));
+        let handle = layer.handle();
+        let upstream = Upstream::default();
+        (layer.layer(upstream.clone()), upstream, handle)
+    }};
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_of_weight_that_is_set_later_holds_for_what_was_kept_before() {
+    let (cache, upstream, handle) = heavy!(one_second());
+    let symbols: Vec<&'static str> = (0..100).map(|n| &*format!("S{n}").leak()).collect();
+    for symbol in &symbols {
+        cache.clone().oneshot(symbol).await.unwrap();
+    }
+    assert_eq!(
+        (handle.snapshot().entries, handle.snapshot().weight),
+        (100, 100)
+    );
+    let bounded = one_second().max_weight(8_000).build().unwrap();
+    handle.configure(bounded).unwrap();
+    let snapshot = handle.snapshot();
+    // What is not kept any more is not kept again.
+    upstream.script([Err(Failed::Down); 100]);
+    let mut kept = Vec::new();
+    for symbol in &symbols {
+        kept.extend(cache.clone().oneshot(symbol).await.ok());
+    }
+    let weight: u64 = kept.iter().map(|price| price.value() * 10).sum();
+    assert_eq!((snapshot.weight, snapshot.entries), (weight, kept.len()));
+    assert!(weight <= 8_000 && kept.len() > 1, "{weight}: {kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_that_counts_less_for_each_drops_nothing() {
+    // Each counts for its share of a thousand.
+    let shares = || one_second().max_entries(10).max_weight(10_000);
+    let (cache, _, handle) = heavy!(shares());
+    for symbol in ["A", "B"] {
+        cache.clone().oneshot(symbol).await.unwrap();
+    }
+    assert_eq!(handle.snapshot().weight, 2_000);
+    for (config, weight) in [
+        (shares().max_entries(1_000), 30),
+        (one_second().max_entries(100), 2),
+        (shares(), 2_000),
+    ] {
+        handle.configure(config.build().unwrap()).unwrap();
+        let snapshot = handle.snapshot();
+        assert_eq!((snapshot.entries, snapshot.weight), (2, weight));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn services_of_one_layer_share_what_is_kept() {
     let layer = layer(one_second());

@@ -94,6 +94,41 @@ async fn what_is_kept_already_and_what_is_too_old_is_not_restored() {
 }
 
 #[tokio::test]
+async fn what_is_restored_weighs_what_it_did() {
+    let weigh = || StoreClone::new().weigh(|price: &Price| *price.value() * 10);
+    let directory = Directory::new("weight");
+    let layer = layer(an_hour()).store(weigh());
+    let handle = layer.handle();
+    let cache = layer.layer(Upstream::default());
+    for number in 0..20 {
+        let symbol: &'static str = format!("{number}").leak();
+        cache.clone().oneshot(symbol).await.unwrap();
+    }
+    // Each counts 1 here.
+    assert_eq!(handle.save(&directory.file()).unwrap().written, 20);
+
+    let small = self::layer(an_hour().max_weight(1_000))
+        .store(weigh())
+        .handle();
+    let loaded = small.load(&directory.file()).unwrap();
+    let snapshot = small.snapshot();
+    assert_eq!(loaded.restored, snapshot.entries);
+    assert!(snapshot.entries < 20 && snapshot.weight >= 10 * snapshot.entries as u64);
+    assert!(snapshot.weight <= 1_000, "{snapshot:?}");
+
+    // The bound is set after the file was loaded.
+    let later = self::layer(an_hour()).store(weigh()).handle();
+    assert_eq!(later.load(&directory.file()).unwrap().restored, 20);
+    let bounded = an_hour().max_weight(1_000).build().unwrap();
+    later.configure(bounded).unwrap();
+    let snapshot = later.snapshot();
+    assert!(
+        snapshot.entries < 20 && snapshot.weight <= 1_000,
+        "{snapshot:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_restored_is_what_is_kept_and_may_be_given() {
     let directory = Directory::new("counts");
     let (cache, _, handle) = self::cache(an_hour());
