@@ -71,7 +71,9 @@ where
                 if let Some(change) = change {
                     let rejection = result.as_ref().err().and_then(Rejectable::rejection);
                     let not_sent = rejection.is_some_and(|r| r.sent() == Sent::No);
-                    change.settle(&outcome, not_sent);
+                    if let Some(change) = change.settle(&outcome, not_sent) {
+                        return result.map(|response| storer.pass_guarded(response, change));
+                    }
                 }
                 return result.map(|response| storer.pass(response));
             }

@@ -183,7 +183,8 @@ impl<K, V> Drop for Fill<K, V> {
 }
 
 /// A call that may change what is kept. Unless it is certain that it was not executed, everything of its group is
-/// invalid then; also where it is dropped.
+/// invalid when its response is there, and again when that is at its end: it may be executed as that is read. So it is
+/// where it is dropped.
 pub(crate) struct Change<K, V> {
     state: Option<Arc<State<K, V>>>,
     group: u64,
@@ -197,8 +198,8 @@ impl<K, V> Change<K, V> {
         }
     }
 
-    /// The call has this outcome; `not_sent` where it certainly was not.
-    pub(crate) fn settle(mut self, outcome: &Outcome, not_sent: bool) {
+    /// The call has this outcome; `not_sent` where it certainly was not. It is to be dropped at the end of its response.
+    pub(crate) fn settle(mut self, outcome: &Outcome, not_sent: bool) -> Option<Self> {
         let not_executed = matches!(
             outcome,
             Outcome::Failure(FailureKind::NotSent)
@@ -210,6 +211,9 @@ impl<K, V> Change<K, V> {
         if not_sent || not_executed {
             self.state = None;
         }
+        let state = self.state.as_ref()?;
+        state.invalidate_group(self.group);
+        Some(self)
     }
 }
 

@@ -89,7 +89,8 @@ pub enum Ask<K, A = ()> {
     /// Nothing: its answer is not kept, and no other is given to it.
     Pass,
     /// It may change what is kept: when it was executed, or may have been, everything of this
-    /// [group](Keyed::group) is invalid.
+    /// [group](Keyed::group) is invalid. That is once its response is there, and again once that is at its end, or
+    /// dropped.
     Change {
         /// The group.
         group: u64,

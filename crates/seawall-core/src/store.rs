@@ -61,6 +61,13 @@ pub trait StoreResponse<Res> {
     /// Hands `response` on, and keeps nothing of it.
     fn pass(&self, response: Res) -> Self::Response;
 
+    /// As [`pass`](Self::pass), and drops `guard` once the response is at its end, or is dropped: at once unless
+    /// implemented, since a plain value is complete.
+    fn pass_guarded<G: Send + 'static>(&self, response: Res, guard: G) -> Self::Response {
+        drop(guard);
+        self.pass(response)
+    }
+
     /// A response of what is kept, which is as old as `age`; `None` where it is the answer to a call under
     /// way, given to all its callers.
     fn restore(&self, stored: &Self::Stored, age: Option<Duration>) -> Self::Response;

@@ -70,7 +70,7 @@
 //!   504 where nothing is kept. What it takes stale by `max-stale` is marked, and counts as `stale`. With `min-fresh` it
 //!   gets nothing that is stale, nor where the upstream fails.
 //! * A request of another method that was executed, or may have been, makes everything of its path invalid,
-//!   whatever the query; where calls are shared without a cache, no request gets the answer of one that began before
+//!   whatever the query: once its head is here, and again once its body is at its end, or dropped. Where calls are shared without a cache, no request gets the answer of one that began before
 //!   its end. Neither knows of a change that another path makes, as an order changes positions: use
 //!   [`invalidate_prefix`](seawall_cache::CacheHandle::invalidate_prefix), or `Cache-Control: no-cache` in the read.
 //! * What is kept comes with `Age`.

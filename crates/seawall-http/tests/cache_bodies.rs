@@ -216,3 +216,74 @@ async fn over_http2_heads_are_kept_and_shared() {
     tokio::join!(one(), one(), one(), one());
     assert_eq!(received.load(Ordering::Relaxed), 1);
 }
+
+/// Answers a GET with what is so now, after a second, and anything else with a body of two pieces.
+fn of_number(
+    number: Arc<AtomicUsize>,
+) -> impl Service<Request<Full<Bytes>>, Response = Response<Said>, Error = Infallible, Future: Send>
++ Clone {
+    service_fn(move |request: Request<Full<Bytes>>| {
+        let now = number.load(Ordering::Relaxed);
+        async move {
+            let frames = match *request.method() {
+                Method::GET => {
+                    tokio::time::sleep(SECOND).await;
+                    VecDeque::from([["0", "1", "2"][now]])
+                }
+                _ => VecDeque::from(["accepted", "done"]),
+            };
+            let body = Said {
+                frames,
+                ends_early: true,
+                ..Said::default()
+            };
+            Ok(Response::new(body))
+        }
+    })
+}
+
+async fn text<B: Body<Data = Bytes, Error = Infallible>>(response: Response<B>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_while_the_body_of_a_change_streams_is_invalid_at_its_end() {
+    for is_read in [true, false] {
+        let number = Arc::new(AtomicUsize::new(0));
+        let service = ServiceBuilder::new().layer(cache!()).layer(WrapErrorLayer);
+        let client = service.service(of_number(Arc::clone(&number)));
+        let ask =
+            async |method: &Method| client.clone().oneshot(request(method, "/q")).await.unwrap();
+        let mut change = Some(ask(&Method::POST).await.into_body());
+        assert_eq!(text(ask(&Method::GET).await).await, "0");
+        let frame = change.as_mut().unwrap().frame().await;
+        frame.unwrap().unwrap();
+        number.store(1, Ordering::Relaxed);
+        assert_eq!(text(ask(&Method::GET).await).await, "0", "it is kept");
+        match &mut change {
+            // Its last piece is the end.
+            Some(change) if is_read => drop(change.frame().await),
+            _ => drop(change.take()),
+        }
+        assert_eq!(text(ask(&Method::GET).await).await, "1", "read: {is_read}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_began_while_the_body_of_a_change_streams_is_not_shared_after_its_end() {
+    let number = Arc::new(AtomicUsize::new(0));
+    let layer = http!(CoalesceLayer::new("quotes", CoalesceConfig::default()));
+    let handle = layer.handle();
+    let service = ServiceBuilder::new().layer(layer).layer(WrapErrorLayer);
+    let client = service.service(of_number(Arc::clone(&number)));
+    let ask = |method: &Method| client.clone().oneshot(request(method, "/q"));
+    let change = ask(&Method::POST).await.unwrap();
+    let before = tokio::spawn(ask(&Method::GET));
+    tokio::time::sleep(SECOND / 2).await;
+    number.store(1, Ordering::Relaxed);
+    assert_eq!(text(change).await, "accepteddone");
+    let after = ask(&Method::GET).await.unwrap();
+    assert_eq!(text(after).await, "1");
+    assert_eq!(text(before.await.unwrap().unwrap()).await, "0");
+    assert_eq!(handle.counts().joined, 0);
+}

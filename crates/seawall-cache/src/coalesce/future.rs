@@ -51,7 +51,7 @@ pub(crate) enum Role<K, V, E, A> {
     /// Others neither share it nor read what it changes.
     Passed,
     /// What began before its end is not shared after that.
-    Change(#[expect(dead_code, reason = "it is dropped")] Change<K, V, E>),
+    Change(Change<K, V, E>),
     Shared(Shared<K, V, E, A>),
 }
 
@@ -254,7 +254,11 @@ where
         let storer = common.hooks.storer();
         let shared = match self.role {
             Role::Shared(shared) => shared.lead.zip(Some(shared.asked)),
-            Role::Passed | Role::Change(_) => None,
+            Role::Passed => None,
+            Role::Change(change) => {
+                change.end();
+                return result.map(|response| storer.pass_guarded(response, change));
+            }
         };
         let Some((mut lead, asked)) = shared else {
             return result.map(|response| storer.pass(response));

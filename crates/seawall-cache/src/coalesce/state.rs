@@ -78,16 +78,24 @@ impl<K, V, E> State<K, V, E> {
     }
 }
 
-/// A call that may change what others of its group read. Dropped, it has ended, however.
+/// A call that may change what others of its group read. It ends when its response is there, and again when that is at
+/// its end: it may be executed as that is read. Dropped, it has ended, however.
 pub(crate) struct Change<K, V, E> {
     pub(crate) state: Arc<State<K, V, E>>,
     pub(crate) group: u64,
 }
 
-impl<K, V, E> Drop for Change<K, V, E> {
-    fn drop(&mut self) {
+impl<K, V, E> Change<K, V, E> {
+    /// No call that comes from now on shares the answer of one that began before.
+    pub(crate) fn end(&self) {
         let changes = self.state.changes_of(self.group);
         changes.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl<K, V, E> Drop for Change<K, V, E> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -101,6 +101,11 @@ where
         Self::Response::join(self.0.pass(value), rest)
     }
 
+    fn pass_guarded<G: Send + 'static>(&self, response: Res, guard: G) -> Self::Response {
+        let (value, rest) = response.split();
+        Self::Response::join(self.0.pass_guarded(value, guard), rest)
+    }
+
     /// It holds nothing of the layers below.
     fn restore(&self, stored: &Self::Stored, age: Option<Duration>) -> Self::Response {
         let meaning = Classified::new((), stored.outcome, None);

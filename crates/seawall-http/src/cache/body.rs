@@ -22,8 +22,15 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         kept: Option<Bytes>,
-        collecting: Option<Collecting>,
+        until_end: Option<UntilEnd>,
     }
+}
+
+/// What waits for the end of a body.
+enum UntilEnd {
+    Collects(Collecting),
+    /// It is dropped then.
+    Guards(#[expect(dead_code, reason = "it is dropped")] Box<dyn Send>),
 }
 
 /// What has passed of a body.
@@ -98,8 +105,14 @@ impl<B> CacheBody<B> {
         Self {
             inner: Some(inner),
             kept: None,
-            collecting: None,
+            until_end: None,
         }
+    }
+
+    pub(super) fn guarding(inner: B, guard: Box<dyn Send>) -> Self {
+        let mut body = Self::passing(inner);
+        body.until_end = Some(UntilEnd::Guards(guard));
+        body
     }
 
     pub(super) fn collecting(inner: B, collecting: Collecting) -> Self
@@ -109,7 +122,7 @@ impl<B> CacheBody<B> {
         let mut body = Self::passing(inner);
         match body.inner.as_ref().is_some_and(Body::is_end_stream) {
             true => collecting.end(),
-            false => body.collecting = Some(collecting),
+            false => body.until_end = Some(UntilEnd::Collects(collecting)),
         }
         body
     }
@@ -120,7 +133,7 @@ impl<B> From<Bytes> for CacheBody<B> {
         Self {
             inner: None,
             kept: Some(data),
-            collecting: None,
+            until_end: None,
         }
     }
 }
@@ -136,15 +149,22 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
         let CacheBodyProj {
             mut inner,
             kept,
-            collecting,
+            until_end,
         } = self.project();
         let Some(mut body) = inner.as_mut().as_pin_mut() else {
             let data = kept.take().filter(|data| !data.is_empty());
             return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
         };
         let frame = ready!(body.as_mut().poll_frame(cx));
-        let Some(mut collected) = collecting.take() else {
-            return Poll::Ready(frame);
+        let mut collected = match until_end.take() {
+            None => return Poll::Ready(frame),
+            Some(UntilEnd::Collects(collected)) => collected,
+            Some(guard) => {
+                if matches!(frame, Some(Ok(_))) && !body.is_end_stream() {
+                    *until_end = Some(guard);
+                }
+                return Poll::Ready(frame);
+            }
         };
         match &frame {
             None => collected.end(),
@@ -158,7 +178,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
                     // A reader may stop here.
                     match body.is_end_stream() {
                         true => collected.end(),
-                        false => *collecting = Some(collected),
+                        false => *until_end = Some(UntilEnd::Collects(collected)),
                     }
                 }
             }
@@ -169,7 +189,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             // Until its end is seen here, too.
-            Some(inner) => inner.is_end_stream() && self.collecting.is_none(),
+            Some(inner) => inner.is_end_stream() && self.until_end.is_none(),
             None => self.kept.as_ref().is_none_or(Bytes::is_empty),
         }
     }
@@ -184,4 +204,4 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
 
 seawall_core::impl_debug!(CacheBody<B>: |this|
     is_kept = this.inner.is_none(),
-    is_collected = this.collecting.is_some());
+    is_collected = matches!(this.until_end, Some(UntilEnd::Collects(_))));

@@ -82,6 +82,17 @@ impl<B: Body<Data = Bytes>> StoreResponse<Response<B>> for StoreBody {
         response.map(CacheBody::passing)
     }
 
+    fn pass_guarded<G: Send + 'static>(
+        &self,
+        response: Response<B>,
+        guard: G,
+    ) -> Response<CacheBody<B>> {
+        response.map(|body| match body.is_end_stream() {
+            true => CacheBody::passing(body),
+            false => CacheBody::guarding(body, Box::new(guard)),
+        })
+    }
+
     fn restore(&self, stored: &HttpStored, age: Option<Duration>) -> Response<CacheBody<B>> {
         let head = stored.head();
         let mut response = Response::new(CacheBody::from(stored.body().clone()));
