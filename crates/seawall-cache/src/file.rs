@@ -187,9 +187,13 @@ impl<K: Clone + Eq + Hash, V> CacheHandle<K, V> {
     /// killed meanwhile leaves one behind. It blocks; in a program that must not, use `tokio::task::spawn_blocking`.
     /// What becomes invalid after that is in the file: save again where it must not come back with a restart.
     ///
+    /// A symbolic link at its path is replaced by the file, and what it points to stays as it is: to keep the file
+    /// elsewhere, name that place, or link its directory.
+    ///
     /// # Errors
     ///
-    /// [`SnapshotError::Io`]. It is emitted as [`EventKind::FileNotWritten`], too.
+    /// [`SnapshotError::Io`], also where something else than a regular file is at its path, as a directory, a device or a
+    /// link to one: that stays. It is emitted as [`EventKind::FileNotWritten`], too.
     pub fn save<C: SnapshotCodec<K, V>>(
         &self,
         file: &SnapshotFile<C>,
@@ -446,7 +450,21 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, SnapshotError> {
     Ok(bytes)
 }
 
+/// Renaming would do away with whatever is there, as with a device.
+fn is_replaceable(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => {
+            let says = "it is no regular file, and is not replaced";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, says))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    is_replaceable(path)?;
     let (mut file, beside) = create_beside(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     drop(file);

@@ -93,6 +93,44 @@ async fn what_is_kept_already_and_what_is_too_old_is_not_restored() {
     assert_eq!((loaded.restored, loaded.too_old), (0, 1));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_save_replaces_a_regular_file_or_a_link_to_one_alone() {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    let directory = Directory::new("replaced");
+    let (cache, _, handle) = self::cache(an_hour());
+    price(&cache, "SPY").await;
+    let at = |name: &str| directory.0.join(name);
+    let save = |name: &str| handle.save(&SnapshotFile::new(at(name), Plain));
+
+    let _socket = UnixListener::bind(at("socket")).unwrap();
+    std::fs::create_dir(at("directory")).unwrap();
+    symlink("/dev/null", at("device")).unwrap();
+    symlink(at("directory"), at("link to a directory")).unwrap();
+    for name in ["socket", "directory", "device", "link to a directory"] {
+        let before = std::fs::symlink_metadata(at(name)).unwrap();
+        let error = save(name).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("regular"), "{error}");
+        let after = std::fs::symlink_metadata(at(name)).unwrap();
+        assert_eq!(before.file_type(), after.file_type(), "{name}");
+    }
+
+    std::fs::write(at("linked"), "as it is").unwrap();
+    symlink(at("linked"), at("link")).unwrap();
+    symlink(at("nowhere"), at("link to nothing")).unwrap();
+    for name in ["link", "link to nothing", "new"] {
+        for _ in 0..2 {
+            assert_eq!(save(name).unwrap().written, 1, "{name}");
+            assert!(std::fs::symlink_metadata(at(name)).unwrap().is_file());
+        }
+    }
+    assert_eq!(std::fs::read_to_string(at("linked")).unwrap(), "as it is");
+    let left = std::fs::read_dir(&directory.0).unwrap();
+    assert_eq!(left.count(), 8, "nothing is left beside them");
+}
+
 #[tokio::test]
 async fn what_is_restored_weighs_what_it_did() {
     let weigh = || StoreClone::new().weigh(|price: &Price| *price.value() * 10);
