@@ -68,14 +68,10 @@ where
         let outcome = classify_result(common.policy.classifier(), &result);
         let mut keyed = match self.kind {
             Kind::Passed(change) => {
-                if let Some(change) = change {
-                    let rejection = result.as_ref().err().and_then(Rejectable::rejection);
-                    let not_sent = rejection.is_some_and(|r| r.sent() == Sent::No);
-                    if let Some(change) = change.settle(&outcome, not_sent) {
-                        return result.map(|response| storer.pass_guarded(response, change));
-                    }
-                }
-                return result.map(|response| storer.pass(response));
+                return match change {
+                    None => result.map(|response| storer.pass(response)),
+                    Some(change) => finish_change(change, &outcome, storer, result),
+                };
             }
             Kind::Keyed(keyed) => keyed,
         };
@@ -130,12 +126,32 @@ where
             return result.map(|response| storer.pass(response));
         }
         let (now, weight) = (common.state.now(), rules.key_weight(&keyed.key));
-        let draft = Draft {
-            has_body: rules.has_body(&keyed.asked),
-            ..keyed.draft(lifetime, weight, timestamp, outcome, now)
-        };
+        let mut draft = keyed.draft(lifetime, weight, timestamp, outcome, now);
+        draft.has_body = rules.has_body(&keyed.asked);
         let fill = Fill::new(Arc::clone(&common.state), keyed.key, keyed.lead, draft);
         result.map(|response| storer.store(response, fill))
+    }
+}
+
+/// The response of a change, with which that ends.
+#[inline(never)]
+fn finish_change<K, V, T, Res, Err>(
+    change: Change<K, V>,
+    outcome: &Outcome,
+    storer: &T,
+    result: Result<Res, Err>,
+) -> Result<T::Response, Err>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    T: StoreResponse<Res>,
+    Err: Rejectable,
+{
+    let rejection = result.as_ref().err().and_then(Rejectable::rejection);
+    let not_sent = rejection.is_some_and(|r| r.sent() == Sent::No);
+    match change.settle(outcome, not_sent) {
+        Some(change) => result.map(|response| storer.pass_guarded(response, change)),
+        None => result.map(|response| storer.pass(response)),
     }
 }
 

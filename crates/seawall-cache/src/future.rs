@@ -142,24 +142,15 @@ where
         // Another call may have ended between the look-up and this.
         let kept = &state.kept;
         let found = kept.look_up(&keyed.key, state.now(), &keyed.demand);
-        match found {
-            Found::Fresh(entry) if hooks.rules().answers(&keyed.asked, &entry.stored) => {
-                keyed.answer(Answer::Kept(Arc::clone(&entry)));
-                self.common.stripe().calls.joined.add();
-                let age = Some(entry.age(state.now()));
-                Begun::Answered(hooks.storer().restore(&entry.stored, age))
-            }
-            Found::Stale(entry)
-                if keyed.takes_stale && hooks.rules().answers(&keyed.asked, &entry.stored) =>
-            {
-                // Others want another one: the first of them makes the call.
-                keyed.lead = None;
-                self.common.stripe().calls.stale.add();
-                let reason = seawall_core::Degradation::STALE;
-                Begun::Answered(degraded::<Res, X, H, K, V>(common, &entry, reason))
-            }
-            _ => Begun::Send,
+        if let Found::Fresh(entry) = found
+            && hooks.rules().answers(&keyed.asked, &entry.stored)
+        {
+            keyed.answer(Answer::Kept(Arc::clone(&entry)));
+            self.common.stripe().calls.joined.add();
+            let age = Some(entry.age(state.now()));
+            return Begun::Answered(hooks.storer().restore(&entry.stored, age));
         }
+        Begun::Send
     }
 
     /// What a waiter gets of the answer to the call of another one; `None` where it makes one itself.

@@ -148,9 +148,7 @@ impl Guard {
 #[derive(Debug)]
 pub(crate) enum Found<V> {
     Fresh(Arc<Entry<V>>),
-    /// It is stale, and its request takes that without a call.
-    Stale(Arc<Entry<V>>),
-    /// It may be used while a new one is fetched.
+    /// It may be used while a new one is fetched, or is [taken stale](Entry::is_taken_stale).
     Refresh(Arc<Entry<V>>),
     /// It may be used where the upstream fails, or nothing is there.
     Nothing,
@@ -474,19 +472,18 @@ impl<V> Entry<V> {
         if now.after(demand.min_fresh) < self.until.fresh {
             return Found::Fresh(self);
         }
-        // Only what may be used when stale at all may be because the request says so.
-        let asked_for = self
-            .until
-            .fresh
-            .after(demand.max_stale)
-            .min(self.until.failing);
-        if demand.min_fresh.is_zero() && now < asked_for {
-            return Found::Stale(self);
-        }
-        if demand.stale && demand.min_fresh.is_zero() && now < self.until.refreshing {
+        let is_refreshed = demand.min_fresh.is_zero() && now < self.until.refreshing;
+        if demand.stale && (is_refreshed || self.is_taken_stale(now, demand)) {
             return Found::Refresh(self);
         }
         Found::Nothing
+    }
+
+    /// Whether its request takes it stale, without a call.
+    pub(crate) fn is_taken_stale(&self, now: Moment, demand: &Demand) -> bool {
+        let Until { fresh, failing, .. } = self.until;
+        // Only what may be used when stale at all may be because the request says so.
+        demand.min_fresh.is_zero() && now < fresh.after(demand.max_stale).min(failing)
     }
 }
 

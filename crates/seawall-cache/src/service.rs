@@ -121,12 +121,7 @@ where
                 let response = common.hooks.storer().restore(&entry.stored, age);
                 return ResponseFuture::answered(response);
             }
-            Found::Refresh(entry) if rules.answers(&asked.asked, &entry.stored) => {
-                Some((entry, true))
-            }
-            Found::Stale(entry) if rules.answers(&asked.asked, &entry.stored) => {
-                Some((entry, false))
-            }
+            Found::Refresh(entry) if rules.answers(&asked.asked, &entry.stored) => Some(entry),
             _ => None,
         };
         let hash = state.kept.hash(&asked.key);
@@ -144,8 +139,7 @@ where
             is_refresh: false,
         };
         match stale {
-            Some((entry, true)) if takes_stale => self.refresh(request, keyed, entry),
-            Some((entry, false)) if takes_stale => self.give_stale(&entry),
+            Some(entry) if takes_stale => self.refresh(request, keyed, entry),
             _ => self.begin(request, Kind::Keyed(keyed)),
         }
     }
@@ -193,7 +187,6 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
     }
 
     /// Gives what is stale to a request that takes it so.
-    #[cold]
     fn give_stale<Req, A>(&self, entry: &Entry<V>) -> FutureOf<S, Req, X, H, K, V, A>
     where
         S: Service<Req>,
@@ -208,8 +201,8 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         ResponseFuture::answered(stale)
     }
 
-    /// Gives what is stale, and has a new answer fetched: in the background, or by this caller, unless
-    /// another one does so already.
+    /// Gives what is stale, and has a new answer fetched, unless the request takes it so: in the background, or by this
+    /// caller, unless another one does so already.
     #[cold]
     fn refresh<Req, A>(
         &mut self,
@@ -226,6 +219,9 @@ impl<S: Clone, X, K, V, H, B> Cache<S, X, K, V, H, B> {
         H::Mark: MarkDegraded<ResponseOf<H, S::Response>>,
         B: RefreshBy<Refresh<S, Req, X, H, K, V, A, ResponseOf<H, S::Response>>>,
     {
+        if entry.is_taken_stale(keyed.began, &keyed.demand) {
+            return self.give_stale(&entry);
+        }
         if !B::is_in_background() {
             keyed.meanwhile = Some(entry);
             return self.begin(request, Kind::Keyed(keyed));

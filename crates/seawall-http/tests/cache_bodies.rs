@@ -46,13 +46,13 @@ macro_rules! cache {
 
 /// A body that says what a test wants it to.
 #[derive(Clone, Default)]
-struct Said {
+struct Scripted {
     frames: VecDeque<&'static str>,
     hint: Option<u64>,
     ends_early: bool,
 }
 
-impl Body for Said {
+impl Body for Scripted {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -80,7 +80,7 @@ fn request(method: &Method, target: &str) -> Request<Full<Bytes>> {
 }
 
 /// How many calls are made for two requests one after the other.
-async fn calls_of_two(method: &Method, lengths: &[&str], body: Said) -> usize {
+async fn calls_of_two(method: &Method, lengths: &[&str], body: Scripted) -> usize {
     let calls = AtomicUsize::new(0);
     let service = ServiceBuilder::new()
         .layer(cache!())
@@ -111,10 +111,10 @@ async fn the_answer_to_a_head_is_complete_whatever_its_length_says() {
         (None, true),
         (None, false),
     ] {
-        let body = Said {
+        let body = Scripted {
             hint,
             ends_early,
-            ..Said::default()
+            ..Scripted::default()
         };
         let calls = calls_of_two(&Method::HEAD, &["100"], body.clone()).await;
         assert_eq!(calls, 1, "{hint:?}, {ends_early}");
@@ -141,9 +141,9 @@ async fn a_length_that_is_no_number_or_several_is_not_believed() {
         (&[""], false),
         (&["99999999999999999999"], false),
     ] {
-        let body = Said {
+        let body = Scripted {
             frames: ["o", "k"].into(),
-            ..Said::default()
+            ..Scripted::default()
         };
         let calls = calls_of_two(&Method::GET, lengths, body).await;
         assert_eq!(calls == 1, kept, "{lengths:?}");
@@ -220,7 +220,7 @@ async fn over_http2_heads_are_kept_and_shared() {
 /// Answers a GET with what is so now, after a second, and anything else with a body of two pieces.
 fn of_number(
     number: Arc<AtomicUsize>,
-) -> impl Service<Request<Full<Bytes>>, Response = Response<Said>, Error = Infallible, Future: Send>
+) -> impl Service<Request<Full<Bytes>>, Response = Response<Scripted>, Error = Infallible, Future: Send>
 + Clone {
     service_fn(move |request: Request<Full<Bytes>>| {
         let now = number.load(Ordering::Relaxed);
@@ -232,10 +232,10 @@ fn of_number(
                 }
                 _ => VecDeque::from(["accepted", "done"]),
             };
-            let body = Said {
+            let body = Scripted {
                 frames,
                 ends_early: true,
-                ..Said::default()
+                ..Scripted::default()
             };
             Ok(Response::new(body))
         }

@@ -255,10 +255,7 @@ where
         let shared = match self.role {
             Role::Shared(shared) => shared.lead.zip(Some(shared.asked)),
             Role::Passed => None,
-            Role::Change(change) => {
-                change.end();
-                return result.map(|response| storer.pass_guarded(response, change));
-            }
+            Role::Change(change) => return finish_change(change, storer, result),
         };
         let Some((mut lead, asked)) = shared else {
             return result.map(|response| storer.pass(response));
@@ -306,6 +303,24 @@ where
             }
         }
     }
+}
+
+/// The response of a change, with which that ends.
+#[cold]
+#[inline(never)]
+fn finish_change<K, V, E, T, Res>(
+    change: Change<K, V, E>,
+    storer: &T,
+    result: Result<Res, E>,
+) -> Result<T::Response, E>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    T: StoreResponse<Res>,
+{
+    change.end();
+    result.map(|response| storer.pass_guarded(response, change))
 }
 
 /// A rejection that all callers get, unless it only concerns the one that made the call.

@@ -128,8 +128,8 @@ impl Length {
     /// `None` where that is no number, or several that differ.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let mut length = None;
-        for line in headers.get_all(CONTENT_LENGTH) {
-            for part in line.to_str().ok()?.split(',').map(str::trim) {
+        for value in headers.get_all(CONTENT_LENGTH) {
+            for part in value.to_str().ok()?.split(',').map(str::trim) {
                 // A sign would be read, too.
                 let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
                 let number: u64 = part.parse().ok().filter(|_| is_number)?;
