@@ -104,6 +104,63 @@ async fn a_bound_that_counts_less_for_each_drops_nothing() {
     }
 }
 
+/// Runs a call to its end.
+fn now<T>(call: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.unwrap().block_on(call)
+}
+
+#[test]
+fn what_all_weigh_is_right_whatever_changed_meanwhile() {
+    let (cache, upstream, handle) = heavy!(CacheConfig::builder(3_600 * SECOND));
+    let symbols: Vec<&'static str> = (0..40).map(|n| &*format!("S{n}").leak()).collect();
+    let bound = || CacheConfig::builder(3_600 * SECOND).max_entries(10_000);
+    let by_weight = bound().max_weight(10_000_000);
+    let bounds = [
+        bound(),
+        by_weight.clone(),
+        bound().max_weight(1_000_000).max_entries(20),
+    ];
+    std::thread::scope(|scope| {
+        let caller = || {
+            for call in 0..2_000 {
+                let symbol = symbols[call % symbols.len()];
+                now(cache.clone().oneshot(symbol)).unwrap();
+                match call % 7 {
+                    0 => handle.invalidate_where(|one| one.ends_with('7')),
+                    1 => handle.invalidate(&symbol),
+                    _ => {}
+                }
+            }
+        };
+        let callers = [scope.spawn(caller), scope.spawn(caller)];
+        while callers.iter().any(|caller| !caller.is_finished()) {
+            for bound in &bounds {
+                handle.configure(bound.clone().build().unwrap()).unwrap();
+            }
+        }
+    });
+    handle.configure(by_weight.build().unwrap()).unwrap();
+    // What is not kept any more is not kept again.
+    upstream.script([Err(Failed::Down); 40]);
+    let mut kept = Vec::new();
+    for symbol in &symbols {
+        kept.extend(now(cache.clone().oneshot(symbol)).ok());
+    }
+    // At least its share of 1,000 each.
+    let weight: u64 = kept
+        .iter()
+        .map(|price| (price.value() * 10).max(1_000))
+        .sum();
+    let snapshot = handle.snapshot();
+    assert_eq!((snapshot.entries, snapshot.weight), (kept.len(), weight));
+    handle.clear();
+    let snapshot = handle.snapshot();
+    assert_eq!((snapshot.entries, snapshot.weight), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn services_of_one_layer_share_what_is_kept() {
     let layer = layer(one_second());
