@@ -89,6 +89,31 @@ fn the_layers_that_were_taken_are_changed_with_the_file() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bound_of_weight_that_a_reload_brings_holds_for_what_is_kept() {
+    let folder = Folder::new();
+    let config = folder.load("[resilience.a]\ncache.ttl = \"1h\"\n");
+    let mut answers = config.answers("a").expect("there");
+    let cache: CacheLayer<_, u64, u64> = answers.cache().expect("there is a table");
+    let cache = cache
+        .assume_idempotent()
+        .key(|number: &u64| Some(*number))
+        .store(seawall::cache::StoreClone::new().weigh(|_: &u64| 1_000));
+    let handle = cache.handle();
+    let service = service_fn(|number: u64| async move { Ok::<_, seawall::Rejection>(number) });
+    let service = cache.layer(service);
+    for number in 0..100 {
+        let answer = service.clone().oneshot(number).await;
+        assert_eq!(answer.expect("good"), number);
+    }
+    assert_eq!(handle.snapshot().entries, 100);
+    let bounded = "[resilience.a]\ncache = { ttl = \"1h\", max_weight = 50_000 }\n";
+    assert_eq!(folder.change(&config, bounded), ["a"]);
+    let snapshot = handle.snapshot();
+    assert!(snapshot.entries <= 50 && snapshot.weight <= 50_000);
+    assert_eq!(snapshot.weight, 1_000 * snapshot.entries as u64);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_value_is_that_of_the_file_at_the_moment_of_the_failure() {
     let folder = Folder::new();
     let text = |value: &str| {
