@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use seawall_cache::{CacheConfig, CacheLayer, CoalesceConfig, CoalesceLayer};
 use seawall_core::WrapErrorLayer;
 use seawall_http::cache::{HttpCache, StoreBody};
@@ -151,6 +150,7 @@ async fn a_length_that_is_no_number_or_several_is_not_believed() {
 }
 
 /// A client of HTTP/2, whose server answers a HEAD with the length of what it does not have.
+#[cfg(feature = "hyper")]
 async fn over_http2() -> (
     impl Service<
         Request<Full<Bytes>>,
@@ -160,6 +160,8 @@ async fn over_http2() -> (
     > + Clone,
     Arc<AtomicUsize>,
 ) {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
     let received = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&received);
     let (near, far) = tokio::io::duplex(1 << 16);
@@ -178,6 +180,7 @@ async fn over_http2() -> (
     (service, received)
 }
 
+#[cfg(feature = "hyper")]
 #[tokio::test]
 async fn over_http2_heads_are_kept_and_shared() {
     let head = || request(&Method::HEAD, "http://h/q");
