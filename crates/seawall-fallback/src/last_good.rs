@@ -96,8 +96,8 @@ impl LastGoodConfigBuilder {
 /// Keeps the last good answer of each key, and answers with it while it is not too old.
 ///
 /// Good is what the classifier calls a success and what is not marked as degraded. Of two answers that of the
-/// call is kept which began last, and with [`NeverOlder`](crate::NeverOlder) none whose data is older. The age
-/// counts from the beginning of the call that brought the answer.
+/// call is kept which began last, whatever the time of its data: it is the upstream's own word. The age counts from
+/// the beginning of the call that brought the answer.
 ///
 /// The key is what a request asks for: it must have everything that the answer depends on, credentials
 /// included. A request whose key is `None` is neither learned from nor answered.

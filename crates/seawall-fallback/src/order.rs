@@ -15,8 +15,8 @@ use crate::last_good::Forget;
 ///
 /// The time of an answer is the upstream's own, such as the time of a quote, in any unit: it is only
 /// compared. What the upstream itself answers is always returned, and the next degraded answer is compared with
-/// it, whatever was returned before: a time that is far too late stands until the upstream's next success. Only
-/// where calls overlap, a success does not set the time back behind that of a call that began later.
+/// it, whatever was returned before: a time that is far too late stands until the upstream's next success, which
+/// a [`LastGood`](crate::LastGood) keeps in its place. Only where calls overlap, a success does not set the time back behind that of a call that began later.
 ///
 /// ```
 /// use seawall_fallback::NeverOlder;
@@ -39,7 +39,7 @@ pub struct NeverOlder<Req, Res> {
 /// The newest answers that were returned.
 trait Shown<Req, Res>: Send + Sync {
     /// Notes that an answer is about to be returned; `false` where a newer one was. `began` is when the call began
-    /// that it is the upstream's own answer to, `None` of a step's.
+    /// that it is the upstream's own answer to, `None` of a step's: of the call that began last it is never `false`.
     fn show(&self, request: &Req, response: &Res, began: Option<Instant>) -> bool;
 }
 
@@ -82,7 +82,8 @@ impl<Req, Res> NeverOlder<Req, Res> {
         })
     }
 
-    /// Notes a success, which is returned in any case; `false` where its data is older than what was returned.
+    /// Notes a success, which is returned in any case; `false` where its data is older than what was returned, and
+    /// a call that began later has succeeded.
     pub(crate) fn succeeded(&self, request: &Req, response: &Res, began: Instant) -> bool {
         self.shown.show(request, response, Some(began))
     }
@@ -112,7 +113,7 @@ where
                 mark.time = time;
             }
             mark.began = mark.began.max(began);
-            return is_newest;
+            return is_newest || is_latest;
         }
         let gone = times.push(key, Mark { time, began });
         // Outside of the lock: keys are the caller's own type.

@@ -29,13 +29,68 @@ async fn an_older_answer_of_a_backup_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_answer_is_not_kept_as_the_last_good_one() {
+async fn what_the_upstream_has_said_last_is_the_last_good_one() {
     let layer = layer([last_good(60 * SECOND)]).never_older(order(10));
     let upstream = Upstream::new([Ok(Price::at(5)), Ok(Price::at(3)), Err(DOWN)]);
     let mut service = layer.layer(upstream);
-    for at in [5, 3, 5] {
+    for at in [5, 3, 3] {
         let answer = call(&mut service, Ask::of("SPY")).await.unwrap();
         assert_eq!(answer.value().at, at);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_far_in_the_future_is_not_the_last_good_one_for_longer_than_a_success() {
+    let layer = layer([last_good(60 * SECOND)]).never_older(order(10));
+    let upstream = Upstream::down();
+    let mut service = layer.layer(upstream.clone());
+    for at in [i64::MAX, 12, 13, 14] {
+        for result in [Ok(Price::at(at)), Err(DOWN)] {
+            upstream.set(result);
+            let answer = call(&mut service, Ask::of("SPY")).await.unwrap();
+            assert_eq!(answer.value().at, at);
+            advance(MS).await;
+        }
+    }
+    assert_eq!(layer.handle().counts().answered, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_comes_late_is_not_the_last_good_one() {
+    for late_at in [3, 5, i64::MAX] {
+        let layer = layer([last_good(60 * SECOND)]).never_older(order(10));
+        let upstream = Upstream::new([Ok(Price::at(late_at)), Ok(Price::at(5)), Err(DOWN)]);
+        let mut service = layer.layer(upstream.clone().slow(SECOND));
+        let mut late = Box::pin(service.call(Ask::of("SPY")));
+        advance(MS).await;
+        let at = |answer: Result<Res, Failed>| answer.map(|answer| answer.value().at);
+        assert_eq!(at(call(&mut service, Ask::of("SPY")).await), Ok(5));
+        assert_eq!(at(late.as_mut().await), Ok(late_at));
+        // 5 is what is kept, and is older than what was returned where that is far too late.
+        let expected = if late_at <= 5 { Ok(5) } else { Err(DOWN) };
+        assert_eq!(at(call(&mut service, Ask::of("SPY")).await), expected);
+        upstream.set(Ok(Price::at(6)));
+        assert_eq!(at(call(&mut service, Ask::of("SPY")).await), Ok(6));
+        upstream.set(Err(DOWN));
+        assert_eq!(at(call(&mut service, Ask::of("SPY")).await), Ok(6));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_under_way_at_a_reset_is_not_the_last_good_one() {
+    let layer = layer([last_good(60 * SECOND)]).never_older(order(10));
+    let upstream = Upstream::new([Ok(Price::at(i64::MAX)), Err(DOWN)]);
+    let mut service = layer.layer(upstream.clone().slow(SECOND));
+    let mut late = Box::pin(service.call(Ask::of("SPY")));
+    advance(MS).await;
+    layer.handle().reset();
+    advance(MS).await;
+    assert_eq!(late.as_mut().await.unwrap().value().at, i64::MAX);
+    assert_eq!(call(&mut service, Ask::of("SPY")).await.unwrap_err(), DOWN);
+    for result in [Ok(Price::at(5)), Err(DOWN)] {
+        upstream.set(result);
+        let answer = call(&mut service, Ask::of("SPY")).await.unwrap();
+        assert_eq!(answer.value().at, 5);
     }
 }
 
@@ -119,9 +174,7 @@ proptest! {
                 let (result, expected) = match what {
                     Happens::Good(at) => {
                         upstream.set(Ok(Price::at(at)));
-                        if newest[key] <= Some(at) {
-                            good[key] = Some(at);
-                        }
+                        good[key] = Some(at);
                         (call(&mut service, Ask::of(["A", "B"][key])).await, Some(at))
                     }
                     Happens::Failed(first, second) => {
