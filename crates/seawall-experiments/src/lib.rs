@@ -12,7 +12,7 @@
 //! # How a run goes
 //!
 //! 1. What may not run here and now is [refused](Refusal).
-//! 2. *Before*: the hypothesis must hold, and every guard. Otherwise no fault is started.
+//! 2. *Before*: the hypothesis must hold, in at least half of the samples that there should be, and every guard. Otherwise no fault is started.
 //! 3. *During*: the faults are on. The hypothesis is sampled; a guard that does not hold ends them at once. Where
 //!    somebody has ended them at a chaos layer instead, the run is stopped at the next sample.
 //! 4. *After*: the hypothesis must hold again for a while, within a bound.
@@ -28,7 +28,7 @@
 //! | `refuted` | it did not hold during |
 //! | `not_recovered` | it held during, and not in time after |
 //! | `guard_tripped`, `stopped` | a guard or somebody ended the faults, here or at a chaos layer |
-//! | `inconclusive` | no fault had an effect, or there was no figure |
+//! | `inconclusive` | no fault had an effect, or less than half of the samples during had a figure |
 //! | `not_steady` | it did not hold before: nothing was started |
 //! | `refused` | it may not run here and now |
 //!

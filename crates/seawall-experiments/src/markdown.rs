@@ -68,14 +68,15 @@ impl Report {
             let held = match phase.held {
                 Some(true) => "yes",
                 Some(false) => "no",
-                None => "no figure",
+                None if phase.samples == 0 => "no figure",
+                None => "too few figures",
             };
-            let (samples, outside) = (phase.samples, phase.outside);
+            let (samples, expected, outside) = (phase.samples, phase.expected, phase.outside);
             let (mean, worst) = (number(phase.mean), number(phase.worst));
             let phase = phase.phase;
             let _ = writeln!(
                 page,
-                "| {phase} | {held} | {samples} | {outside} | {mean} | {worst} |"
+                "| {phase} | {held} | {samples} of {expected} | {outside} | {mean} | {worst} |"
             );
         }
         let _ = writeln!(page, "\n```text\n{}```", plot::text(self));

@@ -45,7 +45,7 @@ words! {
         GuardTripped = "guard_tripped", "a guard ended it",
         /// Somebody ended the faults: by the emergency stop, or at a chaos layer.
         Stopped = "stopped", "it was stopped",
-        /// The faults changed nothing, or there was no figure: nothing is shown.
+        /// The faults changed nothing, or less than half of the samples had a figure: nothing is shown.
         Inconclusive = "inconclusive", "it shows nothing",
         /// The hypothesis did not hold before, so that no fault was started.
         NotSteady = "not_steady", "it was not in steady state before, and not started",

@@ -75,10 +75,13 @@ pub struct Hypothesis {
 pub struct PhaseReport {
     /// Which part.
     pub phase: Phase,
-    /// Whether it held; `None` where there was no figure.
+    /// Whether it held; `None` where less than half of the samples had a figure, and those of them that were outside do
+    /// not refute it alone.
     pub held: Option<bool>,
-    /// Samples with a figure.
+    /// Samples with a figure: those that were judged.
     pub samples: u64,
+    /// Samples that there should have been, one every `run.every` for as long as it took.
+    pub expected: u64,
     /// How many of them were outside of the bound.
     pub outside: u64,
     /// The mean.
@@ -197,8 +200,8 @@ impl Report {
             .fold(0, u64::saturating_add)
     }
 
-    /// Judges the samples of a phase.
-    pub(crate) fn judge(&mut self, phase: Phase) -> Option<bool> {
+    /// Judges the samples of a phase that should have had so many.
+    pub(crate) fn judge(&mut self, phase: Phase, expected: u64) -> Option<bool> {
         let bound = self.hypothesis.bound;
         let figures = self.samples.iter().filter(|point| point.phase == phase);
         let figures: Vec<f64> = figures.filter_map(|point| point.figure).collect();
@@ -206,8 +209,17 @@ impl Report {
             .iter()
             .filter(|figure| !bound.holds(**figure))
             .count();
-        let share = outside as f64 / figures.len() as f64;
-        let held = (!figures.is_empty()).then_some(share <= self.hypothesis.tolerated);
+        let tolerated = self.hypothesis.tolerated;
+        let samples = figures.len() as u64;
+        let expected = expected.max(samples);
+        let held = if outside as f64 > tolerated * expected as f64 {
+            // Whatever those would have been that are missing.
+            Some(false)
+        } else if samples == 0 || samples.saturating_mul(2) < expected {
+            None
+        } else {
+            Some(outside as f64 / samples as f64 <= tolerated)
+        };
         let worst = figures.iter().copied().reduce(match bound {
             Bound::AtLeast(_) => f64::min,
             Bound::AtMost(_) => f64::max,
@@ -216,7 +228,8 @@ impl Report {
         self.hypothesis.phases.push(PhaseReport {
             phase,
             held,
-            samples: figures.len() as u64,
+            samples,
+            expected,
             outside: outside as u64,
             mean: Some(sum / figures.len() as f64).filter(|mean| mean.is_finite()),
             worst,

@@ -183,10 +183,11 @@ impl<'a> Run<'a> {
     async fn perform(&mut self) {
         self.monitor.sample();
         let before = self.readings();
+        let start = Instant::now();
         let cut = self.phase(Phase::Before, self.experiment.run.before).await;
         let during = self.readings();
         self.evidence.add(Phase::Before, &before, &during);
-        let held = self.report.judge(Phase::Before);
+        let held = self.judge(Phase::Before, start);
         match cut {
             Some(Cut::Stopped(reason)) => {
                 return self.report.end(Outcome::Stopped, stopped(&reason));
@@ -200,8 +201,11 @@ impl<'a> Run<'a> {
         }
         if held != Some(true) {
             let words = match held {
-                None => "not in steady state: there was no figure before any fault",
-                _ => "not in steady state: the hypothesis did not hold before any fault",
+                None => format!(
+                    "not in steady state: {} before any fault",
+                    self.too_few(Phase::Before)
+                ),
+                _ => "not in steady state: the hypothesis did not hold before any fault".to_owned(),
             };
             return self.report.end(Outcome::NotSteady, words);
         }
@@ -210,17 +214,19 @@ impl<'a> Run<'a> {
                 .refuse(Refusal::Faults, format!("{service}: {invalid}"));
             return;
         }
+        let start = Instant::now();
         let cut = self.phase(Phase::During, self.experiment.run.during).await;
         self.end_faults();
         let after = self.readings();
         self.evidence.add(Phase::During, &during, &after);
-        let held = self.report.judge(Phase::During);
+        let held = self.judge(Phase::During, start);
         if let Some(Cut::Stopped(reason)) = cut {
             return self.report.end(Outcome::Stopped, stopped(&reason));
         }
+        let start = Instant::now();
         let stopped_later = self.recover().await;
         self.evidence.add(Phase::After, &after, &self.readings());
-        self.report.judge(Phase::After);
+        self.judge(Phase::After, start);
         match stopped_later {
             Some(reason) => self.report.end(Outcome::Stopped, stopped(&reason)),
             None => self.conclude(cut, held),
@@ -250,7 +256,7 @@ impl<'a> Run<'a> {
                 self.report.end(Outcome::Inconclusive, words);
             }
             None => {
-                let words = "there was no figure while the faults were on";
+                let words = format!("{} while the faults were on", self.too_few(Phase::During));
                 self.report.end(Outcome::Inconclusive, words);
             }
             Some(true) if self.report.recovered_seconds.is_none() => {
@@ -341,10 +347,32 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Judges the samples of a phase that began then, and has ended.
+    fn judge(&mut self, phase: Phase, start: Instant) -> Option<bool> {
+        let took = Instant::now()
+            .saturating_duration_since(start)
+            .as_secs_f64();
+        let expected = (took / self.experiment.run.every.as_secs_f64()).round();
+        self.report.judge(phase, expected as u64)
+    }
+
+    /// Why a phase shows nothing.
+    fn too_few(&self, phase: Phase) -> String {
+        match self.report.phase(phase) {
+            Some(judged) if judged.samples > 0 => format!(
+                "there was a figure in {} of {} samples, and half of them are needed,",
+                judged.samples, judged.expected
+            ),
+            _ => "there was no figure".to_owned(),
+        }
+    }
+
     /// Takes a sample of the hypothesis, and returns it.
     fn sample(&mut self, phase: Phase, now: Instant) -> Option<f64> {
         self.monitor.sample();
         let figure = self.figure(&self.experiment.hypothesis).ok().flatten();
+        // What is no number is no figure.
+        let figure = figure.filter(|figure| figure.is_finite());
         self.report.samples.push(Point {
             phase,
             at_seconds: now.saturating_duration_since(self.began).as_secs_f64(),

@@ -30,8 +30,8 @@ async fn a_page_has_what_happened_and_a_plot() {
         "# quotes fail: the hypothesis was refuted",
         "- hypothesis: success_ratio of quotes is at least 0.9",
         "- began 2026-11-29T17:00:00Z, took 18.0 s, runner `desk`",
-        "| before | yes | 5 | 0 | 1.0000 | 1.0000 |",
-        "| during | no | 10 | 10 | 0.0000 | 0.0000 |",
+        "| before | yes | 5 of 5 | 0 | 1.0000 | 1.0000 |",
+        "| during | no | 10 of 10 | 10 | 0.0000 | 0.0000 |",
         "     1.050 *****|         *",
         "| quotes | error_before_sending 1 | 100 | 100 | 0 | 0 | 7 |",
         "- **quotes**, breaker, a layer that is missing: ",
@@ -55,6 +55,8 @@ async fn json_has_all_of_it() {
     assert_eq!(json["outcome"], "refuted");
     assert_eq!(json["hypothesis"]["bound"]["at_least"], 0.9);
     assert_eq!(json["hypothesis"]["phases"][1]["phase"], "during");
+    assert_eq!(json["hypothesis"]["phases"][1]["samples"], 10);
+    assert_eq!(json["hypothesis"]["phases"][1]["expected"], 10);
     assert_eq!(
         json["samples"].as_array().unwrap().len(),
         report.samples.len()

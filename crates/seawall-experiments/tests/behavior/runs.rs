@@ -217,6 +217,80 @@ async fn figures_that_are_no_numbers_are_none() {
     }
 }
 
+/// Of the ten samples with faults so many have a figure, and so many of these are outside.
+#[tokio::test(start_paused = true)]
+async fn what_half_of_the_samples_do_not_show_is_not_shown() {
+    for (figures, outside, tolerated, none, outcome) in [
+        (5, 0, 0.0, None, Outcome::Held),
+        (4, 0, 0.0, None, Outcome::Inconclusive),
+        (4, 0, 0.0, Some(f64::NAN), Outcome::Inconclusive),
+        (1, 0, 0.0, None, Outcome::Inconclusive),
+        (0, 0, 0.0, None, Outcome::Inconclusive),
+        // Refuted whatever those would have been that are missing.
+        (1, 1, 0.0, None, Outcome::Refuted),
+        (4, 4, 0.3, None, Outcome::Refuted),
+        (4, 3, 0.3, None, Outcome::Inconclusive),
+    ] {
+        let desk = Desk::start(RETRY);
+        let chaos = desk.chaos.clone();
+        let seen = std::sync::atomic::AtomicU64::new(0);
+        let runner = desk.builder().metric("spread", move || {
+            if chaos.state() != ChaosState::Injecting {
+                return Some(1.0);
+            }
+            match seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                before if before < outside => Some(9.0),
+                before if before < figures => Some(1.0),
+                _ => none,
+            }
+        });
+        let text = HELD.replace(
+            "success_ratio\", service = \"quotes\", at_least = 0.9",
+            &format!("spread\", at_most = 5, tolerated = {tolerated:?}"),
+        );
+        let runner = runner.build().unwrap();
+        let report = runner.run(&experiment(&game_day(&text))).await.unwrap();
+        assert_outcome(&report, outcome);
+        let during = report.phase(Phase::During).unwrap();
+        assert_eq!((during.samples, during.expected), (figures, 10));
+        assert!(
+            report
+                .to_markdown()
+                .contains(&format!("| {figures} of 10 |"))
+        );
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["hypothesis"]["phases"][1]["expected"], 10);
+        if outcome == Outcome::Inconclusive && figures > 0 {
+            let words = format!("in {figures} of 10 samples");
+            assert!(report.words.contains(&words), "{}", report.words);
+            assert_eq!(during.held, None);
+        }
+    }
+}
+
+/// As without calls most of the time.
+#[tokio::test(start_paused = true)]
+async fn a_steady_state_that_few_samples_show_is_none() {
+    let desk = Desk::start(RETRY);
+    let reads = std::sync::atomic::AtomicU64::new(0);
+    let runner = desk.builder().metric("spread", move || {
+        let reads = reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        (reads < 2).then_some(1.0)
+    });
+    let text = HELD.replace(
+        "success_ratio\", service = \"quotes\", at_least = 0.9",
+        "spread\", at_most = 5",
+    );
+    let runner = runner.build().unwrap();
+    let report = runner.run(&experiment(&game_day(&text))).await.unwrap();
+    assert_outcome(&report, Outcome::NotSteady);
+    assert!(
+        report.words.contains("in 2 of 5 samples"),
+        "{}",
+        report.words
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn names_that_nothing_has_are_errors_before_anything_runs() {
     let desk = Desk::start(Layers::default());
