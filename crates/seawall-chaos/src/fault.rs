@@ -49,6 +49,9 @@ pub(crate) enum What {
 }
 
 impl Fault {
+    /// The least share of calls that a fault can hit, one in a million: less is as good as nothing.
+    pub const LEAST_INTENSITY: f64 = 1e-6;
+
     const fn of(what: What) -> Self {
         Self {
             what,
@@ -123,7 +126,7 @@ impl Fault {
         Self::of(What::ClockSkew(skew))
     }
 
-    /// Sets which share of the calls in [reach](Self::with_reach) is hit: above 0, up to 1.
+    /// Sets which share of the calls in [reach](Self::with_reach) is hit: at least one in a million, up to 1.
     ///
     /// # Errors
     ///
@@ -132,6 +135,12 @@ impl Fault {
         if !(intensity > 0.0 && intensity <= 1.0) {
             let accepted = "a number above 0, up to 1";
             return Err(InvalidConfig::new("intensity", intensity, accepted));
+        }
+        if intensity < Self::LEAST_INTENSITY {
+            // All of its digits would be hundreds.
+            let value = format!("{intensity:e}");
+            let accepted = "a number from one in a million, up to 1";
+            return Err(InvalidConfig::new("intensity", value, accepted));
         }
         self.intensity = intensity;
         Ok(self)

@@ -59,13 +59,23 @@ impl ChaosHandle {
         Ok(Injection::new(Arc::clone(&self.state), active))
     }
 
-    /// Ends the faults of one start; whether they were on. The waits and hangs of calls under way end
+    /// Checks what [`start`](Self::start) would, but whether the layer is bypassed: that its hooks make all of the
+    /// faults.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `faults[n].kind` or `inject`, as of [`start`](Self::start).
+    pub fn check(&self, faults: &FaultSet) -> Result<(), InvalidConfig> {
+        self.state.check(faults)
+    }
+
+    /// Ends the faults of one start; whether they were on, `false` where their time was over already. The waits and hangs of calls under way end
     /// at once.
     pub fn stop(&self, id: InjectionId) -> bool {
         self.state.stop(id.number())
     }
 
-    /// Ends all faults at once, those of every start, and returns how many starts there were.
+    /// Ends all faults at once, those of every start, and returns how many starts of which the faults were on.
     pub fn stop_all(&self) -> usize {
         self.state.stop_all()
     }

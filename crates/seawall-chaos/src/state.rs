@@ -80,6 +80,9 @@ impl State {
     /// Starts faults.
     pub(crate) fn start(&self, set: FaultSet) -> Result<Arc<Active>, InvalidConfig> {
         self.check(&set)?;
+        if self.is_bypassed() {
+            return Err(bypassed());
+        }
         let ends_at = set
             .ends_after()
             .map(|lasts| seawall_core::deadline(Instant::now(), lasts));
@@ -100,13 +103,11 @@ impl State {
         Ok(new)
     }
 
-    fn check(&self, set: &FaultSet) -> Result<(), InvalidConfig> {
+    /// Whether such faults can be made, bypassed or not.
+    pub(crate) fn check(&self, set: &FaultSet) -> Result<(), InvalidConfig> {
         if !INJECT {
             let accepted = "a build of `seawall-chaos` with the feature `inject`";
             return Err(InvalidConfig::new("inject", "off", accepted));
-        }
-        if self.is_bypassed() {
-            return Err(bypassed());
         }
         let makes = self.makes.load(Ordering::Relaxed);
         for (index, fault) in set.faults().iter().enumerate() {
@@ -131,11 +132,13 @@ impl State {
 
     /// Ends the faults of that start; whether they were on.
     pub(crate) fn stop(&self, id: u64) -> bool {
+        self.end_those_over();
         self.end(|active| active.id == id, "stopped") > 0
     }
 
     /// Ends all faults.
     pub(crate) fn stop_all(&self) -> usize {
+        self.end_those_over();
         self.end(|_| true, "stopped")
     }
 
@@ -152,10 +155,14 @@ impl State {
 
     /// Those that are on. Whose time is over are ended.
     pub(crate) fn active(&self) -> Vec<Arc<Active>> {
+        self.end_those_over();
+        self.lock().clone()
+    }
+
+    fn end_those_over(&self) {
         if self.lock().iter().any(|active| active.is_over()) {
             self.end(Active::is_over, "time_over");
         }
-        self.lock().clone()
     }
 
     pub(crate) fn state(&self) -> ChaosState {

@@ -39,8 +39,7 @@ pub(crate) fn fault(raw: &RawFault, reach: Reach, traffic: f64) -> Result<Fault,
 
 /// Rejects a share that is so small that no run has a call of it.
 pub(crate) fn hits_some(field: &'static str, share: f64) -> Result<(), InvalidConfig> {
-    const LEAST: f64 = 1e-6;
-    if share < LEAST {
+    if share < Fault::LEAST_INTENSITY {
         // All of its digits would be hundreds.
         let value = format!("{share:e}");
         let accepted =

@@ -83,18 +83,31 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// [`InvalidExperiment`] when a service of the blast radius has no chaos layer here, a metric is unknown, or a
-    /// hypothesis or guard is on a service of which neither a chaos layer nor a layer in a registry is here.
+    /// [`InvalidExperiment`] when a service of the blast radius has no chaos layer here or one that cannot make a fault, a
+    /// metric is unknown, or `score` without [health checks](RunnerBuilder::health), or a hypothesis or guard is on a service
+    /// of which neither a chaos layer nor a layer in a registry is here.
     pub fn check(&self, experiment: &Experiment) -> Result<(), InvalidExperiment> {
         let fails = |invalid| Err(InvalidExperiment::of(&experiment.name, invalid));
-        for service in experiment.services() {
-            if !self.shared.targets.contains_key(service) {
+        for (service, faults) in &experiment.faults {
+            let Some(target) = self.shared.targets.get(service) else {
                 let known: Vec<_> = self.shared.targets.keys().map(String::as_str).collect();
                 let accepted = format!("a service with a chaos layer: {}", known.join(", "));
                 let field = "blast_radius.services";
                 return fails(InvalidConfig::new(field, format!("{service:?}"), accepted));
+            };
+            for fault in faults {
+                let made = target.check(&fault.clone().into());
+                if let Err(invalid) = made {
+                    let field = format!("fault.kind of {service:?}");
+                    return fails(invalid.in_field(field));
+                }
             }
         }
+        self.check_conditions(experiment).or_else(fails)
+    }
+
+    /// Checks that the figures of the hypothesis and of the guards are there.
+    fn check_conditions(&self, experiment: &Experiment) -> Result<(), InvalidConfig> {
         let guards = experiment.guards.iter().enumerate();
         let guards = guards.map(|(index, guard)| (format!("guard[{index}]"), guard));
         let all = std::iter::once(("hypothesis".to_owned(), &experiment.hypothesis)).chain(guards);
@@ -106,9 +119,14 @@ impl Runner {
                 let known: Vec<_> = services.iter().map(String::as_str).collect();
                 let accepted = format!("a service of the runner: {}", known.join(", "));
                 let invalid = InvalidConfig::new("service", format!("{service:?}"), accepted);
-                return fails(within(&table, invalid));
+                return Err(within(&table, invalid));
             }
             let name = &condition.metric;
+            if name == "score" && self.shared.health.is_none() {
+                let accepted = "another metric, or `score` of a runner that has health checks";
+                let invalid = InvalidConfig::new("metric", format!("{name:?}"), accepted);
+                return Err(within(&table, invalid));
+            }
             if condition.source == Source::Own && !self.shared.metrics.contains_key(name) {
                 let figures = FIGURES.iter().map(|figure| figure.name);
                 let known: Vec<_> = figures
@@ -116,7 +134,7 @@ impl Runner {
                     .collect();
                 let accepted = format!("one of {}", known.join(", "));
                 let invalid = InvalidConfig::new("metric", format!("{name:?}"), accepted);
-                return fails(within(&table, invalid));
+                return Err(within(&table, invalid));
             }
         }
         Ok(())
@@ -263,13 +281,16 @@ impl RunnerBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when the name is empty, when two chaos layers, registries, metrics or guards have the same
+    /// [`InvalidConfig`] when the name, or that of a metric or guard, is empty, when two chaos layers, registries, metrics or guards have the same
     /// name, or a metric has that of a built-in figure.
     pub fn build(self) -> Result<Runner, InvalidConfig> {
         if self.name.is_unnamed() {
             return Err(InvalidConfig::new("name", "\"\"", "a name"));
         }
         let different = |field: &'static str, names: Vec<&str>| {
+            if names.iter().any(|name| name.trim().is_empty()) {
+                return Err(InvalidConfig::new(field, "\"\"", "a name"));
+            }
             let mut seen = std::collections::BTreeSet::new();
             match names.into_iter().find(|name| !seen.insert(*name)) {
                 Some(again) => Err(InvalidConfig::new(

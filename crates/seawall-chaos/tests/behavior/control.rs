@@ -106,6 +106,22 @@ async fn starts_do_not_overwrite_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_over_is_not_stopped_any_more() {
+    let (_service, _, handle) = subject();
+    let short = || FaultSet::from(Fault::hang()).lasts(100 * MS).unwrap();
+    let over = handle.start(short()).unwrap().detach();
+    tokio::time::advance(100 * MS).await;
+    assert!(!handle.stop(over), "its time is over");
+    handle.start(short()).unwrap().detach();
+    tokio::time::advance(50 * MS).await;
+    handle.start(short()).unwrap().detach();
+    tokio::time::advance(60 * MS).await;
+    assert_eq!(handle.stop_all(), 1, "the first one was over");
+    assert_eq!(handle.stop_all(), 0);
+    assert_eq!(handle.state(), ChaosState::Off);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_an_emergency_stop_nothing_starts_until_reset() {
     let (mut service, _, handle) = subject();
     let injection = handle.start(Fault::hang()).unwrap();
@@ -137,11 +153,14 @@ fn what_the_hooks_cannot_make_is_an_error_that_names_what_they_can() {
 
 #[test]
 fn bad_values_are_errors_that_name_them() {
-    for intensity in [0.0, -0.0, -0.1, 1.000_1, f64::NAN, f64::INFINITY] {
+    let none = [0.0, -0.0, -0.1, 1.000_1, f64::NAN, f64::INFINITY];
+    for intensity in none.into_iter().chain([9e-7, f64::MIN_POSITIVE, 1e-320]) {
         let invalid = Fault::hang().with_intensity(intensity).unwrap_err();
         assert_eq!(invalid.field(), "intensity");
+        assert!(invalid.value().len() < 30, "{invalid}");
     }
-    assert!(Fault::hang().with_intensity(f64::MIN_POSITIVE).is_ok());
+    let least = Fault::LEAST_INTENSITY;
+    assert!(Fault::hang().with_intensity(least).is_ok());
     assert_eq!(FaultSet::new([]).unwrap_err().field(), "faults");
     let many = std::iter::repeat_n(Fault::hang(), usize::MAX);
     assert_eq!(FaultSet::new(many).unwrap_err().field(), "faults");
@@ -297,7 +316,7 @@ async fn who_has_started_faults_sees_that_somebody_ended_them_before_their_time(
     assert!(!by_time.is_stopped_early());
     tokio::time::advance(11 * MS).await;
     assert!(!by_time.is_on() && !by_time.is_stopped_early());
-    assert_eq!(handle.stop_all(), 1, "nobody has looked since");
+    assert_eq!(handle.stop_all(), 0, "its time was over");
     assert!(!by_time.is_stopped_early(), "its time was over before");
     let by_handle = start();
     assert_eq!(handle.stop_all(), 1);

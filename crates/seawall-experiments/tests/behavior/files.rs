@@ -355,7 +355,7 @@ fn what_is_wrong_names_the_field_the_value_and_what_is_accepted() {
             "intensity = 0.2",
             "intensity = 1e-300",
             "fault[0].intensity",
-            "5e-301",
+            "1e-300",
             "one in a million",
         ),
         (

@@ -311,13 +311,42 @@ async fn names_that_nothing_has_are_errors_before_anything_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_cannot_make_a_fault_refuses_and_none_is_on() {
+async fn a_fault_that_a_layer_cannot_make_is_an_error_before_anything_runs() {
     let desk = Desk::start(Layers::default());
     let text = game_day(&HELD.replace("error_before_sending", "truncated_body"));
-    let report = desk.run(&text).await;
-    assert_outcome(&report, Outcome::Refused);
-    assert!(report.words.contains("faults[0].kind"), "{}", report.words);
+    let (runner, start) = (desk.runner(), Instant::now());
+    let error = runner.check(&experiment(&text)).unwrap_err();
+    assert_eq!(error.invalid().field(), "fault.kind of \"quotes\"");
+    assert_eq!(error.invalid().value(), "`truncated_body`");
+    assert!(error.invalid().accepted().contains("`hang`"), "{error}");
+    assert_eq!(runner.run(&experiment(&text)).await.unwrap_err(), error);
+    assert_eq!(start.elapsed().as_secs(), 0);
     assert_eq!(desk.chaos.state(), ChaosState::Off);
+    // A bypass is no error: what can end is refused.
+    desk.chaos.bypass();
+    assert_eq!(runner.check(&experiment(&game_day(HELD))), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_score_without_health_checks_is_an_error_before_anything_runs() {
+    let desk = Desk::start(Layers::default());
+    let guard = HELD.to_owned() + "\n    guard = [{ metric = \"score\", at_least = 50 }]";
+    let hypothesis = HELD.replace(
+        "success_ratio\", service = \"quotes\", at_least = 0.9",
+        "score\", at_least = 50",
+    );
+    for (text, field) in [
+        (&guard, "guard[0].metric"),
+        (&hypothesis, "hypothesis.metric"),
+    ] {
+        let experiment = experiment(&game_day(text));
+        let error = desk.runner().run(&experiment).await.unwrap_err();
+        assert_eq!(error.invalid().field(), field);
+        assert_eq!(error.invalid().value(), "\"score\"");
+        let health = seawall_health::HealthMonitor::new("desk");
+        let runner = desk.builder().health(health).build().unwrap();
+        assert_eq!(runner.check(&experiment), Ok(()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,6 +376,8 @@ fn a_runner_has_different_names() {
         "name"
     );
     assert_eq!(field(builder().metric("score", || None).build()), "metric");
+    assert_eq!(field(builder().metric(" ", || None).build()), "metric");
+    assert_eq!(field(builder().guard("", || Ok(())).build()), "guard");
     let twice = builder().metric("a", || None).metric("a", || None);
     assert_eq!(field(twice.build()), "metric");
     let twice = builder().guard("a", || Ok(())).guard("a", || Ok(()));
