@@ -28,8 +28,16 @@ pub struct Covers {
     outcomes: u16,
     /// By the number of the reason.
     reasons: u32,
-    /// The first reason that was asked for and can never be covered.
-    never: Option<Reason>,
+    /// What was asked for and can never be covered.
+    never: Option<Never>,
+}
+
+/// What can never be covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Never {
+    Reason(Reason),
+    /// An outcome that is no failure of the upstream.
+    Outcome(&'static str),
 }
 
 const THROTTLED: u16 = 1 << FailureKind::ALL.len();
@@ -114,7 +122,7 @@ impl Covers {
     #[must_use]
     pub const fn and_reason(mut self, reason: Reason) -> Self {
         if NEVER & bit(reason) != 0 {
-            self.never = Some(reason);
+            self.never = Some(Never::Reason(reason));
         }
         self.reasons |= bit(reason);
         self
@@ -142,9 +150,12 @@ impl Covers {
     }
 
     /// Also results of the upstream that mean the same as `outcome`, whatever its times and scopes. A success
-    /// and what says nothing of the upstream are not covered.
+    /// and what says nothing of the upstream are never covered: to ask for them is an error of the layer.
     #[must_use]
     pub const fn and_outcome(mut self, outcome: Outcome) -> Self {
+        if outcome_bit(&outcome) == 0 {
+            self.never = Some(Never::Outcome(outcome.as_str()));
+        }
         self.outcomes |= outcome_bit(&outcome);
         self
     }
@@ -167,9 +178,17 @@ impl Covers {
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
-        if let Some(reason) = self.never {
-            let accepted = "a reason that is not the caller's own mistake and not of order safety";
-            return Err(InvalidConfig::new("covers", reason.as_str(), accepted));
+        match self.never {
+            Some(Never::Reason(reason)) => {
+                let accepted =
+                    "a reason that is not the caller's own mistake and not of order safety";
+                return Err(InvalidConfig::new("covers", reason.as_str(), accepted));
+            }
+            Some(Never::Outcome(outcome)) => {
+                let accepted = "an outcome that is a failure of the upstream";
+                return Err(InvalidConfig::new("covers", outcome, accepted));
+            }
+            None => {}
         }
         if self.outcomes == 0 && self.reasons == 0 {
             return Err(InvalidConfig::new(
@@ -192,6 +211,8 @@ mod tests {
         for outcome in [Outcome::Success, Outcome::Ignored, Outcome::Degraded] {
             assert!(!all.covers(&outcome, None));
             assert!(!all.and_outcome(outcome).covers(&outcome, None));
+            let never = all.and_outcome(outcome).check().unwrap_err();
+            assert_eq!((never.field(), never.value()), ("covers", outcome.as_str()));
         }
         let of = |reason, pattern| Rejection::new(reason, "x").with_pattern(pattern);
         for reason in Reason::ALL {

@@ -116,6 +116,7 @@ pub struct LastGood<Req, Res> {
     pub(crate) config: LastGoodConfig,
     pub(crate) memory: Arc<dyn Memory<Req, Res>>,
     pub(crate) erased: Arc<dyn Forget>,
+    is_weighed: bool,
 }
 
 /// What keeps answers.
@@ -134,7 +135,8 @@ pub(crate) trait Forget: Send + Sync {
 }
 
 impl<Req: 'static, Res: Send + 'static> LastGood<Req, Res> {
-    /// Keeps clones of answers, by the key of their request.
+    /// Keeps clones of answers, by the key of their request. They are not weighed: with a
+    /// [`max_weight`](LastGoodConfigBuilder::max_weight) the layer is an error, see [`weighed`](Self::weighed).
     pub fn new<K>(
         config: LastGoodConfig,
         key: impl Fn(&Req) -> Option<K> + Send + Sync + 'static,
@@ -143,7 +145,12 @@ impl<Req: 'static, Res: Send + 'static> LastGood<Req, Res> {
         K: Hash + Eq + Clone + Send + 'static,
         Res: Clone,
     {
-        Self::with(config, key, |answer: &Res| Some(answer.clone()), |_| 0)
+        let copy = |answer: &Res| Some(answer.clone());
+        let kept = Self::with(config, key, copy, |_| 0);
+        Self {
+            is_weighed: false,
+            ..kept
+        }
     }
 
     /// Keeps what `copy` makes of an answer, `None` for one that is not to be kept; `weigh` is what a copy
@@ -184,11 +191,17 @@ impl<Req: 'static, Res: Send + 'static> LastGood<Req, Res> {
                 copy,
                 weigh,
             }),
+            is_weighed: true,
         }
     }
 }
 
 impl<Req, Res> LastGood<Req, Res> {
+    /// The bound that has no effect, since nothing is weighed.
+    pub(crate) fn idle_weight(&self) -> Option<u64> {
+        self.config.max_weight.filter(|_| !self.is_weighed)
+    }
+
     pub(crate) fn settings(&self) -> String {
         let LastGoodConfig {
             max_age, max_keys, ..

@@ -78,8 +78,8 @@ impl<Req, Res> FallbackLayer<Policy, Req, Res> {
     /// # Errors
     ///
     /// [`InvalidConfig`] that names `steps` where there is none, `step` where two have one name, one has none or
-    /// that of the layer (a fallback that calls itself), and `covers`, `timeout` or `also_for` of a step where that
-    /// has no effect.
+    /// that of the layer (a fallback that calls itself) or is never asked, since a value before it answers everything, and
+    /// `covers`, `timeout`, `also_for` or the `max_weight` of a [`LastGood`](crate::LastGood) where that has no effect.
     pub fn new(
         name: impl Into<InstanceName>,
         config: FallbackConfig,
@@ -90,8 +90,13 @@ impl<Req, Res> FallbackLayer<Policy, Req, Res> {
             return Err(InvalidConfig::new("steps", 0, "at least one step"));
         }
         let mut names = BTreeSet::new();
-        for step in &steps {
+        for (index, step) in steps.iter().enumerate() {
             step.check()?;
+            let mut before = steps[..index].iter().filter(|it| it.answers_everything());
+            if before.any(|it| { step.also() }.iter().all(|also| it.also().contains(also))) {
+                let accepted = "a step before that which answers everything";
+                return Err(InvalidConfig::new("step", step.name(), accepted));
+            }
             if step.name() == name {
                 let accepted =
                     "another name than that of its layer, which it must not lead back to";

@@ -57,6 +57,10 @@ pub struct Step<Req, Res> {
     pub(crate) needs_request: bool,
     pub(crate) info: Arc<StepInfo>,
     about: String,
+    /// A bound of weight of what is not weighed.
+    idle_weight: Option<u64>,
+    /// Whether it has an answer to everything.
+    is_value: bool,
 }
 
 impl<Req, Res> Step<Req, Res> {
@@ -78,6 +82,8 @@ impl<Req, Res> Step<Req, Res> {
             needs_request,
             info: Arc::new(StepInfo::new(name, kind)),
             about: String::new(),
+            idle_weight: None,
+            is_value: false,
         }
     }
 
@@ -87,7 +93,9 @@ impl<Req, Res> Step<Req, Res> {
         Res: Clone + Send + Sync + 'static,
     {
         let source = Source::Now(Box::new(move |_, _| Some(Answer::made(value.clone()))));
-        Self::new(name.into(), "value", source, false)
+        let mut step = Self::new(name.into(), "value", source, false);
+        step.is_value = true;
+        step
     }
 
     /// Answers with what `make` makes of the failure, for responses that cannot be cloned. No copy of the
@@ -162,11 +170,12 @@ impl<Req, Res> Step<Req, Res> {
     /// Answers with the last good answer, which the layer learns from successes. It is called `last_good`
     /// unless it is [named](Self::named).
     pub fn last_good(kept: LastGood<Req, Res>) -> Self {
-        let about = kept.settings();
+        let (about, idle_weight) = (kept.settings(), kept.idle_weight());
         let source = Source::LastGood(Arc::clone(&kept.memory));
         let mut step = Self::new("last_good".into(), "last_good", source, true);
         step.info = Arc::new(StepInfo::new(step.name, step.kind).with_memory(kept.erased));
         step.about = about;
+        step.idle_weight = idle_weight;
         step
     }
 
@@ -235,6 +244,19 @@ impl<Req, Res> Step<Req, Res> {
         self.only.is_none()
     }
 
+    /// Whether it answers every failure of every request that any step could: a value that is not chosen by anything.
+    pub(crate) fn answers_everything(&self) -> bool {
+        self.is_value
+            && self.accept.is_none()
+            && self.only.is_none()
+            && self.covers == Covers::default()
+    }
+
+    /// The operations for which it also answers what is not safe.
+    pub(crate) fn also(&self) -> &[Operation] {
+        &self.also
+    }
+
     pub(crate) const fn covers_failure(&self, failed: &FailedCall) -> bool {
         self.covers.covers(&failed.outcome(), failed.rejection())
     }
@@ -255,6 +277,11 @@ impl<Req, Res> Step<Req, Res> {
         self.covers.check()?;
         if self.name.is_unnamed() {
             return Err(InvalidConfig::new("step", "\"\"", "a name"));
+        }
+        if let Some(weight) = self.idle_weight {
+            let accepted =
+                "none for `LastGood::new`, which weighs nothing: `LastGood::weighed` does";
+            return Err(InvalidConfig::new("max_weight", weight, accepted));
         }
         if let Some(timeout) = self.timeout {
             NonZeroDuration::check("timeout", timeout)?;

@@ -222,6 +222,14 @@ fn bad_input_is_named() {
         invalid(vec![value("a").covers(own)]),
         is("covers", "guarded")
     );
+    let success = Covers::default().and_outcome(Outcome::Ignored);
+    assert_eq!(
+        invalid(vec![value("a").covers(success)]),
+        is("covers", Outcome::Ignored.as_str())
+    );
+    let weight = LastGoodConfig::builder().max_weight(10).build().unwrap();
+    let kept = LastGood::new(weight, |ask: &Ask| Some(ask.symbol));
+    assert_eq!(invalid(vec![Step::last_good(kept)]), is("max_weight", "10"));
     let other = value("a").also_for(Operation::OTHER);
     assert_eq!(invalid(vec![other]), is("also_for", "other"));
     let left_out = value("a").only_for(Operation::new("quotes"));
@@ -264,6 +272,33 @@ async fn what_is_not_described_is_not_answered_and_noted() {
     let handle = layer.handle();
     let misconfigured = seawall_core::InstanceHandle::misconfigured(&handle);
     assert_eq!(misconfigured, [seawall_core::Misconfiguration::Undescribed]);
+}
+
+#[test]
+fn a_step_that_is_never_asked_is_named() {
+    let decide = Operation::new("decide");
+    let build = |before: Step<Ask, Res>, after: Step<Ask, Res>| {
+        FallbackLayer::new("prices", FallbackConfig::default(), [before, after])
+    };
+    for after in [
+        value("b"),
+        last_good(SECOND).named("b"),
+        value("b").only_for(decide),
+    ] {
+        let never = build(value("a"), after).unwrap_err();
+        assert_eq!((never.field(), never.value()), ("step", "b"));
+    }
+    let both = build(value("a").also_for(decide), value("b").also_for(decide));
+    assert_eq!(both.unwrap_err().value(), "b");
+    for (before, after) in [
+        (value("a").accept(|_| false), value("b")),
+        (value("a").only_for(decide), value("b")),
+        (value("a").covers(Covers::rejections()), value("b")),
+        (value("a"), value("b").also_for(decide)),
+        (last_good(SECOND), value("b")),
+    ] {
+        assert!(build(before, after).is_ok());
+    }
 }
 
 #[tokio::test(start_paused = true)]
