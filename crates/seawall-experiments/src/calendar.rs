@@ -65,8 +65,12 @@ impl Session {
 impl MarketCalendar {
     /// The cash session of the New York Stock Exchange, 09:30 to 16:00 of New York on weekdays, with its holidays and
     /// early closes by the rules that hold since 2022
-    /// ([hours and calendars](https://www.nyse.com/markets/hours-calendars)). What the exchange decides for a
-    /// single day is not in it.
+    /// ([hours and calendars](https://www.nyse.com/markets/hours-calendars)). Years before are computed by the same rules, but
+    /// Juneteenth, and are no record of what the exchange did.
+    ///
+    /// What the exchange decides for a single day, as a day of mourning or a storm, is not in it: it is taken to be open
+    /// then. Who needs such a day, names the exchange's days in a `[[calendar]]` of the file, with that day in `closed`
+    /// ([how](crate::docs::file#market-and-calendar)).
     #[must_use]
     pub fn nyse() -> Self {
         let session = Session {

@@ -4,7 +4,7 @@
 //! a holiday on a Saturday is observed on the Friday before and one on a Sunday on the Monday after, but New Year's Day
 //! is not observed in the old year. It closes at 13:00 on July 3, on the day after Thanksgiving and on December 24,
 //! where these are days of trading and the holiday is not observed on a Monday. They hold since 2022, when
-//! Juneteenth became a holiday of the exchange. What the exchange decides for a single day, such as a day of mourning,
+//! Juneteenth became a holiday of the exchange; years before are by the same rules without it. What the exchange decides for a single day, such as a day of mourning,
 //! no rule has.
 
 use jiff::ToSpan;
@@ -17,6 +17,9 @@ pub(crate) enum Day {
     Early,
     Closed,
 }
+
+/// The year in which Juneteenth was a holiday of the exchange first.
+const FIRST_JUNETEENTH: i16 = 2022;
 
 /// What it does on a day that is no weekend.
 pub(crate) fn day(date: Date) -> Day {
@@ -43,10 +46,8 @@ fn is_holiday(date: Date) -> bool {
     }
     // A Saturday's is observed a day earlier, a Sunday's a day later; New Year's Day never in the old year.
     let is_fixed = |date: Date| {
-        matches!(
-            (date.month(), date.day()),
-            (1, 1) | (6, 19) | (7, 4) | (12, 25)
-        )
+        matches!((date.month(), date.day()), (1, 1) | (7, 4) | (12, 25))
+            || (date.month(), date.day()) == (6, 19) && date.year() >= FIRST_JUNETEENTH
     };
     let observed = match date.weekday() {
         Weekday::Friday => date
@@ -155,6 +156,19 @@ mod tests {
         assert_eq!(early.join(" "), "11-25");
         let (closed, _) = closed_and_early(2023);
         assert!(closed.contains(&"01-02".to_owned()));
+    }
+
+    #[test]
+    fn juneteenth_is_a_holiday_since_2022() {
+        for (year, day_of_june, expected) in [
+            (2019, 19, Day::Full),
+            (2020, 19, Day::Full),
+            (2021, 18, Day::Full),
+            (2022, 20, Day::Closed),
+            (2023, 19, Day::Closed),
+        ] {
+            assert_eq!(day(date(year, 6, day_of_june)), expected, "{year}");
+        }
     }
 
     #[test]
