@@ -214,6 +214,10 @@ impl Condition {
     }
 
     fn of(raw: &RawCondition) -> Result<Self, InvalidConfig> {
+        if raw.metric.trim().is_empty() {
+            let value = format!("{:?}", raw.metric);
+            return Err(InvalidConfig::new("metric", value, "the name of a metric"));
+        }
         let source = Figure::find(&raw.metric).map_or(Source::Own, Source::Figure);
         if let Some(service) = &raw.service {
             let accepted = match &source {

@@ -30,7 +30,7 @@ impl Crontab {
             .year(Year::Disallowed)
             .build();
         // A longer one is no crontab, and is not worth its time.
-        let cron = (text.len() <= 256).then(|| parser.parse(text));
+        let cron = (text.len() <= 256 && has_items(text)).then(|| parser.parse(text));
         match cron {
             Some(Ok(cron)) => Ok(Self {
                 cron: Box::new(cron),
@@ -57,6 +57,17 @@ impl Crontab {
     fn next_local(&self, after: DateTime) -> Option<DateTime> {
         self.cron.find_next_occurrence(&after, false).ok()
     }
+}
+
+/// Whether no item of a list is empty, and no step is longer than its field: the first value alone would be due.
+fn has_items(text: &str) -> bool {
+    const MOST: [u32; 5] = [59, 23, 31, 12, 7];
+    text.split_whitespace().zip(MOST).all(|(field, most)| {
+        field.split(',').all(|item| {
+            let step = item.split_once('/').map(|(_, step)| step.parse::<u32>());
+            !item.is_empty() && step.is_none_or(|step| step.is_ok_and(|step| step <= most))
+        })
+    })
 }
 
 /// When a time of day is: the first time, or when the clocks are changed over it.
@@ -205,6 +216,12 @@ mod tests {
             "* * 32 * *",
             "a * * * *",
             "5/0 * * * *",
+            "1,,2 0 * * *",
+            "1, * * * *",
+            ",1 * * * *",
+            "*/99 * * * *",
+            "*/60 * * * *",
+            "0 */24 * * *",
             "1-2-3 * * * *",
             "* * * * 5#6",
             "@never",

@@ -285,6 +285,10 @@ impl Run {
     fn new(raw: &RawRun) -> Result<Self, InvalidConfig> {
         const LONGEST: Duration = Duration::from_secs(24 * 3_600);
         const MOST_SAMPLES: u128 = 100_000;
+        let seed = raw.seed.map(|seed| {
+            let accepted = "a whole number from 0 to 9223372036854775807";
+            u64::try_from(seed).map_err(|_negative| InvalidConfig::new("seed", seed, accepted))
+        });
         let during = length("during", &raw.during)?;
         let every = length_or("every", raw.every.as_deref(), Duration::from_secs(1))?;
         let or = |field, text: &Option<String>, default| length_or(field, text.as_deref(), default);
@@ -298,7 +302,7 @@ impl Run {
             )?,
             every,
             recovered: or("recovered", &raw.recovered, every * 3)?,
-            seed: raw.seed,
+            seed: seed.transpose()?,
         };
         let bounds = [
             (

@@ -31,8 +31,11 @@ pub(crate) fn fault(raw: &RawFault, reach: Reach, traffic: f64) -> Result<Fault,
         }
     };
     // Each is judged by itself first, so that an error shows what was written.
-    let fault = fault.with_intensity(raw.intensity)?;
-    let intensity = raw.intensity * traffic;
+    const ACCEPTED: &str = "a number above 0, up to 1";
+    let share = raw.intensity;
+    let share = share.ok_or_else(|| missing("intensity", ACCEPTED))?;
+    let fault = fault.with_intensity(share)?;
+    let intensity = share * traffic;
     hits_some("intensity", intensity)?;
     Ok(fault.with_intensity(intensity)?.with_reach(reach))
 }
@@ -80,6 +83,13 @@ fn status(raw: &RawFault) -> Result<StatusResponse, InvalidConfig> {
     let number = u16::try_from(status).ok();
     let number = number.ok_or_else(|| InvalidConfig::new("status", status, ACCEPTED))?;
     let mut response = StatusResponse::new(number)?;
+    if raw
+        .headers
+        .as_ref()
+        .is_some_and(|headers| headers.is_empty())
+    {
+        return Err(InvalidConfig::new("headers", "{}", "at least one header"));
+    }
     for (name, value) in raw.headers.iter().flatten() {
         response = response.header(name, value)?;
     }
@@ -93,7 +103,11 @@ fn skew(raw: &RawFault) -> Result<ClockSkew, InvalidConfig> {
     match (&raw.ahead, &raw.behind) {
         (Some(by), None) => ClockSkew::ahead(length("ahead", by)?),
         (None, Some(by)) => ClockSkew::behind(length("behind", by)?),
-        _ => Err(missing("ahead", "one of `ahead` and `behind`")),
+        (Some(_), Some(by)) => {
+            let accepted = "nothing beside `ahead`: one of them";
+            Err(InvalidConfig::new("behind", format!("{by:?}"), accepted))
+        }
+        (None, None) => Err(missing("ahead", "one of `ahead` and `behind`")),
     }
 }
 
@@ -157,6 +171,11 @@ fn delay(raw: &RawFault) -> Result<Delay, InvalidConfig> {
         }
         _ => Err(InvalidConfig::new("delay", "no distribution", ACCEPTED)),
     }?;
+    if let (Some(longest), Some(_)) = (at_most, constant) {
+        let accepted = "nothing beside `constant`, which is the longest already";
+        let value = format!("{longest:?}");
+        return Err(InvalidConfig::new("delay.at_most", value, accepted));
+    }
     match at_most {
         Some(longest) => delay.at_most(time("at_most", longest)?),
         None => Ok(delay),

@@ -8,7 +8,7 @@ use seawall_core::{InvalidConfig, Span};
 use crate::calendar::{MarketCalendar, Session};
 use crate::raw::RawHours;
 use crate::schedule::Schedule;
-use crate::times::{later, time, weekdays, zone};
+use crate::times::{invalid, later, time, weekdays, zone};
 
 /// The hours within which an experiment may run.
 #[derive(Clone, Debug)]
@@ -109,7 +109,12 @@ pub(crate) fn sessions(raw: &[RawHours], table: &str) -> Result<[Vec<Session>; 7
             to: time(&field("to"), &raw.to)?,
         };
         for day in weekdays(&field("days"), &raw.days)? {
-            sessions[usize::from(day.to_monday_zero_offset().unsigned_abs())].push(session);
+            let of_day = &mut sessions[usize::from(day.to_monday_zero_offset().unsigned_abs())];
+            if of_day.contains(&session) {
+                let accepted = "each session of a day once";
+                return Err(invalid(&field("from"), &raw.from, accepted));
+            }
+            of_day.push(session);
         }
     }
     Ok(sessions)

@@ -23,8 +23,8 @@ tables! {
         name: String,
         zone: String,
         /// Where its holidays come from.
-        source: String,
-        session: Vec<RawHours>,
+        source: Option<String>,
+        session: Option<Vec<RawHours>>,
         #[serde(default)] closed: Vec<String>,
         #[serde(default)] early: Vec<RawEarly>,
     }
@@ -89,11 +89,12 @@ tables! {
         after: Option<String>,
         every: Option<String>,
         recovered: Option<String>,
-        seed: Option<u64>,
+        /// A whole number that is no `u64` is an error with its name.
+        seed: Option<i64>,
     }
     RawFault {
         kind: String,
-        intensity: f64,
+        intensity: Option<f64>,
         /// One of the services of the blast radius; all of them unless set.
         service: Option<String>,
         delay: Option<RawDelay>,

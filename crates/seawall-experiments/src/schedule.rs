@@ -53,9 +53,18 @@ impl Schedule {
             }
             (None, Some(at), None) => When::Once(at),
             (None, None, Some(_)) => When::GameDay,
-            _ => {
+            (None, None, None) => {
                 let accepted = "one of `cron`, `at` and `game_day`";
-                return Err(InvalidConfig::new("cron", "none or several", accepted));
+                return Err(InvalidConfig::new("cron", "missing", accepted));
+            }
+            (cron, _, game_day) => {
+                // The second one of them.
+                let (field, value, accepted) = match (cron, &raw.at, game_day) {
+                    (Some(_), Some(at), _) => ("at", format!("{at:?}"), "nothing beside `cron`"),
+                    (Some(_), ..) => ("game_day", "true".to_owned(), "nothing beside `cron`"),
+                    _ => ("game_day", "true".to_owned(), "nothing beside `at`"),
+                };
+                return Err(InvalidConfig::new(field, value, accepted));
             }
         };
         let schedule = Self { when, from, until };

@@ -161,17 +161,19 @@ fn calendar(raw: &RawCalendar) -> Result<MarketCalendar, InvalidConfig> {
             "a name other than \"nyse\" and \"none\"",
         ));
     }
-    if raw.source.trim().is_empty() {
-        return Err(invalid(
-            "source",
-            &raw.source,
-            "where the calendar comes from",
-        ));
+    const SOURCE: &str = "where the calendar comes from";
+    let source = raw.source.as_deref();
+    let source = source.ok_or_else(|| InvalidConfig::new("source", "missing", SOURCE))?;
+    if source.trim().is_empty() {
+        return Err(invalid("source", source, SOURCE));
     }
-    if raw.session.is_empty() {
+    let session = raw.session.as_deref();
+    let session =
+        session.ok_or_else(|| InvalidConfig::new("session", "missing", "at least one session"))?;
+    if session.is_empty() {
         return Err(InvalidConfig::new("session", "[]", "at least one session"));
     }
-    for (index, session) in raw.session.iter().enumerate() {
+    for (index, session) in session.iter().enumerate() {
         if let Some(zone) = &session.zone {
             let field = format!("session[{index}].zone");
             return Err(invalid(&field, zone, "nothing: the calendar has the zone"));
@@ -200,7 +202,7 @@ fn calendar(raw: &RawCalendar) -> Result<MarketCalendar, InvalidConfig> {
     let calendar = MarketCalendar {
         name: raw.name.clone(),
         zone: zone("zone", &raw.zone)?,
-        sessions: sessions(&raw.session, "session")?,
+        sessions: sessions(session, "session")?,
         closed,
         early,
         by_rules: false,
