@@ -53,6 +53,9 @@ impl AnswerSettings {
     }
 }
 
+/// The smallest bound that a cache keeps to: one of each of its parts.
+const LEAST_WEIGHT: u64 = 4;
+
 fn cache(set: &Set<'_>) -> Result<CacheConfig, InvalidConfig> {
     let mut builder = CacheConfig::builder(set.time("ttl").unwrap_or(UNSET_TTL));
     set_each!(builder, set:
@@ -65,7 +68,14 @@ fn cache(set: &Set<'_>) -> Result<CacheConfig, InvalidConfig> {
         time max_wait,
         size max_refreshes,
     );
-    builder.build()
+    let config = builder.build()?;
+    match config.max_weight() {
+        Some(weight) if weight < LEAST_WEIGHT => {
+            let accepted = format!("at least {LEAST_WEIGHT}, of which nothing less is kept to");
+            Err(InvalidConfig::new("max_weight", weight, accepted))
+        }
+        _ => Ok(config),
+    }
 }
 
 /// The value that calls which fail are answered with, if there is a body.

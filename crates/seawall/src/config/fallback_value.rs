@@ -19,7 +19,8 @@ pub(crate) struct FallbackValue {
 impl FallbackValue {
     /// # Errors
     ///
-    /// [`InvalidConfig`] of a `content_type` that is no header, and of a `status` that is none of a response.
+    /// [`InvalidConfig`] of a `content_type` that is no header, and of a `status` that is none of a response, or of one
+    /// without a body where there is one.
     pub(super) fn new(
         body: &str,
         content_type: Option<&str>,
@@ -30,6 +31,10 @@ impl FallbackValue {
         let code = code.filter(|code| (200..600).contains(code));
         let code = code.and_then(|code| StatusCode::from_u16(code).ok());
         let wrong = || InvalidConfig::new("status", status, "a status from 200 to 599");
+        if matches!(code.map(|code| code.as_u16()), Some(204 | 205 | 304)) && !body.is_empty() {
+            let accepted = "a status whose response has a body";
+            return Err(InvalidConfig::new("status", status, accepted));
+        }
         let content_type = content_type.map(|text| {
             HeaderValue::from_str(text).map_err(|_not_a_value| {
                 let accepted = "the value of a header, such as \"application/json\"";

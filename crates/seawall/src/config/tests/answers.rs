@@ -346,6 +346,18 @@ fn each_mistake_is_found_with_place_key_value_and_what_is_accepted() {
                 .into(),
         ),
         (
+            "fallback = { body = \"{}\", status = 204 }",
+            "2:36: `a.fallback.status` is 204, accepted is a status whose response has a body".into(),
+        ),
+        (
+            "fallback = { body = \"{}\", status = 304 }",
+            "2:36: `a.fallback.status` is 304, accepted is a status whose response has a body".into(),
+        ),
+        (
+            "cache = { ttl = \"5s\", max_weight = 3 }",
+            "2:36: `a.cache.max_weight` is 3, accepted is at least 4".into(),
+        ),
+        (
             "fallback = { body = \"{}\", status = 99 }",
             "2:36: `a.fallback.status` is 99, accepted is a status from 200 to 599".into(),
         ),
