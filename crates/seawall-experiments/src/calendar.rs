@@ -69,7 +69,7 @@ impl MarketCalendar {
     /// Juneteenth, and are no record of what the exchange did.
     ///
     /// What the exchange decides for a single day, as a day of mourning or a storm, is not in it: it is taken to be open
-    /// then. Who needs such a day, names the exchange's days in a `[[calendar]]` of the file, with that day in `closed`
+    /// then. For such a day, name the exchange's days in a `[[calendar]]` of the file, with that day in `closed`
     /// ([how](crate::docs::file#market-and-calendar)).
     #[must_use]
     pub fn nyse() -> Self {

@@ -29,7 +29,7 @@ async fn an_older_answer_of_a_backup_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_upstream_has_said_last_is_the_last_good_one() {
+async fn the_latest_success_is_the_last_good_one() {
     let layer = layer([last_good(60 * SECOND)]).never_older(order(10));
     let upstream = Upstream::new([Ok(Price::at(5)), Ok(Price::at(3)), Err(DOWN)]);
     let mut service = layer.layer(upstream);
