@@ -86,7 +86,7 @@ fn status(raw: &RawFault) -> Result<StatusResponse, InvalidConfig> {
     if raw
         .headers
         .as_ref()
-        .is_some_and(|headers| headers.is_empty())
+        .is_some_and(std::collections::BTreeMap::is_empty)
     {
         return Err(InvalidConfig::new("headers", "{}", "at least one header"));
     }
