@@ -21,6 +21,9 @@ pub struct FoundOrder {
     pub figures: OrderFigures,
     /// The order as the broker wrote it: JSON.
     pub body: Bytes,
+    /// Nothing but its id was read: its figures say nothing, and neither does it say whether the order that is
+    /// looked up is there. `false`, unless it is set: a look-up meets such orders of others in a list.
+    pub unread: bool,
 }
 
 impl FoundOrder {
@@ -39,6 +42,7 @@ impl FoundOrder {
             side: None,
             figures,
             body,
+            unread: false,
         }
     }
 }

@@ -113,9 +113,10 @@ async fn send_page(shared: &Shared, request: Request<Bytes>) -> Answer {
 
 /// Of an order and of copies that were rejected, it is the order.
 fn judge(order: &Order, mut orders: Vec<FoundOrder>) -> LookUp {
+    let is_unclear = orders.iter().any(|found| found.unread);
     // A list that is read page by page may show an order twice: the last view counts.
     let mut distinct: Vec<FoundOrder> = Vec::with_capacity(orders.len());
-    for found in orders.drain(..) {
+    for found in orders.drain(..).filter(|found| !found.unread) {
         match distinct
             .iter_mut()
             .find(|seen| seen.broker_id == found.broker_id)
@@ -127,6 +128,10 @@ fn judge(order: &Order, mut orders: Vec<FoundOrder>) -> LookUp {
     let accepted = |found: &FoundOrder| found.figures.state.is_accepted();
     let live = distinct.iter().find(|found| found.figures.state.is_live());
     let count = distinct.iter().filter(|found| accepted(found)).count();
+    if count == 0 && is_unclear {
+        order.met("an order may be this one, and cannot be read");
+        return LookUp::Failed;
+    }
     let chosen = match (count, live) {
         (0, _) => distinct.first(),
         (_, Some(live)) => Some(live),

@@ -12,6 +12,7 @@ mod exhausted;
 mod journals;
 mod lists;
 mod many;
+mod odd_lists;
 mod outcomes;
 mod positions;
 mod readings;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use seawall_core::InvalidConfig;
 
 use super::pick::{Field, Paths, Picked, Value, elements};
@@ -17,6 +17,8 @@ use crate::broker::{BrokerPosition, FoundOrder, Listed};
 use crate::protocol::{Decimal, OrderFigures, OrderState, Side};
 
 const KEY: &str = "@key";
+/// Why a list cannot be read.
+pub(super) const UNREADABLE: &str = "an order cannot be read";
 
 /// Where a value is, or that it is the key.
 #[derive(Clone, Debug)]
@@ -38,6 +40,11 @@ impl Place {
             Self::Key => (!key.is_empty()).then_some(Cow::Borrowed(key)),
             Self::At(field) => picked.text(field),
         }
+    }
+
+    /// Whether it has what can be no id.
+    fn is_no_text(&self, picked: &Picked<'_>) -> bool {
+        matches!(self, Self::At(field) if picked.is_no_text(field))
     }
 }
 
@@ -75,6 +82,39 @@ impl OrderReader {
     /// Whether orders have a client order id.
     pub(super) const fn has_id(&self) -> bool {
         self.id.is_some()
+    }
+
+    /// An order of a list. One of which no more than its id can be read is marked as unread: whose it is can be
+    /// told all the same.
+    pub(super) fn listed(
+        &self,
+        key: &str,
+        picked: &Picked<'_>,
+        states: &States,
+        body: Bytes,
+    ) -> Result<FoundOrder, &'static str> {
+        // It may be any order.
+        let place = self.id.as_ref().or(self.broker_id.as_ref());
+        if place.is_some_and(|place| place.is_no_text(picked)) {
+            return Err("an order has an id that is no text and no number");
+        }
+        if let Some(order) = self.read(key, picked, states, None, body.clone()) {
+            return Ok(order);
+        }
+        let id = place.and_then(|place| place.text(key, picked));
+        let id = id.ok_or(UNREADABLE)?;
+        let (id, broker_id) = match self.has_id() {
+            true => (Some(id), Cow::Borrowed("")),
+            false => (None, id),
+        };
+        let figures = OrderFigures {
+            state: OrderState::Rejected,
+            quantity: Decimal::ZERO,
+            filled: Decimal::ZERO,
+        };
+        let mut order = FoundOrder::new(id.map(Into::into), broker_id, figures, body);
+        order.unread = true;
+        Ok(order)
     }
 
     /// The order; `None` without an id of the broker's where there should be one, with a state that is
@@ -186,6 +226,7 @@ impl ListReader {
         let mut envelope = Paths::default();
         let mut items = items;
         let list = envelope.add("at", &spec.at)?;
+        envelope.note_errors("at", &spec.at)?;
         let next = match &spec.page {
             None => None,
             Some(Page::Cursor {
@@ -245,15 +286,20 @@ impl ListReader {
             items: Vec::new(),
             next: None,
         };
-        match self.meanings.of(response.status(), envelope.as_ref()) {
+        let status = response.status();
+        match self.meanings.of(status, envelope.as_ref()) {
             Some(Meaning::NotFound) => return Ok(none),
             Some(Meaning::Accepted(_)) | None => {}
             Some(_) => return Err("the broker answered with an error"),
         }
-        if !response.status().is_success() {
-            return Err("the status is one of an error");
+        // Others than 200 are no whole list: a part, what is in work, what another server says.
+        if status != StatusCode::OK && !self.meanings.accept(status) {
+            return Err("the status is not that of a list");
         }
         let envelope = envelope.ok_or("the response is no JSON")?;
+        if envelope.says_error {
+            return Err("the response says an error beside its list");
+        }
         let list = envelope.value(&self.list).and_then(Value::json);
         let list = list.and_then(|list| elements(list, self.is_keyed));
         let list = list.ok_or("the response has no list where it should be")?;
@@ -294,11 +340,16 @@ impl ListReader {
                 more,
             }) => {
                 let is_more = more.as_ref().map(|more| envelope.text(more));
+                let is_more = match &is_more {
+                    None => None,
+                    Some(Some(Cow::Borrowed("false"))) => return Ok(None),
+                    Some(Some(Cow::Borrowed("true"))) => Some(true),
+                    Some(None) => return Err(no_place),
+                    Some(Some(_)) => return Err("whether there are more pages cannot be read"),
+                };
                 match (is_more, envelope.text(at)) {
-                    (Some(Some(more)), _) if more != "true" => Ok(None),
-                    (Some(None), _) => Err(no_place),
                     (None, None) => Ok(None),
-                    (Some(Some(_)), None) => Err(no_place),
+                    (Some(_), None) => Err(no_place),
                     (_, Some(cursor)) => Ok(Some((parameter, cursor.into_owned()))),
                 }
             }

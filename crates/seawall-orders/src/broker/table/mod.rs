@@ -21,14 +21,14 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 use seawall_core::InvalidConfig;
 
-use self::found::{ListReader, OrderReader, PositionReader, States};
+use self::found::{ListReader, OrderReader, PositionReader, States, UNREADABLE};
 use self::pick::Paths;
 use self::request::RequestReader;
 use self::route::{Captures, Handling, Route};
 use self::rules::{Meanings, by_status, cause};
 use self::spec::Text;
 use self::template::{Known, Place, Template};
-use self::value::rfc3339;
+use self::value::{decimal, rfc3339};
 use super::{
     Broker, BrokerPosition, FoundOrder, InvalidOrder, Listed, LookedUp, OrderReply, OrderRequest,
     SavedOrder,
@@ -207,8 +207,7 @@ impl BrokerTable {
         known: &Known<'_>,
     ) -> Listed<FoundOrder> {
         let page = reader.list.read(response, known, |key, picked, body| {
-            let order = reader.order.read(key, picked, &self.states, None, body);
-            order.ok_or("an order cannot be read")
+            reader.order.listed(key, picked, &self.states, body)
         });
         let next = page.and_then(|page| Ok((reader.list.next_page(&page, known)?, page.items)));
         match next {
@@ -344,21 +343,36 @@ impl Broker for BrokerTable {
             Listed::Page(listed, next) => (listed, Some(next)),
             Listed::Failed(reason) => return LookedUp::Failed(reason),
         };
-        let is_it = |found: &&FoundOrder| {
-            if by_broker_id {
-                order.broker_id == Some(&*found.broker_id)
-            } else {
-                found.id.as_deref() == Some(order.id)
-            }
+        let wanted = match by_broker_id {
+            true => order.broker_id.unwrap_or_default(),
+            false => order.id,
         };
-        let mut orders: Vec<_> = listed.iter().filter(is_it).cloned().collect();
+        let ids = listed.iter().map(|found| match by_broker_id {
+            true => Some(&*found.broker_id),
+            false => found.id.as_deref(),
+        });
+        let ids = || ids.clone().zip(listed);
+        let mut orders = Vec::new();
+        for (_, found) in ids().filter(|(id, _)| *id == Some(wanted)) {
+            if found.unread {
+                return LookedUp::Failed(UNREADABLE);
+            }
+            orders.push(found.clone());
+        }
         if listed.len() > orders.len() && reader.list.request.has(Place::Id) {
             return LookedUp::Failed("the broker answered with an order of another id");
         }
+        let number = decimal(wanted);
+        let alike = ids().filter(|(id, _)| id.is_some_and(|id| is_almost(id, wanted, number)));
         let age = SystemTime::now().duration_since(order.since);
         let is_out_of_reach = |reach| age.is_ok_and(|age| age > reach);
-        if orders.is_empty() && next.is_none() && reader.list.reach.is_some_and(is_out_of_reach) {
-            return LookedUp::Failed("the list does not reach back to the order");
+        if orders.is_empty() && next.is_none() {
+            if alike.clone().next().is_some() {
+                return LookedUp::Failed(ALMOST);
+            }
+            if reader.list.reach.is_some_and(is_out_of_reach) {
+                return LookedUp::Failed("the list does not reach back to the order");
+            }
         }
         if query == Query::Fills {
             orders = merged(orders, order.request.quantity);
@@ -367,6 +381,13 @@ impl Broker for BrokerTable {
             if found.figures.quantity == Decimal::ZERO {
                 found.figures.quantity = order.request.quantity.unwrap_or_default();
             }
+        }
+        // Whether it is there, a later page says; without it, these are no proof that it is not.
+        if !orders.iter().any(|found| found.figures.state.is_accepted()) {
+            orders.extend(alike.map(|(_, found)| FoundOrder {
+                unread: true,
+                ..found.clone()
+            }));
         }
         match next {
             Some(next) => LookedUp::Page(orders, next.clone()),
@@ -398,7 +419,13 @@ impl Broker for BrokerTable {
             return Listed::Failed("the broker has no such list");
         };
         let day = since_a_day();
-        self.orders(reader, response, &self.of_all(account, &day))
+        let listed = self.orders(reader, response, &self.of_all(account, &day));
+        match &listed {
+            Listed::All(orders) | Listed::Page(orders, _) if orders.iter().any(|it| it.unread) => {
+                Listed::Failed(UNREADABLE)
+            }
+            _ => listed,
+        }
     }
 
     fn positions(&self, account: Option<&str>) -> Option<Request<Bytes>> {
@@ -419,6 +446,17 @@ impl Broker for BrokerTable {
 }
 
 const NO_QUERY: &str = "the broker has no such query";
+
+/// Why an order is not absent that is not there.
+const ALMOST: &str = "an order has almost the id, in other letters or as another number";
+
+/// Whether an id is another one than the `wanted` one, and may be meant to be the same: with spaces, in other
+/// letters, or as the same `number`.
+fn is_almost(id: &str, wanted: &str, number: Option<Decimal>) -> bool {
+    let is_same = |id: &str| id.eq_ignore_ascii_case(wanted.trim());
+    let is_number = || number.is_some() && decimal(id) == number;
+    id != wanted && (is_same(id.trim()) || is_number())
+}
 
 /// A time for lists: five minutes earlier, for clocks that differ, and the full minute before that, so that
 /// look-ups of orders of one minute send the same requests.

@@ -10,6 +10,8 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
+/// How members begin that say an error: `error`, `errors`, `errorCode`.
+const ERROR: &str = "error";
 /// The most values that one pass picks.
 const MOST: usize = 32;
 
@@ -73,6 +75,8 @@ struct Node {
     keys: Vec<(Box<str>, Node)>,
     any: Option<Box<Node>>,
     items: Vec<(usize, Node)>,
+    /// Whether members that say an error are noted.
+    notes_errors: bool,
 }
 
 impl Paths {
@@ -95,6 +99,18 @@ impl Paths {
     pub(super) fn add_step(&mut self, step: Step) -> Field {
         self.root.child(step).slot = Some(0);
         Field(vec![0])
+    }
+
+    /// Notes the errors that are said beside what is at `path`, and further up.
+    pub(super) fn note_errors(&mut self, field: &str, path: &str) -> Result<(), InvalidConfig> {
+        for path in path.split('|') {
+            let mut node = &mut self.root;
+            for step in steps(field, path.trim())? {
+                node.notes_errors = true;
+                node = node.child(step);
+            }
+        }
+        Ok(())
     }
 
     fn slot(&mut self, field: &str, path: &str) -> Result<usize, InvalidConfig> {
@@ -214,6 +230,8 @@ pub(super) struct Picked<'a> {
     pub(super) several: bool,
     /// A value is there twice.
     pub(super) twice: bool,
+    /// An error is said.
+    pub(super) says_error: bool,
 }
 
 impl<'a> Picked<'a> {
@@ -238,6 +256,17 @@ impl<'a> Picked<'a> {
         slots
             .filter_map(|slot| self.values.get(*slot)?.as_ref()?.text())
             .next()
+    }
+
+    /// Whether a field has what is no text and no number, as a list, or a text that cannot be read.
+    pub(super) fn is_no_text(&self, field: &Field) -> bool {
+        let slots = field.0.iter();
+        let mut values = slots.filter_map(|slot| self.values.get(*slot)?.as_ref());
+        values.any(|value| match value.json() {
+            Some(json) if json.starts_with('"') => json != "\"\"" && value.text().is_none(),
+            Some(json) => json.starts_with(['[', '{', 't', 'f']),
+            None => false,
+        })
     }
 
     /// All texts of a field.
@@ -292,8 +321,17 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(child) = map.next_key_seed(Key(self.node))? {
+        while let Some((child, is_error)) = map.next_key_seed(Key(self.node))? {
             match child {
+                _ if is_error => {
+                    let said: &'a RawValue = map.next_value()?;
+                    self.picked.says_error |= !is_none(said.get());
+                    if let Some(node) = child {
+                        let mut json = serde_json::Deserializer::from_str(said.get());
+                        let walk = node.walk(self.picked);
+                        walk.deserialize(&mut json).map_err(M::Error::custom)?;
+                    }
+                }
                 Some(node) => map.next_value_seed(node.walk(self.picked))?,
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -342,11 +380,17 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
     }
 }
 
-/// Reads a key, and finds its node.
+/// Whether a value says that there is nothing: also `false`, and the number 0.
+fn is_none(json: &str) -> bool {
+    let inner = json.trim_matches(['"', '[', ']', '{', '}']).trim();
+    matches!(inner, "" | "null" | "false" | "0")
+}
+
+/// Reads a key, and finds its node, and whether its value is an error that is noted.
 struct Key<'n>(&'n Node);
 
 impl<'a, 'n> DeserializeSeed<'a> for Key<'n> {
-    type Value = Option<&'n Node>;
+    type Value = (Option<&'n Node>, bool);
 
     fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<Self::Value, D::Error> {
         json.deserialize_str(self)
@@ -354,7 +398,7 @@ impl<'a, 'n> DeserializeSeed<'a> for Key<'n> {
 }
 
 impl<'a, 'n> Visitor<'a> for Key<'n> {
-    type Value = Option<&'n Node>;
+    type Value = (Option<&'n Node>, bool);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
@@ -362,7 +406,11 @@ impl<'a, 'n> Visitor<'a> for Key<'n> {
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let known = self.0.keys.iter().find(|(known, _)| **known == *key);
-        Ok(known.map(|(_, node)| node).or(self.0.any.as_deref()))
+        let head = key.get(..ERROR.len());
+        let is_error =
+            self.0.notes_errors && head.is_some_and(|head| head.eq_ignore_ascii_case(ERROR));
+        let node = known.map(|(_, node)| node).or(self.0.any.as_deref());
+        Ok((node, is_error))
     }
 }
 

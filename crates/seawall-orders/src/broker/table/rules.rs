@@ -54,6 +54,13 @@ impl Meanings {
         };
         self.0.iter().find(fits).map(|rule| rule.means)
     }
+
+    /// Whether a rule names the status as one by which the broker accepts.
+    pub(super) fn accept(&self, status: StatusCode) -> bool {
+        self.0.iter().any(|rule| {
+            matches!(rule.means, Meaning::Accepted(_)) && rule.statuses.contains(&status.as_u16())
+        })
+    }
 }
 
 impl Rule {

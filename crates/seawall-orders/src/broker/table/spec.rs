@@ -131,7 +131,8 @@ impl OrderFields {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meaning {
-    /// The broker took the request; its order is in this state.
+    /// The broker took the request; its order is in this state. Of a query: its response is a list, also with a
+    /// status other than 200 that the rule names.
     Accepted(OrderState),
     /// The broker did not execute the request, and will not.
     Rejected,
@@ -230,6 +231,12 @@ impl ReplyRule {
 /// minute at least five minutes before the order was written to the journal) are places; where one is not
 /// known, there is no such request.
 ///
+/// A response is a list with the status 200, or one that a [`ReplyRule`] with [`Meaning::Accepted`] names. Where a
+/// member whose name begins with `error` stands beside the list or further up, and is not `null`, `false`, 0 or
+/// empty, the query failed; so it has where an order cannot be read, unless it has another client order id than the
+/// one that is looked up. An id that is the same but for spaces, the case of its letters or the spelling of a
+/// number is neither that order nor a proof that it does not exist.
+///
 /// Orders whose look-ups make the same request share one reading of the list, with all its pages: with
 /// `{since}` alone, those of one minute do.
 #[derive(Clone, Debug)]
@@ -319,7 +326,7 @@ impl ListRequest {
     }
 
     /// The next page is asked for with `parameter`, whose value is at `at` of the response, while
-    /// there is one, and while `true` is at `more`.
+    /// there is one, and while `true` is at `more`, until `false` is: anything else there is a query that failed.
     #[must_use]
     pub fn cursor(
         mut self,
