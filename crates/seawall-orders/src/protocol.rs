@@ -56,6 +56,7 @@
 //! | found, evidence | confirmed, call withdrawn | confirmed | confirmed | confirmed | alert if it contradicts |
 //! | not found | - | - | absent, if begun after the window by the present look-up; then sent again or settled | - | - |
 //! | query failed | - | - | another look-up, or exhausted | - | - |
+//! | query failed, and showed the order | confirmed | confirmed | known to exist; confirmed as it was shown when the look-ups are used up or the caller waits no longer | confirmed | alert if it contradicts |
 //! | query not made | - | - | another look-up, later; it does not count | - | - |
 //! | stood still | - | - | the window begins again, three times at most | it begins again | - |
 //! | deadline | not sent | in doubt; the caller learns that it is unknown | the caller learns that | - | - |

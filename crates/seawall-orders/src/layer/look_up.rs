@@ -20,35 +20,43 @@ pub(super) async fn ask(order: &Order, query: Query) -> LookUp {
     let known = order.it.found();
     let broker_id = known.as_ref().map(|found| &*found.broker_id);
     let saved = order.it.saved(broker_id);
-    let (found, counts) = match shared.broker.query(query, &saved) {
-        Some(request) => read(order, query, &saved, request).await,
+    let mut shown = Vec::new();
+    let (read, counts) = match shared.broker.query(query, &saved) {
+        Some(request) => read(order, query, &saved, request, &mut shown).await,
         None => (Err("the broker has no such query".into()), true),
     };
     if counts {
-        let counter = match found {
-            Ok(_) => &shared.counters.look_ups,
+        let counter = match read {
+            Ok(()) => &shared.counters.look_ups,
             Err(_) => &shared.counters.failed_look_ups,
         };
         counter.add();
-        shared.control.queried(found.is_ok());
+        shared.control.queried(read.is_ok());
     }
-    match found {
-        Ok(orders) => judge(order, orders),
-        Err(Missed::NotMade) => LookUp::NotMade,
-        Err(Missed::Failed(why)) => {
-            order.met(why);
-            LookUp::Failed
-        }
+    let Err(missed) = read else {
+        return judge(order, shown);
+    };
+    if let Missed::Failed(why) = missed {
+        order.met(why);
+    }
+    // What was accepted exists, whatever the rest would have been.
+    shown.retain(|found| !found.unread && found.figures.state.is_accepted());
+    match (judge(order, shown), missed) {
+        (LookUp::Found(report), _) => LookUp::Shown(report),
+        (several @ LookUp::Several(_), _) => several,
+        (_, Missed::NotMade) => LookUp::NotMade,
+        (_, Missed::Failed(_)) => LookUp::Failed,
     }
 }
 
-/// Reads all pages, and says whether the result counts.
+/// Reads all pages, and says whether the result counts. What was read before a failure is kept.
 async fn read(
     order: &Order,
     query: Query,
     saved: &SavedOrder<'_>,
     request: Request<Bytes>,
-) -> (Result<Vec<FoundOrder>, Missed>, bool) {
+    shown: &mut Vec<FoundOrder>,
+) -> (Result<(), Missed>, bool) {
     // Half of the time is for others that are ahead of it: what does not begin then is not made, which is no
     // failure.
     let half = order.it.rules.look_up_timeout() / 2;
@@ -57,10 +65,10 @@ async fn read(
     let Some(until) = part.begun().await else {
         return (Err(Missed::NotMade), false);
     };
-    let found = timeout_at(until, pages(order, query, saved, request, &mut part)).await;
-    let found = found.unwrap_or(Err(Missed::Failed(TOO_LONG)));
-    let counts = found != Err(Missed::NotMade) && part.counts(found.is_ok());
-    (found, counts)
+    let read = timeout_at(until, pages(order, query, saved, request, &mut part, shown)).await;
+    let read = read.unwrap_or(Err(Missed::Failed(TOO_LONG)));
+    let counts = read != Err(Missed::NotMade) && part.counts(read.is_ok());
+    (read, counts)
 }
 
 /// Why a query has failed that met an error.
@@ -72,9 +80,10 @@ async fn pages(
     saved: &SavedOrder<'_>,
     first: Request<Bytes>,
     part: &mut Part,
-) -> Result<Vec<FoundOrder>, Missed> {
+    shown: &mut Vec<FoundOrder>,
+) -> Result<(), Missed> {
     let shared = &order.shared;
-    let (mut all, mut next) = (Vec::new(), first);
+    let mut next = first;
     for _ in 0..shared.config().max_pages() {
         let response = part.next_page(next, |request| send_page(shared, request));
         let response = response.await?;
@@ -88,11 +97,11 @@ async fn pages(
         // one may be a copy that was rejected.
         match looked_up {
             LookedUp::Orders(found) => {
-                all.extend(found);
-                return Ok(all);
+                shown.extend(found);
+                return Ok(());
             }
             LookedUp::Page(found, further) => {
-                all.extend(found);
+                shown.extend(found);
                 next = addressed(&order.it.origin, further);
             }
             LookedUp::Failed(why) => return Err(why.into()),

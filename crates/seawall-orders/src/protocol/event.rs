@@ -106,6 +106,9 @@ pub enum LookUp {
     /// The query failed: an error, a timeout, a body that cannot be read, a page that is missing.
     /// It says nothing about the order.
     Failed,
+    /// The query failed after it had shown one order of that id, which was not rejected, as where a later page
+    /// cannot be read. The order exists; whether it is the only one is not known.
+    Shown(Report),
     /// The query was not made: a layer rejected it before it left, as an open circuit does. It does not
     /// count, and is made later.
     NotMade,

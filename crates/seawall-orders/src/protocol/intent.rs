@@ -388,7 +388,8 @@ impl Lifecycle {
             match self.phase {
                 Phase::Writing | Phase::Waiting => self.unsent(turn, NotExecuted::Deadline),
                 Phase::Sent => self.doubt(turn, DoubtCause::Timeout),
-                Phase::InDoubt(_) | Phase::Exhausted | Phase::Settled(_) => {}
+                Phase::InDoubt(_) => _ = self.settle_as_shown(turn),
+                Phase::Exhausted | Phase::Settled(_) => {}
             }
             self.answer(turn, Answer::Unknown);
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use seawall_core::{Error, Reason};
 use seawall_orders::broker::{
-    BrokerTable, ListRequest, Meaning, OrderFields, ReplyRule, RequestFields,
+    BrokerTable, BrokerTableBuilder, ListRequest, Meaning, OrderFields, ReplyRule, RequestFields,
 };
 use seawall_orders::ids::{IdRules, OrderIds};
 use seawall_orders::journal::MemoryJournal;
@@ -18,6 +18,7 @@ use seawall_orders::protocol::{
     Coverage, Duplicates, IntentState, Operation, OrderState, Query, Rules, RulesBuilder,
 };
 use seawall_orders::{OrderConfig, OrderHandle, OrderLayer, OrderService};
+use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::common::{Body, Classifier, Client, Down, Fault, Reply_, classify, order, rejection};
@@ -84,7 +85,7 @@ fn broker(rules: RulesBuilder, rule: Option<ReplyRule>) -> BrokerTable {
         .state("filled", OrderState::Filled)
         .state("rejected", OrderState::Rejected);
     rule.into_iter()
-        .fold(table, |table, rule| table.rule(rule))
+        .fold(table, BrokerTableBuilder::rule)
         .build()
         .unwrap()
 }
@@ -306,4 +307,63 @@ async fn an_order_of_others_that_cannot_be_read_hides_no_order() {
         let body = format!(r#"{{"orders":[{unclear}],"more":false}}"#);
         proves_nothing("a-1", 200, &body).await;
     }
+}
+
+/// The first page shows the order for so long, the second one fails.
+fn shown_before_a_failure(times: usize, then: &'static str) -> impl FnMut(&str) -> (u16, String) {
+    let mut asked = 0;
+    move |path| {
+        if path.ends_with("page=1") {
+            return (500, "{}".into());
+        }
+        asked += 1;
+        let shown = r#"{"orders":[{"id":"7","tag":"a-1","status":"open"}],"more":true,"next":1}"#;
+        let page = if asked <= times { shown } else { then };
+        (200, page.into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_a_page_shows_exists_whatever_the_next_page_is() {
+    // For ever; or it is gone from then on, or no page can be read.
+    for (times, then) in [(usize::MAX, ""), (1, EMPTY), (1, "{}"), (2, EMPTY)] {
+        let desk = Desk::new(broker(rules(), None), shown_before_a_failure(times, then));
+        assert!(desk.place("a-1").await.is_ok(), "{times} {then}");
+        let known = desk.handle.order("a-1").await.unwrap();
+        assert_eq!(known.state, IntentState::Confirmed);
+        assert_eq!(desk.client.world().creates, 1);
+        let counts = desk.handle.counts();
+        assert_eq!((counts.exhausted, counts.alerts), (0, 0));
+        assert!(counts.failed_look_ups >= 1, "{counts:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_shown_is_the_answer_when_the_caller_waits_no_longer() {
+    let rules = || rules().look_ups(1_000);
+    let begun = Instant::now();
+    let desk = Desk::new(
+        broker(rules(), None),
+        shown_before_a_failure(usize::MAX, ""),
+    );
+    assert!(desk.place("a-1").await.is_ok());
+    let waited = (Instant::now() - begun).as_secs();
+    assert!((598..602).contains(&waited), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_was_rejected_shows_nothing_before_a_failure() {
+    let answers = |path: &str| match path.ends_with("page=1") {
+        true => (500, "{}".to_owned()),
+        false => {
+            let page =
+                r#"{"orders":[{"id":"7","tag":"a-1","status":"rejected"}],"more":true,"next":1}"#;
+            (200, page.to_owned())
+        }
+    };
+    let desk = Desk::new(broker(rules(), None), answers);
+    let reply = rejection(desk.place("a-1").await);
+    assert_eq!(reply.reason(), Reason::OutcomeUnknown);
+    let known = desk.handle.order("a-1").await.unwrap();
+    assert_eq!(known.state, IntentState::Exhausted);
 }

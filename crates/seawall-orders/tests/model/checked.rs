@@ -31,6 +31,7 @@ pub(crate) enum Step {
     Answer(usize),
     QueryEnds(usize),
     QueryFails(usize),
+    QueryBreaks(usize),
     Evidence(usize, usize),
     RejectionReported(usize),
     Cancel(usize),
@@ -83,6 +84,11 @@ impl World {
         }
         if process.query.is_some() && self.left.failed_queries > 0 {
             steps.push(Step::QueryFails(index));
+        }
+        if let Some((_, _, _, Some(LookUp::Found(_)))) = process.query
+            && self.left.broken_queries > 0
+        {
+            steps.push(Step::QueryBreaks(index));
         }
         if let Some((_, reply)) = process.cancel_call {
             if reply.is_some() {
@@ -238,6 +244,16 @@ impl Model for Setup {
                 let found = LookUp::Failed;
                 world.feed(self, index, Event::LookUp { number, found });
             }
+            Step::QueryBreaks(index) => {
+                world.left.broken_queries -= 1;
+                let (number, _, _, found) = world.processes[index].as_mut()?.query.take()?;
+                let Some(LookUp::Found(report)) = found else {
+                    return None;
+                };
+                world.known.shown |= report.state.is_accepted();
+                let found = LookUp::Shown(report);
+                world.feed(self, index, Event::LookUp { number, found });
+            }
             Step::Evidence(index, order) => {
                 world.left.evidence -= 1;
                 let report = world.report(order);
@@ -319,6 +335,12 @@ fn invariants() -> Vec<Property<Setup>> {
                 world.known.exhausted && world.left.proxy_repeats < setup.faults.proxy_repeats;
             world.known.reported.is_some() || unresolved || exists_only || unknown_to_all
         }),
+        Property::always("what was shown is confirmed", |setup, world: &World| {
+            let reported = world.known.reported;
+            let confirmed = matches!(reported, Some(Settlement::Confirmed(..)));
+            let open = reported.is_none() && !world.is_quiet(setup);
+            !world.known.shown || confirmed || open
+        }),
         Property::always("the journal takes each mark", |_, world: &World| {
             !world.known.forbidden_mark
         }),
@@ -362,6 +384,11 @@ fn reached(setup: &Setup) -> Vec<Property<Setup>> {
             "sent again, and executed",
             |_, world: &World| world.known.resent && !world.broker.orders.is_empty(),
         ));
+    }
+    if setup.faults.broken_queries > 0 {
+        reached.push(Property::sometimes("shown", |_, world: &World| {
+            world.known.shown
+        }));
     }
     if setup.faults.failed_queries > 1 {
         reached.push(Property::sometimes("exhausted", |_, world: &World| {

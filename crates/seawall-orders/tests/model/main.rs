@@ -15,6 +15,7 @@ use world::{Bug, Faults, Setup};
 const NONE: Faults = Faults {
     crashes: 0,
     failed_queries: 0,
+    broken_queries: 0,
     cancels: 0,
     evidence: 0,
     proxy_repeats: 0,
@@ -91,7 +92,7 @@ fn holds(duplicates: Duplicates, faults: &[Faults], stack_wait: u8) {
     }
 }
 
-const EACH: [Faults; 6] = [
+const EACH: [Faults; 8] = [
     Faults {
         crashes: 1,
         failed_queries: 1,
@@ -119,6 +120,16 @@ const EACH: [Faults; 6] = [
     Faults {
         standstills: 2,
         failed_queries: 1,
+        ..NONE
+    },
+    Faults {
+        broken_queries: 1,
+        failed_queries: 2,
+        ..NONE
+    },
+    Faults {
+        broken_queries: 2,
+        drops: 1,
         ..NONE
     },
 ];
@@ -334,6 +345,19 @@ fn finds_a_timeout_taken_for_not_sent() {
         NONE,
         WRONG_NO,
     );
+}
+
+#[test]
+fn finds_that_what_was_shown_is_forgotten() {
+    let faults = Faults {
+        broken_queries: 1,
+        failed_queries: 1,
+        ..NONE
+    };
+    let confirmed = "what was shown is confirmed";
+    for class in [Duplicates::RejectWhileOpen, Duplicates::Accept] {
+        finds(Bug::ShownIsForgotten, class, faults, confirmed);
+    }
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(crate) enum Bug {
     UnmarkedIsUnsent,
     /// A timeout counts as not sent.
     TimeoutIsNotSent,
+    /// What a query showed before it failed is forgotten.
+    ShownIsForgotten,
     /// A process that stood still does not notice it.
     UnnoticedStandstill,
 }
@@ -51,6 +53,8 @@ pub(crate) enum Bug {
 pub(crate) struct Faults {
     pub(crate) crashes: u8,
     pub(crate) failed_queries: u8,
+    /// Queries that fail after they have shown the order, if there is one.
+    pub(crate) broken_queries: u8,
     pub(crate) cancels: u8,
     pub(crate) evidence: u8,
     pub(crate) proxy_repeats: u8,
@@ -88,6 +92,8 @@ pub(crate) struct Known {
     pub(crate) reported: Option<Settlement>,
     pub(crate) answers: u8,
     pub(crate) exhausted: bool,
+    /// A query showed the order before it failed, to a process that lives.
+    pub(crate) shown: bool,
     pub(crate) several: bool,
     pub(crate) contradiction: bool,
     pub(crate) cancel_unconfirmed: bool,
@@ -218,6 +224,16 @@ impl World {
             ) => Event::LookUp {
                 number,
                 found: LookUp::NotFound,
+            },
+            (
+                Bug::ShownIsForgotten,
+                Event::LookUp {
+                    number,
+                    found: LookUp::Shown(_),
+                },
+            ) => Event::LookUp {
+                number,
+                found: LookUp::Failed,
             },
             (Bug::DuplicateIsRejection, Event::Reply(Reply::Duplicate)) => {
                 Event::Reply(Reply::Rejected)
@@ -402,6 +418,7 @@ impl World {
         self.durable.append(&mut self.pending);
         self.down_since = Some(self.now);
         self.known.cancel_lost |= self.known.cancel_wanted;
+        self.known.shown = false;
     }
 
     /// The broker executes or rejects a copy; the response is on its way if its call still runs.

@@ -26,6 +26,8 @@ fn events() -> impl Strategy<Value = Event> {
     };
     let look_up = prop_oneof![
         report().prop_map(LookUp::Found),
+        report().prop_map(LookUp::Shown),
+        Just(LookUp::NotMade),
         Just(LookUp::NotFound),
         Just(LookUp::NotFound),
         Just(LookUp::Failed),

@@ -113,6 +113,7 @@ impl Lifecycle {
                 turn.alert(Alert::SeveralOrders);
                 return self.observe(turn, Via::LookUp, Report::of(state));
             }
+            LookUp::Shown(report) if report.state.is_accepted() => self.shown(turn, report),
             _ => {}
         }
         let Phase::InDoubt(doubt) = self.phase else {
@@ -145,6 +146,27 @@ impl Lifecycle {
         }
     }
 
+    /// A query showed the order before it failed. While there are further look-ups, one may show all.
+    fn shown(&mut self, turn: &mut Turn<'_>, report: Report) {
+        if !matches!(self.phase, Phase::InDoubt(_)) {
+            return self.observe(turn, Via::LookUp, report);
+        }
+        self.exists = true;
+        if self.is_another(report) {
+            turn.alert(Alert::SeveralOrders);
+        }
+        self.seen = Some(report);
+    }
+
+    /// The order is what was shown of it, if it was: whether there was more is not found out any more.
+    pub(super) fn settle_as_shown(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(report) = self.seen else {
+            return false;
+        };
+        self.observe(turn, Via::LookUp, report);
+        true
+    }
+
     /// No copy that left was executed.
     fn absent(&mut self, turn: &mut Turn<'_>) {
         self.open = 0;
@@ -161,7 +183,10 @@ impl Lifecycle {
         // One that began before the end of the window could not settle it: that would be too early.
         let conclusive = matches!(doubt.next, Next::Running(run) if run.begun >= self.visible_at);
         if done >= turn.rules.look_ups() && conclusive {
-            return self.exhausted(turn);
+            if !self.settle_as_shown(turn) {
+                self.exhausted(turn);
+            }
+            return;
         }
         let mut at = turn.now.saturating_add(turn.rules.wait(done));
         if turn.now < self.visible_at {

@@ -47,7 +47,7 @@ impl Lifecycle {
 
     /// Whether it is not the order that was seen before. One that was cancelled has been replaced,
     /// at the brokers that replace an order by another one of the same id.
-    fn is_another(&self, report: Report) -> bool {
+    pub(super) fn is_another(&self, report: Report) -> bool {
         let Some(seen) = self.seen else { return false };
         let replaced = seen.state == OrderState::Cancelled;
         let differ = seen.order.zip(report.order).is_some_and(|(a, b)| a != b);
