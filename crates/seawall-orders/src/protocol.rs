@@ -55,6 +55,7 @@
 //! | restart | in doubt | in doubt | in doubt | in doubt | - |
 //! | found, evidence | confirmed, call withdrawn | confirmed | confirmed | confirmed | alert if it contradicts |
 //! | not found | - | - | absent, if begun after the window by the present look-up; then sent again or settled | - | - |
+//! | query goes on | - | - | its time begins again | - | - |
 //! | query failed | - | - | another look-up, or exhausted | - | - |
 //! | query failed, and showed the order | confirmed | confirmed | known to exist; confirmed as it was shown when the look-ups are used up or the caller waits no longer | confirmed | alert if it contradicts |
 //! | query not made | - | - | another look-up, later; it does not count | - | - |

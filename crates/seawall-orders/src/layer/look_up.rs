@@ -1,17 +1,23 @@
 //! Look-ups and cancels: requests that the layer makes itself.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use seawall_core::{Rejection, Sent};
-use tokio::time::timeout_at;
+use tokio::time::timeout;
 
 use super::order::Order;
-use super::readings::{Answer, Missed, Part, TOO_LONG};
+use super::readings::{Answer, Missed, Part};
 use super::shared::Shared;
 use super::tracked::{Origin, report_of};
 use crate::broker::{FoundOrder, LookedUp, SavedOrder};
 use crate::client::BoxError;
 use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
+
+/// How often at most it is said that a look-up goes on.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Makes one query of a look-up, with all its pages. It counts for the trading mode, once for all orders that
 /// share it.
@@ -57,16 +63,16 @@ async fn read(
     request: Request<Bytes>,
     shown: &mut Vec<FoundOrder>,
 ) -> (Result<(), Missed>, bool) {
-    // Half of the time is for others that are ahead of it: what does not begin then is not made, which is no
-    // failure.
-    let half = order.it.rules.look_up_timeout() / 2;
+    let limit = order.it.rules.look_up_timeout();
     let request = addressed(&order.it.origin, request);
-    let mut part = order.shared.readings.take_part(&request, half);
-    let Some(until) = part.begun().await else {
+    let mut part = order.shared.readings.take_part(&request, limit);
+    // As long as the reading that is ahead of it can take. What does not begin then is not made, which is no
+    // failure.
+    let wait = limit.saturating_mul(order.shared.config().max_pages());
+    if !part.begun(wait).await {
         return (Err(Missed::NotMade), false);
-    };
-    let read = timeout_at(until, pages(order, query, saved, request, &mut part, shown)).await;
-    let read = read.unwrap_or(Err(Missed::Failed(TOO_LONG)));
+    }
+    let read = pages(order, query, saved, request, &mut part, shown).await;
     let counts = read != Err(Missed::NotMade) && part.counts(read.is_ok());
     (read, counts)
 }
@@ -183,9 +189,19 @@ fn addressed(origin: &Origin, mut request: Request<Bytes>) -> Request<Bytes> {
 }
 
 impl Order {
-    /// Makes one query of a look-up.
+    /// Makes one query of a look-up, and says that it goes on while it does: how long it may take depends on
+    /// others that are ahead of it, and on how many pages there are.
     pub(super) async fn look_up(self, number: u32, query: Query) {
-        let found = ask(&self, query).await;
+        let often = (self.it.rules.look_up_timeout() / 4).max(LEAST);
+        let found = {
+            let mut asking = pin!(ask(&self, query));
+            loop {
+                match timeout(often, asking.as_mut()).await {
+                    Ok(found) => break found,
+                    Err(_) => self.feed(Event::LookUpGoesOn { number }),
+                }
+            }
+        };
         self.feed(Event::LookUp { number, found });
         self.rest();
     }

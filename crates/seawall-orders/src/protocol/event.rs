@@ -165,6 +165,12 @@ pub enum Event {
         /// What it found.
         found: LookUp,
     },
+    /// A query of a look-up goes on, and its time begins again: a driver that makes it in parts says so, and
+    /// bounds it.
+    LookUpGoesOn {
+        /// The number of [`Action::LookUp`](super::Action::LookUp).
+        number: u32,
+    },
     /// An order stream, a fill report or a list says something of the order.
     Evidence(Report),
     /// The order is to be cancelled.

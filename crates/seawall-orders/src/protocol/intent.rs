@@ -250,6 +250,7 @@ impl Lifecycle {
             Event::Reply(reply) => self.reply(turn, reply),
             Event::Dropped => self.dropped(turn),
             Event::LookUp { number, found } => self.looked_up(turn, number, found),
+            Event::LookUpGoesOn { number } => self.goes_on(turn, number),
             Event::Evidence(report) => self.observe(turn, Via::Evidence, report),
             Event::Cancel => self.cancel(turn),
             Event::CancelReply(reply) => self.cancel_replied(turn, reply),

@@ -149,7 +149,7 @@ impl Rules {
         pub const fn backoff -> Duration;
         /// The longest such wait.
         pub const fn max_backoff -> Duration;
-        /// After which time a look-up counts as failed.
+        /// After which time a page of a look-up counts as failed.
         pub const fn look_up_timeout -> Duration;
         /// How many look-ups there are before the intent is exhausted.
         pub const fn look_ups -> u32;
@@ -218,7 +218,9 @@ impl RulesBuilder {
         pub const fn backoff(Duration);
         /// Sets the longest wait between look-ups.
         pub const fn max_backoff(Duration);
-        /// Sets after which time a look-up counts as failed.
+        /// Sets after which time a look-up counts as failed: each of its pages has so long from when it is asked
+        /// for. So a list takes at most so long times [`max_pages`](crate::OrderConfig::max_pages). A look-up
+        /// that waits as long for another one that is ahead of it is not made, and made later.
         pub const fn look_up_timeout(Duration);
         /// Sets how many look-ups there are before the intent is exhausted. The window is always
         /// waited for.

@@ -218,3 +218,13 @@ async fn look_ups_that_do_not_leave_make_the_mode_no_better() {
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(handle.control().mode(), TradingMode::Normal);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_query_by_id_has_the_whole_time_of_a_look_up() {
+    for (seconds, is_found) in [(1, true), (6, true), (9, true), (11, false)] {
+        let desk = Desk::new(Duplicates::Accept);
+        desk.client.world().query_takes = Duration::from_secs(seconds);
+        desk.client.fault(Fault::Lost);
+        assert_eq!(desk.place("a").await.is_ok(), is_found, "{seconds}");
+    }
+}

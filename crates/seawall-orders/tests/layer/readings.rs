@@ -334,6 +334,50 @@ async fn a_reading_is_one_clean_query_for_the_trading_mode() {
     assert_eq!(desk.lists.asked() - before, 5);
 }
 
+/// Orders that are placed one after the other and executed, and whose answers are lost, at a broker whose pages
+/// take so long.
+async fn found_by_pages(orders: usize, size: usize, takes: Duration) {
+    let desk = Desk::new(Lists::new(size, takes), rules(), all_pass());
+    desk.handle.started().await;
+    desk.lists.client.world().resting = true;
+    let mut placed = Vec::new();
+    for number in 0..orders {
+        desk.lists.client.fault(Fault::Lost);
+        placed.push(tokio::spawn(desk.place(&format!("o{number}"))));
+        sleep(SECOND / 10).await;
+    }
+    for placing in placed {
+        assert!(placing.await.unwrap().is_ok(), "{takes:?}");
+    }
+    let counts = desk.handle.counts();
+    assert_eq!((counts.failed_look_ups, counts.exhausted), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_page_has_the_whole_time_of_a_look_up() {
+    for takes in [6, 8, 9] {
+        for (orders, size) in [(1, 10), (40, 100), (40, 10)] {
+            found_by_pages(orders, size, takes * SECOND).await;
+        }
+    }
+    // Readings of ten pages, of a minute and a half each, are shared by all that wait for the next.
+    found_by_pages(100, 10, 9 * SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_takes_longer_is_a_look_up_that_failed() {
+    let rules = rules().look_ups(3).backoff(SECOND).window(SECOND);
+    let desk = Desk::new(Lists::new(10, 11 * SECOND), rules, all_pass());
+    desk.handle.started().await;
+    desk.lists.client.fault(Fault::Lost);
+    let begun = Instant::now();
+    assert!(desk.place("a").await.is_err());
+    // After a second, three of ten seconds, and one and two seconds between them.
+    assert_eq!((Instant::now() - begun).as_secs(), 34);
+    let counts = desk.handle.counts();
+    assert_eq!((counts.failed_look_ups, counts.exhausted), (3, 1));
+}
+
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }

@@ -6,7 +6,7 @@ use seawall_orders::protocol::{
 };
 use stateright::{Model, Property};
 
-use crate::world::{Bug, Setup, World, at};
+use crate::world::{Bug, SLOW, Setup, World, at};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
@@ -32,6 +32,7 @@ pub(crate) enum Step {
     QueryEnds(usize),
     QueryFails(usize),
     QueryBreaks(usize),
+    QueryGoesOn(usize),
     Evidence(usize, usize),
     RejectionReported(usize),
     Cancel(usize),
@@ -89,6 +90,9 @@ impl World {
             && self.left.broken_queries > 0
         {
             steps.push(Step::QueryBreaks(index));
+        }
+        if process.query.is_some() && self.left.slow_queries > 0 {
+            steps.push(Step::QueryGoesOn(index));
         }
         if let Some((_, reply)) = process.cancel_call {
             if reply.is_some() {
@@ -243,6 +247,14 @@ impl Model for Setup {
                 let (number, ..) = world.processes[index].as_mut()?.query.take()?;
                 let found = LookUp::Failed;
                 world.feed(self, index, Event::LookUp { number, found });
+            }
+            Step::QueryGoesOn(index) => {
+                world.left.slow_queries -= 1;
+                let until = world.now + SLOW;
+                let query = world.processes[index].as_mut()?.query.as_mut()?;
+                query.2 = until;
+                let number = query.0;
+                world.feed(self, index, Event::LookUpGoesOn { number });
             }
             Step::QueryBreaks(index) => {
                 world.left.broken_queries -= 1;

@@ -16,6 +16,7 @@ const NONE: Faults = Faults {
     crashes: 0,
     failed_queries: 0,
     broken_queries: 0,
+    slow_queries: 0,
     cancels: 0,
     evidence: 0,
     proxy_repeats: 0,
@@ -92,7 +93,7 @@ fn holds(duplicates: Duplicates, faults: &[Faults], stack_wait: u8) {
     }
 }
 
-const EACH: [Faults; 8] = [
+const EACH: [Faults; 9] = [
     Faults {
         crashes: 1,
         failed_queries: 1,
@@ -130,6 +131,11 @@ const EACH: [Faults; 8] = [
     Faults {
         broken_queries: 2,
         drops: 1,
+        ..NONE
+    },
+    Faults {
+        slow_queries: 2,
+        failed_queries: 1,
         ..NONE
     },
 ];

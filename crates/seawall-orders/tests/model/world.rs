@@ -15,6 +15,9 @@ pub(crate) const DELAY: u8 = 1;
 /// A call takes at most so many ticks, and so does a query.
 pub(crate) const CALL: u8 = 1;
 
+/// A part of a query that is made in parts takes at most so many ticks: nearly all of its time.
+pub(crate) const SLOW: u8 = 4;
+
 /// For how long a process stands still.
 pub(crate) const STANDSTILL: u8 = 3;
 
@@ -55,6 +58,8 @@ pub(crate) struct Faults {
     pub(crate) failed_queries: u8,
     /// Queries that fail after they have shown the order, if there is one.
     pub(crate) broken_queries: u8,
+    /// Queries that take longer, in parts.
+    pub(crate) slow_queries: u8,
     pub(crate) cancels: u8,
     pub(crate) evidence: u8,
     pub(crate) proxy_repeats: u8,

@@ -45,6 +45,7 @@ fn events() -> impl Strategy<Value = Event> {
         4 => Just(Event::Reply(Reply::Unknown(DoubtCause::Reset))),
         1 => Just(Event::Dropped),
         6 => (1..6_u32, look_up).prop_map(|(number, found)| Event::LookUp { number, found }),
+        1 => (1..6_u32).prop_map(|number| Event::LookUpGoesOn { number }),
         1 => report().prop_map(Event::Evidence),
         1 => Just(Event::Cancel),
         1 => Just(Event::CancelReply(CancelReply::Cancelled)),

@@ -41,7 +41,7 @@ pub(super) struct Readings {
     permits: Semaphore,
 }
 
-/// What readings begin with that are alike, and how long each may take.
+/// What readings begin with that are alike, and how long each of their pages may take.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
     first: Arc<Asked>,
@@ -53,17 +53,17 @@ struct Kind {
 struct Sequence {
     /// The one that has not begun, in which takes part what asks now, and its first page.
     next: Option<(Weak<Reading>, Arc<Page>)>,
-    /// The one that has begun last, and until when it runs at most.
+    /// The one that has begun last, and until when its present page is waited for.
     running: Option<(Weak<Reading>, Instant)>,
     /// One has begun, or has ended.
     changed: Arc<Notify>,
 }
 
 impl Sequence {
-    /// Until when one runs at most, if one does.
+    /// Until when one runs at most, unless it goes on to its next page by then.
     fn runs_until(&self) -> Option<Instant> {
         let (running, until) = self.running.as_ref()?;
-        // One that is not polled any more ends by its time alone.
+        // One that is not polled any more ends by the time of its page alone.
         (running.strong_count() > 0 && Instant::now() < *until).then_some(*until)
     }
 
@@ -79,17 +79,17 @@ struct Reading {
     readings: Arc<Readings>,
     kind: Kind,
     changed: Arc<Notify>,
-    /// Until when it runs at most, once it has begun. It has a permit then, which it gives back at its end.
-    until: OnceLock<Instant>,
+    /// Set once it has begun. It has a permit then, which it gives back at its end.
+    has_begun: OnceLock<()>,
     /// Whether an answer, and whether a failure, was counted.
     counted: [AtomicBool; 2],
 }
 
 /// What a part has to do.
 enum Turn {
-    /// Read: it has begun, and ends by then.
-    Read(Instant),
-    /// Wait until the one before is over, which it is by then.
+    /// Read: it has begun.
+    Read,
+    /// Wait until the one before is over, or look again by then.
     Wait(Instant),
     Begin,
 }
@@ -109,7 +109,7 @@ impl Readings {
         sequences.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes part in the next reading that begins with `request` and may take `limit`.
+    /// Takes part in the next reading that begins with `request`, each page of which may take `limit`.
     pub(super) fn take_part(self: &Arc<Self>, request: &Request<Bytes>, limit: Duration) -> Part {
         let first = Arc::new(Asked::by(request));
         let kind = Kind { first, limit };
@@ -125,7 +125,7 @@ impl Readings {
             readings: Arc::clone(self),
             kind,
             changed: Arc::clone(&sequence.changed),
-            until: OnceLock::new(),
+            has_begun: OnceLock::new(),
             counted: Default::default(),
         });
         sequence.next = Some((Arc::downgrade(&reading), Arc::clone(&page)));
@@ -135,8 +135,8 @@ impl Readings {
 
 impl Reading {
     fn turn(&self) -> Turn {
-        if let Some(until) = self.until.get() {
-            return Turn::Read(*until);
+        if self.has_begun.get().is_some() {
+            return Turn::Read;
         }
         let sequences = self.readings.sequences();
         let sequence = sequences.get(&self.kind);
@@ -147,13 +147,13 @@ impl Reading {
     }
 
     /// Waits until it has begun, and begins it when none of its kind runs. Every part can, so that none
-    /// depends on another one to be polled. Gives the time by which it ends.
-    async fn begun(self: &Arc<Self>) -> Instant {
+    /// depends on another one to be polled.
+    async fn begun(self: &Arc<Self>) {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             match self.turn() {
-                Turn::Read(until) => return until,
+                Turn::Read => return,
                 Turn::Wait(until) => {
                     // Whatever comes first.
                     let _ = timeout_at(until, changed).await;
@@ -176,22 +176,33 @@ impl Reading {
     fn begin(self: &Arc<Self>, permit: SemaphorePermit<'_>) {
         let mut sequences = self.readings.sequences();
         let sequence = sequences.entry(self.kind.clone()).or_default();
-        let until = seawall_core::deadline(Instant::now(), self.kind.limit);
         // An error means that it has begun.
-        if sequence.runs_until().is_some() || self.until.set(until).is_err() {
+        if sequence.runs_until().is_some() || self.has_begun.set(()).is_err() {
             return;
         }
         permit.forget();
-        sequence.running = Some((Arc::downgrade(self), until));
+        sequence.running = Some((Arc::downgrade(self), self.page_ends()));
         sequence.next = None;
         drop(sequences);
         self.changed.notify_waiters();
     }
 
-    fn is_out_of_time(&self) -> bool {
-        self.until
-            .get()
-            .is_some_and(|until| Instant::now() >= *until)
+    /// When a page is out of time that is asked for now.
+    fn page_ends(&self) -> Instant {
+        seawall_core::deadline(Instant::now(), self.kind.limit)
+    }
+
+    /// Begins a page, and gives the time until which it is waited for: so long runs the reading at most.
+    fn begin_page(self: &Arc<Self>) -> Instant {
+        let ends = self.page_ends();
+        let mut sequences = self.readings.sequences();
+        let running = sequences.get_mut(&self.kind);
+        if let Some((running, until)) = running.and_then(|sequence| sequence.running.as_mut())
+            && std::ptr::eq(running.as_ptr(), Arc::as_ptr(self))
+        {
+            *until = ends;
+        }
+        ends
     }
 }
 
@@ -202,7 +213,7 @@ impl Drop for Reading {
             sequences.remove(&self.kind);
         }
         drop(sequences);
-        if self.until.get().is_some() {
+        if self.has_begun.get().is_some() {
             self.readings.permits.add_permits(1);
         }
         self.changed.notify_waiters();
@@ -226,12 +237,11 @@ impl Part {
         }
     }
 
-    /// Waits until the reading has begun, for as long as it may take then; gives the time by which it ends.
-    pub(super) async fn begun(&self) -> Option<Instant> {
+    /// Waits until the reading has begun, for `limit`; says whether it has.
+    pub(super) async fn begun(&self, limit: Duration) -> bool {
         // What asks at the same moment takes part.
         tokio::task::yield_now().await;
-        let begun = timeout(self.reading.kind.limit, self.reading.begun());
-        begun.await.ok()
+        timeout(limit, self.reading.begun()).await.is_ok()
     }
 
     /// The response to the request of the next page, which `send` sends, unless another part does. The first
@@ -247,16 +257,20 @@ impl Part {
         if !std::mem::take(&mut self.is_first) {
             self.page = self.page.next(Asked::by(&request));
         }
-        let (sending, reading) = (send(request), &self.reading);
+        let until = self.page.until.get_or_init(|| self.reading.begin_page());
+        let sending = send(request);
         // A part that is dropped while it sends is replaced by another one.
         let answer = self.page.answer.get_or_init(|| async {
             // When all are out of time, each would else send it once more, and be dropped.
-            match reading.is_out_of_time() {
+            match Instant::now() >= *until {
                 true => Err(Missed::Failed(TOO_LONG)),
                 false => sending.await,
             }
         });
-        answer.await.clone()
+        match timeout_at(*until, answer).await {
+            Ok(answer) => answer.clone(),
+            Err(_) => Err(Missed::Failed(TOO_LONG)),
+        }
     }
 
     /// What the page lists that was read last, by `read` unless another part has read it.

@@ -1,10 +1,11 @@
 //! One page of a reading.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::Response;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::asked::Asked;
 use crate::broker::{FoundOrder, Listed};
@@ -28,6 +29,8 @@ pub(in crate::layer) type Answer = Result<Response<Bytes>, Missed>;
 /// A page, with those after it. Each part keeps the page that it reads: those that all are past are gone.
 pub(super) struct Page {
     asked: Arc<Asked>,
+    /// Until when it is waited for, since it was first asked for.
+    pub(super) until: OnceLock<Instant>,
     pub(super) answer: OnceCell<Answer>,
     /// What it lists, where that is the same for all parts.
     pub(super) listed: OnceCell<Option<Listed<FoundOrder>>>,
@@ -39,6 +42,7 @@ impl Page {
     pub(super) fn of(asked: Arc<Asked>) -> Self {
         Self {
             asked,
+            until: OnceLock::new(),
             answer: OnceCell::new(),
             listed: OnceCell::new(),
             next: Mutex::default(),

@@ -9,7 +9,10 @@ use tokio::time::{sleep, timeout};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// For a page.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Until a reading has begun.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// What was sent: what was asked for, when, and when the response came.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,21 +71,22 @@ impl List {
         request: impl Fn(usize) -> Request<Bytes>,
     ) -> Result<Vec<usize>, &'static str> {
         let mut part = self.readings.take_part(&request(0), LIMIT);
-        let until = part.begun().await.ok_or("not begun")?;
-        let pages = async {
-            let mut numbers = Vec::new();
-            for page in 0..self.pages {
-                let response = part.next_page(request(page), |request| self.send(request));
-                let body = response.await?.into_body();
-                numbers.push(std::str::from_utf8(&body).unwrap().parse().unwrap());
-            }
-            Ok::<_, Missed>(numbers)
-        };
-        match timeout_at(until, pages).await {
-            Ok(Ok(numbers)) => Ok(numbers),
-            Ok(Err(Missed::Failed(TOO_LONG))) | Err(_) => Err("out of time"),
-            Ok(Err(other)) => panic!("{other:?}"),
+        if !part.begun(WAIT).await {
+            return Err("not begun");
         }
+        let mut numbers = Vec::new();
+        for page in 0..self.pages {
+            let response = part.next_page(request(page), |request| self.send(request));
+            match response.await {
+                Ok(response) => {
+                    let body = response.into_body();
+                    numbers.push(std::str::from_utf8(&body).unwrap().parse().unwrap());
+                }
+                Err(Missed::Failed(TOO_LONG)) => return Err("out of time"),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        Ok(numbers)
     }
 
     /// What was seen is what could have been seen alone.
@@ -264,12 +268,31 @@ async fn parts_fail_in_time_with_the_one_that_sends_and_is_polled_no_more() {
 #[tokio::test(start_paused = true)]
 async fn all_fail_together_when_the_time_is_over() {
     let mut list = List::new(2, 3);
-    list.takes = 6 * SECOND;
+    list.takes = LIMIT + SECOND;
+    let begun = Instant::now();
     let parts = [(); 20].map(|()| tokio::spawn(list.clone().read("open")));
     for part in parts {
         assert_eq!(part.await.unwrap(), Err("out of time"));
     }
-    assert_eq!(list.sent().len(), 2);
+    assert_eq!(Instant::now() - begun, LIMIT);
+    assert_eq!(list.sent().len(), 1);
+    list.assert_idle(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_page_has_the_whole_limit() {
+    let mut list = List::new(2, 3);
+    list.takes = LIMIT - SECOND;
+    let first = [(); 20].map(|()| tokio::spawn(list.clone().read("open")));
+    sleep(SECOND).await;
+    let second = [(); 20].map(|()| tokio::spawn(list.clone().read("open")));
+    for part in first {
+        assert_eq!(part.await.unwrap(), Ok(vec![0, 1, 2]));
+    }
+    for part in second {
+        assert_eq!(part.await.unwrap(), Ok(vec![3, 4, 5]));
+    }
+    assert_eq!(list.sent()[3].at, list.sent()[2].came.unwrap());
     list.assert_idle(2);
 }
 
@@ -377,7 +400,7 @@ async fn a_page_is_read_once_for_all_parts() {
     let read = AtomicBool::new(false);
     let part = async || {
         let mut part = list.readings.take_part(&get("/open"), LIMIT);
-        part.begun().await.unwrap();
+        assert!(part.begun(WAIT).await);
         let answer = part.next_page(get("/open"), |request| list.send(request));
         answer.await.unwrap();
         let listed = part.listed(|| {
@@ -493,7 +516,7 @@ proptest! {
                 if let Some(Ok(pages)) = &result {
                     list.assert_as_if_alone(["open", "closed"][asks.list], asked, pages);
                 }
-                assert!(ended - asked <= 2 * LIMIT + SECOND, "{asks:?}");
+                assert!(ended - asked <= WAIT + 3 * LIMIT + SECOND, "{asks:?}");
             }
             drop(kept);
             list.assert_idle(at_once as usize);

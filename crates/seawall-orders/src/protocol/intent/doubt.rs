@@ -103,6 +103,16 @@ impl Lifecycle {
         });
     }
 
+    /// The query is made in parts, and has not ended.
+    pub(super) fn goes_on(&mut self, turn: &Turn<'_>, number: u32) {
+        if let Phase::InDoubt(doubt) = &mut self.phase
+            && let Next::Running(running) = &mut doubt.next
+            && running.number == number
+        {
+            running.queried = turn.now;
+        }
+    }
+
     pub(super) fn looked_up(&mut self, turn: &mut Turn<'_>, number: u32, found: LookUp) {
         // An order that was found exists, however old the query is.
         match found {
