@@ -58,7 +58,7 @@
 //! | query goes on | - | - | its time begins again | - | - |
 //! | query failed | - | - | another look-up, or exhausted | - | - |
 //! | query failed, and showed the order | confirmed | confirmed | known to exist; confirmed as it was shown when the look-ups are used up or the caller waits no longer | confirmed | alert if it contradicts |
-//! | query not made | - | - | another look-up, later; it does not count | - | - |
+//! | query not made | - | - | another look-up, after a wait that doubles; it does not count | - | - |
 //! | stood still | - | - | the window begins again, three times at most | it begins again | - |
 //! | deadline | not sent | in doubt; the caller learns that it is unknown | the caller learns that | - | - |
 //! | cancel | removed unsent | sent to the broker; no re-send any more | same | same | sent, or answered |

@@ -14,6 +14,7 @@ pub(super) struct Tasks {
     pub(super) live: AtomicBool,
     runtime: Mutex<Option<Handle>>,
     pub(super) watching: AtomicBool,
+    pub(super) validating: AtomicBool,
     pub(super) comparing: AtomicBool,
     /// Orders whose intent was handed to the journal, and whose answer nobody waits for any more.
     unheard: Mutex<Vec<Arc<Tracked>>>,

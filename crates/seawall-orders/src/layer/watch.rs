@@ -4,12 +4,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use seawall_core::Rejection;
 use tokio::time::Instant;
 
 use super::look_up::send_to;
 use super::order::Order;
 use super::shared::{Shared, Start};
 use super::tracked::Origin;
+use crate::broker::Listed;
 use crate::protocol::{Event, LookUp, ModeCause, Query};
 
 /// How often the conditions of the mode are looked at, at least.
@@ -18,6 +20,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 const NOTICED: Duration = Duration::from_millis(20);
 /// Between queries that validate.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The longest wait after one that has failed; it doubles from [`REFRESH`].
+const LONGEST: Duration = Duration::from_secs(30);
 
 impl Shared {
     /// Begins to watch, until the layer and all that uses it are gone.
@@ -26,9 +30,9 @@ impl Shared {
         self.compare_lists();
     }
 
-    /// Asks the broker something of which the answer is known to be possible, which counts for the mode.
-    /// Whether it was answered.
-    async fn validate(self: &Arc<Self>) -> bool {
+    /// Asks the broker something of which the answer is known to be possible, which counts for the mode. The
+    /// error, where it was not answered, is when what rejected it wants to be asked again.
+    async fn validate(self: &Arc<Self>) -> Result<(), Option<Duration>> {
         let known = self.latest();
         let account = self.broker_account();
         let account = account.as_deref();
@@ -36,24 +40,31 @@ impl Shared {
             let nowhere = Origin::default();
             let origin = known.as_ref().map_or(&nowhere, |it| &*it.origin);
             let response = send_to(self, origin, request).await;
-            let clean = response.is_ok_and(|response| {
-                !matches!(
-                    self.broker.listed(Query::Open, account, &response),
-                    crate::broker::Listed::Failed(_)
-                )
-            });
+            let listed =
+                response.map(|response| self.broker.listed(Query::Open, account, &response));
+            let clean = matches!(&listed, Ok(Listed::All(_) | Listed::Page(..)));
             self.control.queried(clean);
-            return clean;
+            return match listed {
+                Ok(_) if clean => Ok(()),
+                Ok(_) => Err(None),
+                Err(error) => {
+                    let rejection = error.downcast_ref::<Rejection>();
+                    Err(rejection.and_then(Rejection::retry_after))
+                }
+            };
         }
         let Some(it) = known else {
             // There is nothing to ask for.
             self.control.queried(true);
-            return true;
+            return Ok(());
         };
         let query = it.rules.coverage().queries()[0];
         let shared = Arc::clone(self);
         let found = super::look_up::ask(&Order { shared, it }, query).await;
-        !matches!(found, LookUp::Failed | LookUp::NotMade)
+        match found {
+            LookUp::Failed | LookUp::NotMade | LookUp::Shown(_) => Err(None),
+            _ => Ok(()),
+        }
     }
 
     /// Notes that the time of orders is over whose callers have stopped to poll them.
@@ -124,20 +135,43 @@ async fn watch(layer: Weak<Shared>) {
             none_exhausted_at = now;
             shared.look_up_exhausted();
         }
-        let pause = if shared.control.is_validating() {
-            let clean = shared.validate().await;
-            shared.look_at_start();
-            if clean { PAUSE } else { REFRESH }
-        } else {
-            REFRESH
-        };
+        if shared.control.is_validating() {
+            shared.spawn_one(|tasks| &tasks.validating, validate(Arc::downgrade(&shared)));
+        }
         // Held by the task, the layer would never go.
         let changed = Arc::clone(&shared.standing_changed);
-        let due = shared.now().saturating_add(pause);
+        let due = shared.now().saturating_add(REFRESH);
         drop(shared);
-        let _ = tokio::time::timeout(pause, changed.notified()).await;
+        let _ = tokio::time::timeout(REFRESH, changed.notified()).await;
         if let Some(shared) = layer.upgrade() {
             shared.look_at_standstill(due);
         }
+    }
+}
+
+/// Makes queries until the mode gets better. Those that fail, or are not made, come ever later.
+async fn validate(layer: Weak<Shared>) {
+    let mut wait = REFRESH;
+    loop {
+        let Some(shared) = layer.upgrade() else {
+            return;
+        };
+        if !shared.control.is_validating() {
+            return;
+        }
+        let pause = match shared.validate().await {
+            Ok(()) => {
+                wait = REFRESH;
+                PAUSE
+            }
+            Err(after) => {
+                let pause = wait.max(after.unwrap_or_default()).min(LONGEST);
+                wait = (2 * wait).min(LONGEST);
+                pause
+            }
+        };
+        shared.look_at_start();
+        drop(shared);
+        tokio::time::sleep(pause).await;
     }
 }

@@ -214,7 +214,8 @@ impl RulesBuilder {
         pub const fn window(Duration);
         /// Sets when the first look-up is.
         pub const fn first_look_up(Duration);
-        /// Sets the wait between look-ups; it doubles each time.
+        /// Sets the wait between look-ups; it doubles each time, also between those that are not made, as while a
+        /// circuit is open.
         pub const fn backoff(Duration);
         /// Sets the longest wait between look-ups.
         pub const fn max_backoff(Duration);

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -150,7 +150,7 @@ async fn a_rejection_that_is_learned_later_is_no_success() {
 
 /// Reads are rejected by a layer below while the switch is on, as by an open circuit.
 #[derive(Clone)]
-struct RejectsReads(Client, Arc<AtomicBool>);
+struct RejectsReads(Client, Arc<AtomicBool>, Arc<AtomicUsize>);
 
 impl Service<Request<Body>> for RejectsReads {
     type Response = Response<Body>;
@@ -163,6 +163,7 @@ impl Service<Request<Body>> for RejectsReads {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if request.method() == Method::GET && self.1.load(Relaxed) {
+            self.2.fetch_add(1, Relaxed);
             let open = Rejection::new(Reason::CircuitOpen, "below");
             return Box::pin(std::future::ready(Err(open.into())));
         }
@@ -178,7 +179,9 @@ async fn look_ups_that_do_not_leave_do_not_count() {
     let layer: OrderLayer<Body> = OrderLayer::builder("desk", broker).build().unwrap();
     let layer = layer.classify(classify as Classifier);
     let handle = layer.handle();
-    let service = layer.layer(RejectsReads(client.clone(), Arc::clone(&rejects)));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let below = RejectsReads(client.clone(), Arc::clone(&rejects), Arc::clone(&asked));
+    let service = layer.layer(below);
     client.fault(Fault::Lost);
     let body = json!({ "symbol": "A", "qty": 1, "client_order_id": "a" });
     let placing = tokio::spawn(service.oneshot(order(&body)));
@@ -188,6 +191,9 @@ async fn look_ups_that_do_not_leave_do_not_count() {
         IntentState::InDoubt,
         "not exhausted"
     );
+    // After 1, 2, 4, 8, 16 and then each 30 seconds.
+    let in_an_hour = asked.load(Relaxed);
+    assert!((110..=125).contains(&in_an_hour), "{in_an_hour}");
     assert!(
         placing.await.unwrap().is_err(),
         "its caller waits no longer"
@@ -206,7 +212,9 @@ async fn look_ups_that_do_not_leave_make_the_mode_no_better() {
     let layer: OrderLayer<Body> = OrderLayer::builder("desk", broker).build().unwrap();
     let layer = layer.classify(classify as Classifier);
     let handle = layer.handle();
-    let service = layer.layer(RejectsReads(client.clone(), Arc::clone(&rejects)));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let below = RejectsReads(client.clone(), Arc::clone(&rejects), Arc::clone(&asked));
+    let service = layer.layer(below);
     let body = json!({ "symbol": "A", "qty": 1, "client_order_id": "a" });
     service.oneshot(order(&body)).await.unwrap();
     rejects.store(true, Relaxed);
@@ -214,6 +222,8 @@ async fn look_ups_that_do_not_leave_make_the_mode_no_better() {
     handle.set_mode(None);
     tokio::time::sleep(600 * SECOND).await;
     assert_eq!(handle.control().mode(), TradingMode::Halted);
+    let in_ten_minutes = asked.load(Relaxed);
+    assert!((20..=25).contains(&in_ten_minutes), "{in_ten_minutes}");
     rejects.store(false, Relaxed);
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(handle.control().mode(), TradingMode::Normal);

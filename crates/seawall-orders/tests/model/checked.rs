@@ -33,6 +33,7 @@ pub(crate) enum Step {
     QueryFails(usize),
     QueryBreaks(usize),
     QueryGoesOn(usize),
+    QueryNotMade(usize),
     Evidence(usize, usize),
     RejectionReported(usize),
     Cancel(usize),
@@ -90,6 +91,11 @@ impl World {
             && self.left.broken_queries > 0
         {
             steps.push(Step::QueryBreaks(index));
+        }
+        if let Some((_, _, _, None)) = process.query
+            && self.left.unmade_queries > 0
+        {
+            steps.push(Step::QueryNotMade(index));
         }
         if process.query.is_some() && self.left.slow_queries > 0 {
             steps.push(Step::QueryGoesOn(index));
@@ -256,6 +262,12 @@ impl Model for Setup {
                 let number = query.0;
                 world.feed(self, index, Event::LookUpGoesOn { number });
             }
+            Step::QueryNotMade(index) => {
+                world.left.unmade_queries -= 1;
+                let (number, ..) = world.processes[index].as_mut()?.query.take()?;
+                let found = LookUp::NotMade;
+                world.feed(self, index, Event::LookUp { number, found });
+            }
             Step::QueryBreaks(index) => {
                 world.left.broken_queries -= 1;
                 let (number, _, _, found) = world.processes[index].as_mut()?.query.take()?;
@@ -352,6 +364,13 @@ fn invariants() -> Vec<Property<Setup>> {
             let confirmed = matches!(reported, Some(Settlement::Confirmed(..)));
             let open = reported.is_none() && !world.is_quiet(setup);
             !world.known.shown || confirmed || open
+        }),
+        Property::always("what is not made does not count", |setup, world: &World| {
+            let failed = setup.faults.failed_queries - world.left.failed_queries;
+            let broken = setup.faults.broken_queries - world.left.broken_queries;
+            let tried = failed + broken > 0;
+            let others = setup.faults.proxy_repeats > 0 || setup.faults.crashes > 0;
+            !world.known.exhausted || tried || others
         }),
         Property::always("the journal takes each mark", |_, world: &World| {
             !world.known.forbidden_mark

@@ -16,6 +16,7 @@ const NONE: Faults = Faults {
     crashes: 0,
     failed_queries: 0,
     broken_queries: 0,
+    unmade_queries: 0,
     slow_queries: 0,
     cancels: 0,
     evidence: 0,
@@ -93,7 +94,7 @@ fn holds(duplicates: Duplicates, faults: &[Faults], stack_wait: u8) {
     }
 }
 
-const EACH: [Faults; 9] = [
+const EACH: [Faults; 11] = [
     Faults {
         crashes: 1,
         failed_queries: 1,
@@ -135,6 +136,15 @@ const EACH: [Faults; 9] = [
     },
     Faults {
         slow_queries: 2,
+        failed_queries: 1,
+        ..NONE
+    },
+    Faults {
+        unmade_queries: 3,
+        ..NONE
+    },
+    Faults {
+        unmade_queries: 1,
         failed_queries: 1,
         ..NONE
     },
@@ -351,6 +361,16 @@ fn finds_a_timeout_taken_for_not_sent() {
         NONE,
         WRONG_NO,
     );
+}
+
+#[test]
+fn finds_that_what_is_not_made_counts() {
+    let faults = Faults {
+        unmade_queries: 2,
+        ..NONE
+    };
+    let property = "what is not made does not count";
+    finds(Bug::UnmadeCounts, Duplicates::Accept, faults, property);
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(crate) enum Bug {
     TimeoutIsNotSent,
     /// What a query showed before it failed is forgotten.
     ShownIsForgotten,
+    /// A query that was not made counts as one that failed.
+    UnmadeCounts,
     /// A process that stood still does not notice it.
     UnnoticedStandstill,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Faults {
     pub(crate) failed_queries: u8,
     /// Queries that fail after they have shown the order, if there is one.
     pub(crate) broken_queries: u8,
+    /// Queries that do not leave.
+    pub(crate) unmade_queries: u8,
     /// Queries that take longer, in parts.
     pub(crate) slow_queries: u8,
     pub(crate) cancels: u8,
@@ -229,6 +233,16 @@ impl World {
             ) => Event::LookUp {
                 number,
                 found: LookUp::NotFound,
+            },
+            (
+                Bug::UnmadeCounts,
+                Event::LookUp {
+                    number,
+                    found: LookUp::NotMade,
+                },
+            ) => Event::LookUp {
+                number,
+                found: LookUp::Failed,
             },
             (
                 Bug::ShownIsForgotten,

@@ -320,6 +320,31 @@ fn a_process_that_always_stands_still_settles_its_orders_nevertheless() {
 }
 
 #[test]
+fn queries_that_are_not_made_come_ever_later_and_do_not_count() {
+    let rules = rules(Duplicates::Accept).max_backoff(Duration::from_secs(30));
+    let mut run = Run::in_doubt(rules);
+    let mut waits = Vec::new();
+    for _ in 0..100 {
+        let before = run.now;
+        run.wake();
+        run.look_up(LookUp::NotMade);
+        waits.push((run.now - before).as_secs());
+    }
+    assert_eq!(waits[..8], [1, 1, 2, 4, 8, 16, 30, 30]);
+    assert_eq!(run.intent.state(), IntentState::InDoubt);
+    // One that is made begins from where the look-ups are.
+    run.wake();
+    run.look_up(LookUp::Failed);
+    let before = run.now;
+    run.wake();
+    assert_eq!((run.now - before).as_secs(), 1);
+    run.look_up(LookUp::Failed);
+    run.wake();
+    run.look_up(LookUp::Failed);
+    assert_eq!(run.intent.state(), IntentState::Exhausted, "of three");
+}
+
+#[test]
 fn a_standstill_without_a_doubt_changes_nothing() {
     let mut run = Run::sent(rules(Duplicates::Accept));
     let before = run.intent.clone();

@@ -33,10 +33,11 @@ impl Lifecycle {
                 at: turn.now.saturating_add(wait),
             }
         };
-        let (done, standstills) = (0, 0);
+        let (done, not_made, standstills) = (0, 0, 0);
         self.phase = Phase::InDoubt(Doubt {
             next,
             done,
+            not_made,
             standstills,
         });
         turn.act(Action::Notify(Notice::InDoubt(cause)));
@@ -139,11 +140,16 @@ impl Lifecycle {
         let final_ = running.begun >= self.visible_at && !self.exists;
         match found {
             LookUp::NotMade => {
-                let at = turn
-                    .now
-                    .saturating_add(turn.rules.wait(doubt.done.saturating_add(1)));
-                let next = Next::LookUp { at };
-                self.phase = Phase::InDoubt(Doubt { next, ..doubt });
+                let not_made = doubt.not_made.saturating_add(1);
+                let wait = turn.rules.wait(doubt.done.saturating_add(not_made));
+                let next = Next::LookUp {
+                    at: turn.now.saturating_add(wait),
+                };
+                self.phase = Phase::InDoubt(Doubt {
+                    next,
+                    not_made,
+                    ..doubt
+                });
             }
             LookUp::Found(_) if final_ || (self.copies == 1 && !self.exists) => {
                 self.settle(turn, Settlement::Rejected(Via::LookUp));
@@ -206,6 +212,7 @@ impl Lifecycle {
         self.phase = Phase::InDoubt(Doubt {
             next,
             done,
+            not_made: 0,
             ..doubt
         });
     }
@@ -240,6 +247,7 @@ impl Lifecycle {
             let doubt = Doubt {
                 next: Next::LookUp { at: turn.now },
                 done: 0,
+                not_made: 0,
                 standstills: 0,
             };
             self.query(turn, doubt, 0, turn.now);

@@ -37,6 +37,8 @@ pub(super) struct Doubt {
     pub(super) next: Next,
     /// How many look-ups ended without an outcome.
     pub(super) done: u32,
+    /// How many in sequence were not made since.
+    pub(super) not_made: u32,
     /// How often the window began again since the process stood still.
     pub(super) standstills: u8,
 }
