@@ -16,7 +16,7 @@ use crate::broker::{FoundOrder, LookedUp, SavedOrder};
 use crate::client::BoxError;
 use crate::protocol::{CancelReply, Event, LookUp, Operation, Query, Reply};
 
-/// How often at most it is said that a look-up goes on.
+/// The shortest time between two events that a look-up goes on.
 const LEAST: Duration = Duration::from_millis(1);
 
 /// Makes one query of a look-up, with all its pages. It counts for the trading mode, once for all orders that

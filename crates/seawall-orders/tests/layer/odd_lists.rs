@@ -216,7 +216,7 @@ async fn a_list_with_an_error_beside_it_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_is_almost_ours_may_be_it() {
+async fn an_id_that_is_almost_ours_may_be_ours() {
     for (id, tag) in [
         ("a-1", r#"" a-1""#),
         ("a-1", r#""a-1\t""#),
@@ -325,7 +325,7 @@ fn shown_before_a_failure(times: usize, then: &'static str) -> impl FnMut(&str) 
 
 #[tokio::test(start_paused = true)]
 async fn an_order_that_a_page_shows_exists_whatever_the_next_page_is() {
-    // For ever; or it is gone from then on, or no page can be read.
+    // Always; or it is gone from then on, or no page can be read.
     for (times, then) in [(usize::MAX, ""), (1, EMPTY), (1, "{}"), (2, EMPTY)] {
         let desk = Desk::new(broker(rules(), None), shown_before_a_failure(times, then));
         assert!(desk.place("a-1").await.is_ok(), "{times} {then}");

@@ -84,8 +84,8 @@ impl OrderReader {
         self.id.is_some()
     }
 
-    /// An order of a list. One of which no more than its id can be read is marked as unread: whose it is can be
-    /// told all the same.
+    /// An order of a list. One of which no more than its id can be read is marked as unread: the id still
+    /// shows which order it is.
     pub(super) fn listed(
         &self,
         key: &str,

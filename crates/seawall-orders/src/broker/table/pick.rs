@@ -101,7 +101,7 @@ impl Paths {
         Field(vec![0])
     }
 
-    /// Notes the errors that are said beside what is at `path`, and further up.
+    /// Notes error members beside what is at `path`, and further up.
     pub(super) fn note_errors(&mut self, field: &str, path: &str) -> Result<(), InvalidConfig> {
         for path in path.split('|') {
             let mut node = &mut self.root;
@@ -230,7 +230,7 @@ pub(super) struct Picked<'a> {
     pub(super) several: bool,
     /// A value is there twice.
     pub(super) twice: bool,
-    /// An error is said.
+    /// There is an error member that is not empty.
     pub(super) says_error: bool,
 }
 
@@ -324,10 +324,10 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
         while let Some((child, is_error)) = map.next_key_seed(Key(self.node))? {
             match child {
                 _ if is_error => {
-                    let said: &'a RawValue = map.next_value()?;
-                    self.picked.says_error |= !is_none(said.get());
+                    let error: &'a RawValue = map.next_value()?;
+                    self.picked.says_error |= !is_none(error.get());
                     if let Some(node) = child {
-                        let mut json = serde_json::Deserializer::from_str(said.get());
+                        let mut json = serde_json::Deserializer::from_str(error.get());
                         let walk = node.walk(self.picked);
                         walk.deserialize(&mut json).map_err(M::Error::custom)?;
                     }

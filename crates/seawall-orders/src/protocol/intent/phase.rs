@@ -57,7 +57,7 @@ pub(super) struct Running {
     pub(super) step: usize,
     /// When the first of the queries was begun.
     pub(super) begun: Duration,
-    /// When this one was, or was last said to go on.
+    /// When this one was, or when it last went on.
     pub(super) queried: Duration,
 }
 
