@@ -1,6 +1,6 @@
 //! The broker's own lists beside our orders and positions, at start and periodically.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -12,17 +12,16 @@ use super::shared::Shared;
 use super::tracked::Origin;
 use crate::broker::FoundOrder;
 use crate::client::RequestSender;
-use crate::journal::{Filter, JournalError};
+use crate::journal::{Entry, Filter, JournalError, State};
 use crate::lists::{
     Confirmations, ListedOrder, ListsConfig, OwnEntry, OwnView, OwnedDifference, Reading, compare,
     compare_positions,
 };
-use crate::protocol::{Decimal, Event, OrderFigures, OrderState, Query};
+use crate::protocol::{Decimal, Event, IntentState, Lifecycle, OrderFigures, OrderState, Query};
 
 use super::compared::{AllCompared, ComparedSnapshot, Compares};
 use super::look_up::send_to;
 use super::notices::{DifferenceNotice, Published};
-use super::order::Order;
 
 /// How far back our own orders are known: beyond the history of a list, so that none of ours is unknown.
 const KNOWN: Duration = Duration::from_secs(48 * 3_600);
@@ -63,7 +62,8 @@ impl Shared {
         confirmations: &mut Confirmations,
     ) -> Result<(), String> {
         let journalled = self.journalled_ids().await;
-        let journalled = journalled.map_err(|error| error.to_string())?;
+        let text = |error: JournalError| error.to_string();
+        let journalled = journalled.map_err(text)?;
         let own = || self.own_view(journalled);
         let reading = compare(&*self.broker, client, account, config, own).await;
         let mut reading = reading.map_err(|error| error.to_string())?;
@@ -77,9 +77,35 @@ impl Shared {
             _ => true,
         });
         for broker in news {
-            self.learn_listed(broker);
+            self.learn_listed(broker).await.map_err(text)?;
         }
+        let evidence = std::mem::take(&mut reading.evidence);
         self.differ(Compares::Orders, reading, confirmations);
+        self.take_evidence(evidence).await.map_err(text)
+    }
+
+    /// Takes what the lists have of orders that may not have been executed by our view, or were not.
+    async fn take_evidence(
+        self: &Arc<Self>,
+        mut evidence: Vec<ListedOrder>,
+    ) -> Result<(), JournalError> {
+        // What is accepted exists. A rejection is about one copy, and says nothing of an order that has ended.
+        let in_doubt = |id: &str| {
+            let state = self.find(id).map(|it| it.intent_state());
+            matches!(state, Some(IntentState::InDoubt | IntentState::Exhausted))
+        };
+        evidence.retain(|listed| {
+            let id = listed.id.as_deref();
+            listed.figures.state.is_accepted() || id.is_some_and(in_doubt)
+        });
+        // Of several orders of an id, the one that works is the last word, and a rejected copy the first to go.
+        let accepted = evidence.iter().filter(|of| of.figures.state.is_accepted());
+        let accepted: HashSet<_> = accepted.map(|of| of.id.clone()).collect();
+        evidence.retain(|of| of.figures.state.is_accepted() || !accepted.contains(&of.id));
+        evidence.sort_by_key(|of| of.figures.state.is_live());
+        for listed in evidence {
+            self.learn_listed(listed).await?;
+        }
         Ok(())
     }
 
@@ -197,20 +223,22 @@ impl Shared {
         self.compared().snapshot()
     }
 
-    /// The ids of our orders in the journal.
-    async fn journalled_ids(&self) -> Result<HashSet<Box<str>>, JournalError> {
+    /// The ids of our orders in the journal, and what the lists can tell of each.
+    async fn journalled_ids(&self) -> Result<HashMap<Box<str>, Tells>, JournalError> {
         let since = SystemTime::now().checked_sub(KNOWN);
         let mut filter = Filter::all()
             .from(since.unwrap_or(SystemTime::UNIX_EPOCH))
             .limit(10_000);
-        let mut ids = HashSet::new();
+        let mut ids = HashMap::new();
         loop {
             let page = self.journal.list(&filter).await?;
-            ids.extend(
-                page.entries
-                    .iter()
-                    .map(|entry| Box::from(entry.intent().id())),
-            );
+            ids.extend(page.entries.iter().map(|entry| {
+                let tells = match self.is_ours(entry) {
+                    true => Tells::of_entry(entry),
+                    false => Tells::Nothing,
+                };
+                (Box::from(entry.intent().id()), tells)
+            }));
             match page.next {
                 Some(next) => filter = filter.after(next),
                 None => return Ok(ids),
@@ -219,7 +247,7 @@ impl Shared {
     }
 
     /// Our view: orders in memory with their figures, and those that only the journal has by their ids.
-    fn own_view(&self, mut journalled: HashSet<Box<str>>) -> OwnView {
+    fn own_view(&self, mut journalled: HashMap<Box<str>, Tells>) -> OwnView {
         let (wall, now) = (SystemTime::now(), self.now());
         let mut orders = Vec::new();
         self.each(|it| {
@@ -227,30 +255,73 @@ impl Shared {
             let age = wall.duration_since(it.since).unwrap_or_default();
             let figures = it.found.map_or(NO_FIGURES, |found| found.figures);
             let entry = OwnEntry::new(&**it.id, figures, age);
-            orders.push(match it.confirmed_at {
+            let entry = match it.confirmed_at {
                 Some(at) if it.found.is_some() => entry.confirmed_for(now.saturating_sub(at)),
                 _ => entry,
-            });
+            };
+            orders.extend(Tells::of_life(it.life).about(entry));
         });
+        let journalled = journalled.into_iter();
         orders.extend(
-            journalled
-                .into_iter()
-                .map(|id| OwnEntry::new(id, NO_FIGURES, KNOWN)),
+            journalled.filter_map(|(id, tells)| tells.about(OwnEntry::new(id, NO_FIGURES, KNOWN))),
         );
         OwnView::of(orders)
     }
 
     /// Takes what a list has of one of our orders.
-    fn learn_listed(self: &Arc<Self>, listed: ListedOrder) {
-        let Some(it) = listed.id.as_deref().and_then(|id| self.find(id)) else {
-            return;
+    async fn learn_listed(self: &Arc<Self>, listed: ListedOrder) -> Result<(), JournalError> {
+        let order = match listed.id.as_deref() {
+            Some(id) => self.order(id).await?,
+            None => None,
         };
-        let found = FoundOrder::new(listed.id, listed.broker_id, listed.figures, Bytes::new());
-        let report = it.learn(found);
-        let shared = Arc::clone(self);
-        let order = Order { shared, it };
-        order.feed(Event::Evidence(report));
-        order.rest();
+        if let Some(order) = order {
+            let found = FoundOrder::new(listed.id, listed.broker_id, listed.figures, Bytes::new());
+            let report = order.it.learn(found);
+            order.feed(Event::Evidence(report));
+            order.rest();
+        }
+        Ok(())
+    }
+}
+
+/// What a list that has an order of ours tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tells {
+    /// Nothing but its figures: the broker has it by our view, or it is on its way.
+    Nothing,
+    /// That it was executed, which is in doubt, or is news.
+    Executed,
+    /// That it is another program's: none of ours was sent.
+    NotOurs,
+}
+
+impl Tells {
+    fn of_life(life: &Lifecycle) -> Self {
+        match (life.state(), life.copies()) {
+            (IntentState::Confirmed | IntentState::Sent, _) => Self::Nothing,
+            // Of one that is to be sent again, an earlier copy.
+            (IntentState::Intended | IntentState::Waiting, 0) => Self::Nothing,
+            (_, 0) => Self::NotOurs,
+            _ => Self::Executed,
+        }
+    }
+
+    /// Of an order that is not in memory; all that are open are.
+    fn of_entry(entry: &Entry) -> Self {
+        match (entry.state(), entry.attempts()) {
+            (State::Abandoned, 0) => Self::NotOurs,
+            (State::Absent | State::Rejected | State::Abandoned, _) => Self::Executed,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Our view of an order; `None` if the broker cannot have it from us.
+    fn about(self, entry: OwnEntry) -> Option<OwnEntry> {
+        match self {
+            Self::Nothing => Some(entry),
+            Self::Executed => Some(entry.listed_is_evidence()),
+            Self::NotOurs => None,
+        }
     }
 }
 

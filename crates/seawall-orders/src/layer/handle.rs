@@ -242,22 +242,8 @@ impl OrderHandle {
 
     async fn find(&self, id: &str) -> Result<Order, OrderError> {
         self.shared.enter();
-        let of = |it| Order {
-            shared: Arc::clone(&self.shared),
-            it,
-        };
-        if let Some(it) = self.shared.find(id) {
-            return Ok(of(it));
-        }
-        let entry = self.shared.journal.entry(id).await;
-        let entry = entry.map_err(OrderError::Journal)?;
-        let ours = entry.filter(|entry| self.shared.is_ours(entry));
-        let entry = ours.ok_or(OrderError::UnknownOrder)?;
-        match self.shared.take_over(&entry) {
-            Some(order) => Ok(order),
-            // Somebody else has taken it over meanwhile.
-            None => self.shared.find(id).map(of).ok_or(OrderError::UnknownOrder),
-        }
+        let order = self.shared.order(id).await.map_err(OrderError::Journal)?;
+        order.ok_or(OrderError::UnknownOrder)
     }
 
     /// Says what an order stream, a fill report or a list says of an order: it settles the order, answers

@@ -11,7 +11,7 @@ use super::order::Order;
 use super::shared::{Shared, Start};
 use super::tracked::{NewOrder, Origin, Tracked};
 use crate::broker::OrderRequest;
-use crate::journal::{Entry, Filter, SavedRequest, State};
+use crate::journal::{Entry, Filter, JournalError, SavedRequest, State};
 use crate::protocol::MarkKind;
 
 /// Orders that are younger count for caps again.
@@ -66,6 +66,24 @@ impl Shared {
     fn request_of(&self, entry: &Entry) -> Option<OrderRequest> {
         let request = http_request(entry.intent().saved_request())?;
         self.broker.read(entry.intent().kind(), &request).ok()
+    }
+
+    /// The order of an id, in memory or in the journal.
+    pub(super) async fn order(self: &Arc<Self>, id: &str) -> Result<Option<Order>, JournalError> {
+        let of = |it| Order {
+            shared: Arc::clone(self),
+            it,
+        };
+        if let Some(it) = self.find(id) {
+            return Ok(Some(of(it)));
+        }
+        let entry = self.journal.entry(id).await?;
+        let Some(entry) = entry.filter(|entry| self.is_ours(entry)) else {
+            return Ok(None);
+        };
+        // If there is none, somebody else has taken it over meanwhile.
+        let taken_over = self.take_over(&entry);
+        Ok(taken_over.or_else(|| self.find(id).map(of)))
     }
 
     /// Takes over what the journal has of an order; `None` if it is in memory already.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::config::ListsConfig;
-use super::difference::OwnedDifference;
+use super::difference::{ListedOrder, OwnedDifference};
 use super::own::{OwnEntry, OwnView};
 use super::read::{ListError, ListErrorKind, ListName, Orders, Reader};
 use crate::broker::{Broker, FoundOrder};
@@ -25,6 +25,9 @@ pub struct Reading {
     pub ended: Instant,
     /// What differs, by this reading alone: [`Confirmations`](super::Confirmations) says what to report.
     pub differences: Vec<OwnedDifference>,
+    /// What the lists have of orders that may not have been executed by our view, or were not: it needs no
+    /// second reading, since a list that has an order shows that there is one.
+    pub evidence: Vec<ListedOrder>,
     /// How many orders or positions the lists had.
     pub listed: usize,
 }
@@ -36,6 +39,7 @@ impl Reading {
             began,
             ended,
             differences,
+            evidence: Vec::new(),
             listed: 0,
         }
     }
@@ -84,13 +88,19 @@ pub async fn compare(
     orders.add(fills.unwrap_or_default());
 
     let differences = of_orders(&own.orders, &orders.all, with_figures, &covered);
-    let listed = orders.all.len();
-    Ok(Reading {
-        began,
-        ended,
-        differences,
-        listed,
-    })
+    let mut reading = Reading::new(began, ended, differences);
+    reading.evidence = evidence(&own.orders, &orders.all);
+    reading.listed = orders.all.len();
+    Ok(reading)
+}
+
+/// What the lists have of orders that are not known to be executed.
+fn evidence(own: &[OwnEntry], found: &[FoundOrder]) -> Vec<ListedOrder> {
+    let own = own.iter().filter(|own| own.listed_is_evidence);
+    let ids: HashSet<&str> = own.map(|own| &*own.id).collect();
+    let is_evidence = |found: &&FoundOrder| found.id.as_deref().is_some_and(|id| ids.contains(id));
+    let found = found.iter().filter(is_evidence);
+    found.map(ListedOrder::from).collect()
 }
 
 /// What the lists that were read must have.

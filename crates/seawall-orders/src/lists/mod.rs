@@ -25,6 +25,11 @@
 //! a position a gap that neither side closes, however it changes. Several orders of one client order id that
 //! work at the same time are reported at once: a false alarm costs a look, and a late one a doubled position.
 //!
+//! What a list has of an order that is in doubt, or was not executed by our view, is no difference but
+//! [evidence](Reading::evidence), at once: one reading cannot show an order that is not there. The layer confirms
+//! such an order, which is an alert where it was reported as not executed. An order that never left is not ours:
+//! what has its id at the broker is unknown to us.
+//!
 //! A list whose pages begin at a number can miss the same order in two readings, where orders before it end
 //! at the wrong moments. So look an order up by its id before anything is done about it.
 //!

@@ -13,8 +13,11 @@ pub struct OwnEntry {
     /// The figures as they were last learned.
     pub figures: OrderFigures,
     /// How long it is confirmed that the broker has it; `None` while it is in doubt, or was not executed:
-    /// then it is known by its id and not compared.
+    /// then its figures are not compared, and no list has to have it.
     pub confirmed_for: Option<Duration>,
+    /// Whether a list that has it is [evidence](super::Reading::evidence): by our view it may not have been
+    /// executed, or was not.
+    pub listed_is_evidence: bool,
     /// How long ago it was made.
     pub age: Duration,
 }
@@ -27,6 +30,7 @@ impl OwnEntry {
             id,
             figures,
             confirmed_for: None,
+            listed_is_evidence: false,
             age,
         }
     }
@@ -35,6 +39,13 @@ impl OwnEntry {
     #[must_use]
     pub const fn confirmed_for(mut self, confirmed_for: Duration) -> Self {
         self.confirmed_for = Some(confirmed_for);
+        self
+    }
+
+    /// One that has left, and of which a list can say more than we know: in doubt, or not executed.
+    #[must_use]
+    pub const fn listed_is_evidence(mut self) -> Self {
+        self.listed_is_evidence = true;
         self
     }
 }

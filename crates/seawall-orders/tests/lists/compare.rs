@@ -73,6 +73,27 @@ async fn both_sides_have_their_figures() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_listed_of_an_order_in_doubt_is_evidence_and_no_difference() {
+    let fake = all_lists();
+    for id in ["doubted", "rejected", "sent"] {
+        fake.place(id, figures(OrderState::Open, 10, 0));
+    }
+    fake.place(None, figures(OrderState::Open, 7, 0));
+    let in_doubt = |id: &str| OwnEntry::new(id, figures(OrderState::Open, 0, 0), LONG);
+    let ours = vec![
+        in_doubt("doubted").listed_is_evidence(),
+        in_doubt("rejected").listed_is_evidence(),
+        in_doubt("gone").listed_is_evidence(),
+        in_doubt("sent"),
+    ];
+    let reading = read(&fake, ours).await.unwrap();
+    let evidence = reading.evidence.iter();
+    let ids: Vec<_> = evidence.map(|listed| listed.id.as_deref()).collect();
+    assert_eq!(ids, [Some("doubted"), Some("rejected")]);
+    assert_eq!(reading.differences.len(), 1, "the one without an id");
+}
+
+#[tokio::test(start_paused = true)]
 async fn positions_are_compared_where_we_keep_them() {
     let fake = all_lists();
     fake.state.lock().unwrap().positions = vec![("AAPL", 100), ("MSFT", -5), ("TSLA", 1)];
