@@ -30,7 +30,7 @@
 //! | waiting | the call is in the stack and has not left | departing: sent |
 //! | sent | the copy has left, its call runs | the reply: settled; without one: in doubt |
 //! | in doubt | a copy may have been executed | found, or absent after the window: settled or intended; look-ups used up: exhausted |
-//! | exhausted | the same, and nothing is tried any more | evidence, a person, a restart |
+//! | exhausted | the same, and the protocol tries nothing more by itself | a further series ([`Event::LookUpAgain`], which the driver may feed periodically), evidence, a person, a restart |
 //! | confirmed | the broker has the order | - |
 //! | rejected | the broker rejected the only copy that can exist | an order that is seen nevertheless: an alert, and confirmed |
 //! | absent | nothing was executed | the same |
@@ -56,6 +56,7 @@
 //! | found, evidence | confirmed, call withdrawn | confirmed | confirmed | confirmed | alert if it contradicts |
 //! | not found | - | - | absent, if begun after the window by the present look-up; then sent again or settled | - | - |
 //! | query goes on | - | - | its time begins again | - | - |
+//! | look up again | - | - | - | in doubt, and looked up | - |
 //! | query failed | - | - | another look-up, or exhausted | - | - |
 //! | query failed, and showed the order | confirmed | confirmed | known to exist; confirmed as it was shown when the look-ups are used up or the caller waits no longer | confirmed | alert if it contradicts |
 //! | query not made | - | - | another look-up, after a wait that doubles; it does not count | - | - |

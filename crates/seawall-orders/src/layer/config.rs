@@ -153,7 +153,8 @@ impl OrderConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] for comparisons or series of look-ups more often than once a second, for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
+    /// [`InvalidConfig`] for comparisons or series of look-ups more often than once a second or less often than once
+    /// a day, for a value of zero, for more than 1,000 look-ups at once, 10,000 pages, 64 MiB or
     /// 1,000,000 remembered orders, and for a deadline above a day.
     pub fn build(self) -> Result<OrderConfig, InvalidConfig> {
         let config = self.config;
@@ -171,9 +172,10 @@ impl OrderConfigBuilder {
             ("compare_every", config.compare_every),
         ] {
             if let Some(every) = every
-                && every < Duration::from_secs(1)
+                && (every < Duration::from_secs(1) || every > day)
             {
-                return Err(InvalidConfig::new(field, format!("{every:?}"), "from 1s"));
+                let value = format!("{every:?}");
+                return Err(InvalidConfig::new(field, value, "from 1s to 24 h"));
             }
         }
         for (field, value, most) in [

@@ -179,7 +179,7 @@ pub enum Event {
     CancelReply(CancelReply),
     /// A person decided.
     Resolve(Verdict),
-    /// A person asks for further look-ups of an exhausted intent.
+    /// A person or the driver asks for another series of look-ups of an exhausted intent.
     LookUpAgain,
     /// The process stood still for longer than the rules allow for, as on a machine that is paused or far
     /// too busy: what a call had written before may have left only now.

@@ -242,20 +242,26 @@ impl RulesBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] for a time or a number of look-ups or cancels that is zero, a longest wait
+    /// [`InvalidConfig`] for a time or a number of look-ups or cancels that is zero, a window or a time of a
+    /// look-up above an hour, a wait above a day, by which an order would hardly be looked up, a longest wait
     /// below the first, and re-sends where they are never safe: of a request that is no create, and
     /// at a broker that accepts duplicates.
     pub fn build(self) -> Result<Rules, InvalidConfig> {
         let mut rules = self.rules;
-        for (field, time) in [
-            ("window", rules.window),
-            ("backoff", rules.backoff),
-            ("look_up_timeout", rules.look_up_timeout),
-            ("resend_within", rules.resend_within),
+        for (field, time, hours) in [
+            ("window", rules.window, 1),
+            ("first_look_up", rules.first_look_up, 24),
+            ("backoff", rules.backoff, 24),
+            ("max_backoff", rules.max_backoff, 24),
+            ("look_up_timeout", rules.look_up_timeout, 1),
         ] {
-            if time.is_zero() {
-                return Err(InvalidConfig::new(field, "0s", "a time above 0s"));
+            if time.is_zero() || time > Duration::from_secs(hours * 3_600) {
+                let accepted = format!("a time above 0s, up to {hours} h");
+                return Err(InvalidConfig::new(field, format!("{time:?}"), accepted));
             }
+        }
+        if rules.resend_within.is_zero() {
+            return Err(InvalidConfig::new("resend_within", "0s", "a time above 0s"));
         }
         for (field, count) in [("look_ups", rules.look_ups), ("cancels", rules.cancels)] {
             if count == 0 {

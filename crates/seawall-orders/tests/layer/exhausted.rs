@@ -58,11 +58,22 @@ async fn an_exhausted_order_is_looked_up_again_by_itself() {
 }
 
 #[test]
-fn looking_up_again_has_a_least_interval() {
-    let builder = OrderConfig::builder().look_up_again_every(Duration::from_millis(999));
-    let rejected = builder.build().unwrap_err();
-    assert_eq!(
-        rejected.to_string(),
-        "`look_up_again_every` is 999ms, accepted is from 1s"
-    );
+fn looking_up_again_and_comparing_have_a_least_and_a_longest_interval() {
+    let builder = OrderConfig::builder;
+    for (every, accepted) in [
+        (Duration::from_millis(999), false),
+        (Duration::from_secs(1), true),
+        (Duration::from_secs(24 * 3_600), true),
+        (Duration::from_secs(24 * 3_600 + 1), false),
+        (Duration::MAX, false),
+    ] {
+        for (field, config) in [
+            ("look_up_again_every", builder().look_up_again_every(every)),
+            ("compare_every", builder().compare_every(every)),
+        ] {
+            let error = config.build().err().map(|error| error.to_string());
+            let words = format!("`{field}` is {every:?}, accepted is from 1s to 24 h");
+            assert_eq!(error, (!accepted).then_some(words));
+        }
+    }
 }

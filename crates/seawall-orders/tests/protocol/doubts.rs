@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use seawall_orders::protocol::{
     Action, Alert, Answer, Coverage, DoubtCause, Duplicates, Event, IntentState, LookUp, MarkKind,
-    NotExecuted, Notice, Operation, OrderState, Query, Reply, Report, Settlement, Via,
+    NotExecuted, Notice, Operation, OrderState, Query, Reply, Report, Rules, RulesBuilder,
+    Settlement, Via,
 };
 
 use crate::run::{Run, rules};
@@ -342,6 +343,37 @@ fn queries_that_are_not_made_come_ever_later_and_do_not_count() {
     run.wake();
     run.look_up(LookUp::Failed);
     assert_eq!(run.intent.state(), IntentState::Exhausted, "of three");
+}
+
+#[test]
+fn each_time_has_a_bound() {
+    type Set = fn(RulesBuilder, Duration) -> RulesBuilder;
+    let times: [(&str, u64, Set); 5] = [
+        ("window", 1, RulesBuilder::window),
+        ("first_look_up", 24, RulesBuilder::first_look_up),
+        ("backoff", 24, |rules, time| {
+            rules.backoff(time).max_backoff(time)
+        }),
+        ("max_backoff", 24, RulesBuilder::max_backoff),
+        ("look_up_timeout", 1, RulesBuilder::look_up_timeout),
+    ];
+    for (field, hours, set) in times {
+        let most = Duration::from_secs(hours * 3_600);
+        let built = |time| set(Rules::builder(Duplicates::Accept), time).build();
+        assert!(built(most).is_ok(), "{field}");
+        for time in [
+            Duration::ZERO,
+            most + Duration::from_nanos(1),
+            Duration::MAX,
+        ] {
+            let error = built(time).unwrap_err().to_string();
+            let accepted = format!("a time above 0s, up to {hours} h");
+            assert_eq!(
+                error,
+                format!("`{field}` is {time:?}, accepted is {accepted}")
+            );
+        }
+    }
 }
 
 #[test]

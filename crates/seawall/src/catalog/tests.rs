@@ -290,7 +290,7 @@ fn a_table_that_cannot_be_made_is_a_mistake() {
     assert_mistake(
         "window = \"15s\"",
         "window = \"0s\"",
-        "`window` is 0s, accepted is a time above 0s",
+        "`window` is 0s, accepted is a time above 0s, up to 1 h",
     );
 }
 
