@@ -223,8 +223,8 @@ impl Shared {
         self.compared().snapshot()
     }
 
-    /// The ids of our orders in the journal, and what the lists can tell of each.
-    async fn journalled_ids(&self) -> Result<HashMap<Box<str>, Tells>, JournalError> {
+    /// The ids of our orders in the journal, and what it proves that a list has it.
+    async fn journalled_ids(&self) -> Result<HashMap<Box<str>, Proof>, JournalError> {
         let since = SystemTime::now().checked_sub(KNOWN);
         let mut filter = Filter::all()
             .from(since.unwrap_or(SystemTime::UNIX_EPOCH))
@@ -233,11 +233,11 @@ impl Shared {
         loop {
             let page = self.journal.list(&filter).await?;
             ids.extend(page.entries.iter().map(|entry| {
-                let tells = match self.is_ours(entry) {
-                    true => Tells::of_entry(entry),
-                    false => Tells::Nothing,
+                let proof = match self.is_ours(entry) {
+                    true => Proof::of_entry(entry),
+                    false => Proof::Nothing,
                 };
-                (Box::from(entry.intent().id()), tells)
+                (Box::from(entry.intent().id()), proof)
             }));
             match page.next {
                 Some(next) => filter = filter.after(next),
@@ -247,7 +247,7 @@ impl Shared {
     }
 
     /// Our view: orders in memory with their figures, and those that only the journal has by their ids.
-    fn own_view(&self, mut journalled: HashMap<Box<str>, Tells>) -> OwnView {
+    fn own_view(&self, mut journalled: HashMap<Box<str>, Proof>) -> OwnView {
         let (wall, now) = (SystemTime::now(), self.now());
         let mut orders = Vec::new();
         self.each(|it| {
@@ -259,11 +259,11 @@ impl Shared {
                 Some(at) if it.found.is_some() => entry.confirmed_for(now.saturating_sub(at)),
                 _ => entry,
             };
-            orders.extend(Tells::of_life(it.life).about(entry));
+            orders.extend(Proof::of_life(it.life).about(entry));
         });
         let journalled = journalled.into_iter();
         orders.extend(
-            journalled.filter_map(|(id, tells)| tells.about(OwnEntry::new(id, NO_FIGURES, KNOWN))),
+            journalled.filter_map(|(id, proof)| proof.about(OwnEntry::new(id, NO_FIGURES, KNOWN))),
         );
         OwnView::of(orders)
     }
@@ -284,9 +284,9 @@ impl Shared {
     }
 }
 
-/// What a list that has an order of ours tells.
+/// What it proves that a list has an order of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tells {
+enum Proof {
     /// Nothing but its figures: the broker has it by our view, or it is on its way.
     Nothing,
     /// That it was executed, which is in doubt, or is news.
@@ -295,7 +295,7 @@ enum Tells {
     NotOurs,
 }
 
-impl Tells {
+impl Proof {
     fn of_life(life: &Lifecycle) -> Self {
         match (life.state(), life.copies()) {
             (IntentState::Confirmed | IntentState::Sent, _) => Self::Nothing,

@@ -337,7 +337,7 @@ async fn an_order_that_is_forgotten_or_of_an_earlier_process_is_noticed() {
     }
 }
 
-/// While its call runs, the response is the first to tell.
+/// While its call runs, the response comes first.
 #[tokio::test(start_paused = true)]
 async fn an_order_that_is_being_sent_is_left_alone() {
     let config = config().deadline(60 * SECOND).build().unwrap();
