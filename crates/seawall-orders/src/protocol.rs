@@ -11,7 +11,9 @@
 //! * once the network is quiet, every intent that was written has ended: executed and reported so, or
 //!   not executed and reported so. Where look-ups fail until they are used up it is *exhausted*,
 //!   which is an alert and no outcome;
-//! * an order that is reported as not executed is not executed later either.
+//! * an order that is reported as not executed is not executed later either;
+//! * a cancel goes on until it is answered: the order was not executed, or is not open any more. The order of one
+//!   is not *exhausted*.
 //!
 //! `tests/model` checks that for each class of broker, and that it finds planted bugs.
 //!
@@ -63,6 +65,8 @@
 //! | stood still | - | - | the window begins again, three times at most | it begins again | - |
 //! | deadline | not sent | in doubt; the caller learns that it is unknown | the caller learns that | - | - |
 //! | cancel | removed unsent | sent to the broker; no re-send any more | same | same | sent, or answered |
+//! | cancel not made | - | - | made later; it does not count | same | same |
+//! | cancel without an outcome | - | - | sent when it is found | same | sent later; looked up where the broker knows no such open order; an alert for each so many |
 //! | a person | as decided | as decided | as decided | as decided | - |
 //!
 //! # What is written when
@@ -118,6 +122,9 @@
 //! * A *duplicate* proves that an order exists: such an intent is never absent.
 //! * A *cancel* that does not find the order may be ahead of it: it is sent again when the order is
 //!   found, and forbids every re-send.
+//! * A *cancel of an order that is not open* is a "no such order" as well, and so is one that was done and whose
+//!   response was lost: the order is looked up. While the broker may have it open, the cancel goes on, also after
+//!   its alert.
 //! * A *layer below that repeats requests* is withheld at its second departure.
 //! * An order in doubt whose *process ends* is never sent again: nobody waits for it.
 

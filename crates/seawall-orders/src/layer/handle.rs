@@ -89,6 +89,9 @@ pub enum OrderError {
     Journal(JournalError),
     /// It was not over in the time that it may take; it goes on.
     TimedOut,
+    /// The broker has not confirmed the cancel of an order that a person has abandoned, and it is not sent any
+    /// more.
+    CancelUnconfirmed,
 }
 
 impl fmt::Display for OrderError {
@@ -100,6 +103,9 @@ impl fmt::Display for OrderError {
             }
             Self::Journal(error) => write!(f, "the journal could not be read: {error}"),
             Self::TimedOut => f.write_str("it was not over in time; it goes on"),
+            Self::CancelUnconfirmed => {
+                f.write_str("the broker has not confirmed the cancel, and it is not sent any more")
+            }
         }
     }
 }
@@ -276,10 +282,16 @@ impl OrderHandle {
     /// Cancels an order, whatever is known of it: one that has not left is taken out of the stack unsent;
     /// one that is in doubt is not sent again, and is cancelled as soon as it is found.
     ///
+    /// A cancel without an outcome is sent again, and one that a layer below rejected, as an open circuit does, is
+    /// made again: by the waits of [`RulesBuilder::cancels`](crate::protocol::RulesBuilder::cancels), until the
+    /// order is known not to be open, whatever says so. The order is looked up for it where the broker knows no such
+    /// open order. So many that fail are an alert, and not the end. What a person knows ends it by
+    /// [`observe`](Self::observe); it ends with the layer, too.
+    ///
     /// # Errors
     ///
-    /// As [`observe`](Self::observe), and [`TimedOut`](OrderError::TimedOut) after `limit`: the cancel goes
-    /// on.
+    /// As [`observe`](Self::observe), [`TimedOut`](OrderError::TimedOut) after `limit`: the cancel goes
+    /// on; and [`CancelUnconfirmed`](OrderError::CancelUnconfirmed).
     pub async fn cancel(&self, id: &str, limit: Duration) -> Result<Cancelled, OrderError> {
         let order = self.find(id).await?;
         order.cancel();
@@ -288,6 +300,7 @@ impl OrderHandle {
         order.rest();
         match ended {
             Ok(CancelStep::NotSent) => Ok(Cancelled::NotSent),
+            Ok(CancelStep::Unconfirmed) => Err(OrderError::CancelUnconfirmed),
             Ok(_) => Ok(Cancelled::Over),
             Err(_) => Err(OrderError::TimedOut),
         }

@@ -222,7 +222,8 @@ impl Order {
         let limit = self.it.rules.look_up_timeout();
         match tokio::time::timeout(limit, self.send(request)).await {
             Ok(Ok(response)) => self.cancel_reply(&response),
-            _ => CancelReply::Unknown,
+            Ok(Err(error)) => cancel_ended(error.downcast_ref()),
+            Err(_) => CancelReply::Unknown,
         }
     }
 
@@ -233,5 +234,13 @@ impl Order {
             Reply::Rejected => CancelReply::UnknownOrder,
             _ => CancelReply::Unknown,
         }
+    }
+}
+
+/// What an error says of a cancel, by the rejection that it is, if any.
+pub(super) fn cancel_ended(rejection: Option<&Rejection>) -> CancelReply {
+    match rejection {
+        Some(rejection) if rejection.sent() == Sent::No => CancelReply::NotMade,
+        _ => CancelReply::Unknown,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -156,8 +156,7 @@ impl Order {
         // Outside of the lock: listeners and tasks may come back here. What must happen goes first, in
         // case that one of them panics.
         if needs_task {
-            let task = KeepsTime(Some(self.clone()));
-            self.shared.spawn(task.run());
+            self.shared.spawn(KeepsTime::of(self).run());
         }
         if let Some(caller) = caller {
             caller.wake();
@@ -185,6 +184,9 @@ impl Order {
         match settlement {
             Settlement::Confirmed(_, OrderState::Cancelled) => {
                 self.reply_to_target(CancelReply::Cancelled);
+            }
+            Settlement::Absent(_) if self.it.copies() == 0 => {
+                self.reply_to_target(CancelReply::NotMade);
             }
             // It was certainly not executed: the order may be filled, and another cancel is safe.
             Settlement::Rejected(_) | Settlement::Absent(_) => {
@@ -220,9 +222,8 @@ impl Order {
             Action::Cancel(CancelStep::Send) if state.cancel_by == CancelBy::Caller => {
                 state.cancel_by = CancelBy::CallerSends;
             }
-            Action::Cancel(step @ (CancelStep::NotSent | CancelStep::Over)) => {
-                state.cancel_over = Some(step);
-            }
+            Action::Cancel(CancelStep::Send) => {}
+            Action::Cancel(step) => state.cancel_over = Some(step),
             _ => {}
         }
     }
@@ -427,23 +428,43 @@ impl Drop for WaitsForMark {
 
 /// Looks after the times of an order: one task for each that needs it. Where it ends early, with its
 /// runtime, the next event, or the next call with a runtime, makes another one.
-struct KeepsTime(Option<Order>);
+struct KeepsTime {
+    shared: Weak<Shared>,
+    it: Option<Arc<Tracked>>,
+}
 
 impl KeepsTime {
+    fn of(order: &Order) -> Self {
+        Self {
+            shared: Arc::downgrade(&order.shared),
+            it: Some(Arc::clone(&order.it)),
+        }
+    }
+
     async fn run(mut self) {
-        while let Some(order) = &self.0 {
-            let wake = {
+        while let (Some(shared), Some(it)) = (self.shared.upgrade(), &self.it) {
+            let it = Arc::clone(it);
+            let order = Order { shared, it };
+            let (wake, only_cancels) = {
                 let mut state = order.it.lock();
                 let wake = state.life.wake(&order.it.rules);
                 state.has_task = wake.is_some();
-                wake
+                (wake, state.life.only_cancels())
             };
             let Some(wake) = wake else {
-                return self.0.take().map_or((), Order::rest);
+                self.it = None;
+                return order.rest();
             };
             let at = order.shared.instant(wake);
+            let Order { shared, it } = order;
+            // Looked after to its end, but for a cancel that need not have one: that ends with the layer.
+            let shared = (!only_cancels).then_some(shared);
             // What comes first; a change may have moved the time.
-            let _ = tokio::time::timeout_at(at, order.it.changed.notified()).await;
+            let _ = tokio::time::timeout_at(at, it.changed.notified()).await;
+            let Some(shared) = shared.or_else(|| self.shared.upgrade()) else {
+                return;
+            };
+            let order = Order { shared, it };
             let (due, now) = (order.it.wake(), order.shared.now());
             if let Some(late) = due.and_then(|due| now.checked_sub(due)) {
                 order.stood_still(late);
@@ -455,33 +476,40 @@ impl KeepsTime {
 
 impl Drop for KeepsTime {
     fn drop(&mut self) {
-        if let Some(order) = &self.0 {
-            order.it.lock().has_task = false;
+        if let Some(it) = &self.it {
+            it.lock().has_task = false;
         }
     }
 }
 
-/// A cancel that is on its way; dropped, it may have been done or not.
+/// A cancel that is on its way; dropped, it was not made, or may have been done or not.
 pub(super) struct Cancelling {
     pub(super) order: Order,
-    replied: bool,
+    /// What it ends with by itself.
+    unheard: Option<CancelReply>,
 }
 
 impl Cancelling {
     pub(super) const fn new(order: Order) -> Self {
         Self {
             order,
-            replied: false,
+            unheard: Some(CancelReply::NotMade),
         }
     }
 
     pub(super) fn replied(&mut self, reply: CancelReply) {
-        self.replied = true;
+        self.unheard = None;
         self.order.feed(Event::CancelReply(reply));
+    }
+
+    /// From now on it may have left.
+    pub(super) const fn leaves(&mut self) {
+        self.unheard = Some(CancelReply::Unknown);
     }
 
     /// Sends the layer's own.
     async fn send(mut self) {
+        self.leaves();
         let reply = self.order.send_cancel().await;
         self.replied(reply);
         self.rest();
@@ -497,8 +525,8 @@ impl Cancelling {
 
 impl Drop for Cancelling {
     fn drop(&mut self) {
-        if !self.replied {
-            self.order.feed(Event::CancelReply(CancelReply::Unknown));
+        if let Some(reply) = self.unheard {
+            self.order.feed(Event::CancelReply(reply));
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use super::body::OrderBody;
+use super::look_up::cancel_ended;
 use super::order::{CancelTurn, Cancelling, Gate, Order, WITHHELD};
 use super::prepare::{Caller, Prepared};
 use super::shared::Shared;
@@ -127,7 +128,7 @@ impl<S, C> Placing<S, C> {
                 caller.answered = true;
                 self.shared.forget(&caller.order.it);
                 self.shared.give_back(caller.order.it.take_admission());
-                caller.order.reply_to_target(CancelReply::Unknown);
+                caller.order.reply_to_target(CancelReply::NotMade);
                 let rejection = self.shared.not_appended(&error);
                 return Err(self.shared.not_admitted(rejection).into());
             }
@@ -289,6 +290,7 @@ impl<S, C> Placing<S, C> {
     ) -> Result<Response<OrderBody<R>>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Rejectable,
         B: From<Bytes>,
         R: Body<Data = Bytes>,
     {
@@ -305,7 +307,15 @@ impl<S, C> Placing<S, C> {
         }
         let mut cancelling = Cancelling::new(order);
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
-        let response = self.service.call(http.map(B::from)).await?;
+        cancelling.leaves();
+        let response = match self.service.call(http.map(B::from)).await {
+            Ok(response) => response,
+            Err(error) => {
+                cancelling.replied(cancel_ended(error.rejection()));
+                cancelling.rest();
+                return Err(error);
+            }
+        };
         let (head, body) = response.into_parts();
         let Ok(body) = read(body, self.shared.max_body).await else {
             cancelling.replied(CancelReply::Unknown);

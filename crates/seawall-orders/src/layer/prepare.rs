@@ -214,7 +214,7 @@ impl Shared {
         let begun = self.begin_order(id, kind, order, &template, times);
         if let Some(target) = target {
             if begun.is_err() {
-                target.feed(Event::CancelReply(CancelReply::Unknown));
+                target.feed(Event::CancelReply(CancelReply::NotMade));
             }
             target.rest();
         }

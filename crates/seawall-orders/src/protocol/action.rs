@@ -134,7 +134,8 @@ pub enum Alert {
     UnexpectedDeparture,
     /// The look-ups are used up.
     Exhausted,
-    /// The cancel was sent as often as it may be, and the order may still work at the broker.
+    /// The cancel was sent as often as [`Rules::cancels`](super::Rules::cancels) says, and the order may still
+    /// work at the broker. It goes on, and so many more without an outcome are an alert again.
     CancelUnconfirmed,
 }
 
@@ -177,6 +178,8 @@ pub enum CancelStep {
     NotSent,
     /// Answer it: the broker has cancelled the order, or it is not open any more.
     Over,
+    /// Answer it: it is given up without an outcome, of an order that a person has abandoned.
+    Unconfirmed,
 }
 
 /// What the driver has to do, in the order of the list.

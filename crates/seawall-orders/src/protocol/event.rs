@@ -114,7 +114,7 @@ pub enum LookUp {
     NotMade,
 }
 
-/// How a cancel that was sent ended.
+/// How a cancel that was to be sent ended.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CancelReply {
@@ -124,6 +124,9 @@ pub enum CancelReply {
     UnknownOrder,
     /// It may or may not have been cancelled.
     Unknown,
+    /// The cancel was not made: a layer rejected it before it left, as a rate limit or an open circuit does. It
+    /// does not count, and is made later.
+    NotMade,
 }
 
 /// What a person decided of an intent.
@@ -175,7 +178,7 @@ pub enum Event {
     Evidence(Report),
     /// The order is to be cancelled.
     Cancel,
-    /// The cancel that was sent ended.
+    /// The cancel that was to be sent ended.
     CancelReply(CancelReply),
     /// A person decided.
     Resolve(Verdict),

@@ -12,7 +12,7 @@ use seawall_core::state_words;
 use super::action::{Action, Alert, Answer, MarkKind, NotExecuted, Settlement, Via};
 use super::event::{DoubtCause, Event, OrderState, Reply, Report, Verdict};
 use super::rules::Rules;
-use phase::{Cancel, Phase, Turn};
+use phase::{Cancel, Check, Phase, Turn};
 
 state_words! {
     /// The state of an intent, as it is shown.
@@ -95,6 +95,7 @@ pub struct Lifecycle {
     /// From when a look-up that finds nothing is believed.
     visible_at: Duration,
     cancel: Cancel,
+    check: Option<Check>,
     /// The last mark.
     marked: MarkKind,
     /// How many queries were begun.
@@ -120,6 +121,7 @@ impl Lifecycle {
             first_sent: None,
             visible_at: Duration::ZERO,
             cancel: Cancel::No,
+            check: None,
             marked: MarkKind::Intended,
             queries: 0,
         }
@@ -214,12 +216,14 @@ impl Lifecycle {
     /// When [`Event::Tick`] is due; `None` if nothing happens by time alone.
     pub fn wake(&self, rules: &Rules) -> Option<Duration> {
         let deadline = self.deadline.filter(|_| self.caller);
-        let own = match &self.phase {
+        let doubt = match &self.phase {
             Phase::InDoubt(doubt) => Some(doubt.due(rules)),
-            Phase::Settled(_) => self.cancel_due(),
             _ => None,
         };
-        deadline.into_iter().chain(own).min()
+        [deadline, doubt, self.cancel_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What follows from an event. Any event may come in any state; one that says nothing new there
@@ -394,11 +398,10 @@ impl Lifecycle {
             }
             self.answer(turn, Answer::Unknown);
         }
-        match self.phase {
-            Phase::InDoubt(doubt) => self.proceed(turn, doubt),
-            Phase::Settled(_) => self.cancel_again(turn),
-            _ => {}
+        if let Phase::InDoubt(doubt) = self.phase {
+            self.proceed(turn, doubt);
         }
+        self.cancel_again(turn);
     }
 
     /// Writes a mark that need not be durable, unless it is there.

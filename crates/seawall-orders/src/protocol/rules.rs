@@ -159,7 +159,7 @@ impl Rules {
         pub const fn resend_within -> Duration;
         /// Whether a throttle of the broker means that nothing was executed.
         pub const fn throttle_rejects -> bool;
-        /// How often a cancel is sent before its failure is an alert.
+        /// How often a cancel is sent before its failure is an alert: see [`RulesBuilder::cancels`].
         pub const fn cancels -> u32;
     }
 
@@ -234,7 +234,13 @@ impl RulesBuilder {
         /// Sets whether a throttle means that nothing was executed. Only where the provider says
         /// that the request is rejected, as Binance, Kite and OANDA do; no unless set.
         pub const fn throttle_rejects(bool);
-        /// Sets how often a cancel is sent before its failure is an alert.
+        /// Sets how often a cancel is sent before its failure is an alert. One that was not made, since a
+        /// layer rejected it, does not count.
+        ///
+        /// It is sent again after the waits of look-ups: [`backoff`](Self::backoff), doubled each time up to
+        /// [`max_backoff`](Self::max_backoff). It goes on in those intervals after the alert, with a look-up each
+        /// time, until the order is known not to be open, or the layer is gone; so many more that fail are an alert
+        /// again. Of an order that a person has abandoned it ends with the first alert.
         pub const fn cancels(u32);
     }
 

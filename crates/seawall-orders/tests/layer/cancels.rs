@@ -8,12 +8,14 @@ use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{DepartureLayer, Reason};
 use seawall_http::NoteDeparture;
 use seawall_orders::journal::State;
-use seawall_orders::protocol::Duplicates;
-use seawall_orders::{Cancelled, OrderLayer};
+use seawall_orders::protocol::{Duplicates, OrderState, Report, Verdict};
+use seawall_orders::{Cancelled, OrderError, OrderLayer};
+use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 
 use crate::common::{
-    Body, Classifier, Client, Desk, Fault, TestBroker, classify, order, rejection, rules,
+    Body, CancelFault, Classifier, Client, Desk, Fault, TestBroker, classify, order, rejection,
+    rules,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -180,4 +182,138 @@ async fn an_order_that_waits_in_the_stack_is_removed_unsent() {
     );
     let state = handle.order("first").await.unwrap().settlement.unwrap();
     assert_eq!(state.mark().as_str(), State::Confirmed.as_str());
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An order that works, at a broker whose cancels meet this for so long.
+async fn working(fault: CancelFault, lasts: Duration) -> Desk {
+    let desk = Desk::new(Duplicates::RejectWhileOpen);
+    desk.client.world().resting = true;
+    desk.place("a").await.unwrap();
+    desk.client.world().cancel_fault = Some((fault, Instant::now() + lasts));
+    desk
+}
+
+fn cancels(desk: &Desk) -> usize {
+    desk.client.world().cancels
+}
+
+fn state(desk: &Desk) -> &'static str {
+    desk.client.world().orders[0].state
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_a_layer_rejects_is_made_later_and_does_not_count() {
+    let desk = working(CancelFault::NotMade, MINUTE).await;
+    let cancelled = desk.handle.cancel("a", 2 * MINUTE).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Over);
+    let done = (state(&desk), cancels(&desk));
+    assert_eq!(done, ("cancelled", 1));
+    assert_eq!(desk.handle.counts().alerts, 0);
+
+    // The same by a request.
+    let desk = working(CancelFault::NotMade, MINUTE).await;
+    let rejected = rejection(desk.service.clone().oneshot(delete("b1")).await);
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
+    tokio::time::sleep(2 * MINUTE).await;
+    let done = (state(&desk), cancels(&desk));
+    assert_eq!(done, ("cancelled", 1));
+    assert_eq!(desk.handle.counts().alerts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_goes_on_after_its_alert() {
+    let desk = working(CancelFault::Fails, 10 * MINUTE).await;
+    let early = desk.handle.cancel("a", MINUTE).await.unwrap_err();
+    assert!(matches!(early, OrderError::TimedOut), "{early:?}");
+    assert_eq!(desk.handle.counts().alerts, 1);
+    let sent = desk.client.world().cancels;
+    tokio::time::sleep(5 * MINUTE).await;
+    let more = desk.client.world().cancels - sent;
+    assert!((9..=11).contains(&more), "each 30 s: {more}");
+    assert_eq!(desk.handle.counts().alerts, 3, "for each five");
+    let waiting = desk.handle.cancel("a", 10 * MINUTE).await.unwrap();
+    assert_eq!((waiting, state(&desk)), (Cancelled::Over, "cancelled"));
+    let cancels = desk.client.world().cancels;
+    let queries = desk.client.world().queries;
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(desk.client.world().cancels, cancels, "it is over");
+    assert_eq!(desk.client.world().queries, queries);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_an_order_that_was_filled_meanwhile_is_over_at_once() {
+    let desk = working(CancelFault::Fails, Duration::ZERO).await;
+    desk.client.world().orders[0].state = "filled";
+    let before = Instant::now();
+    let cancelled = desk.handle.cancel("a", MINUTE).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Over);
+    assert!(Instant::now() - before < Duration::from_secs(1));
+    let found = desk.handle.order("a").await.unwrap().found.unwrap();
+    assert_eq!(found.figures.state, OrderState::Filled);
+    tokio::time::sleep(MINUTE).await;
+    let world = desk.client.world();
+    assert_eq!((world.cancels, world.queries), (1, 1));
+    assert_eq!(desk.handle.counts().alerts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_whose_response_is_lost_is_found_to_be_done() {
+    let desk = working(CancelFault::Lost, Duration::from_millis(500)).await;
+    let cancelled = desk.handle.cancel("a", MINUTE).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Over);
+    let found = desk.handle.order("a").await.unwrap().found.unwrap();
+    assert_eq!(found.figures.state, OrderState::Cancelled);
+    let world = desk.client.world();
+    assert_eq!((world.cancels, world.queries), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_that_an_order_is_not_open_ends_its_cancel() {
+    for fault in [CancelFault::Fails, CancelFault::NotMade] {
+        let desk = working(fault, 60 * MINUTE).await;
+        desk.client.world().failing_queries = usize::MAX;
+        let handle = desk.handle.clone();
+        let cancel = tokio::spawn(async move { handle.cancel("a", 60 * MINUTE).await });
+        tokio::time::sleep(5 * MINUTE).await;
+        assert!(!cancel.is_finished());
+        let filled = Report::of(OrderState::Filled);
+        desk.handle.observe("a", filled).await.unwrap();
+        let at = Instant::now();
+        assert_eq!(cancel.await.unwrap().unwrap(), Cancelled::Over);
+        assert_eq!(Instant::now() - at, Duration::ZERO);
+        let cancels = desk.client.world().cancels;
+        tokio::time::sleep(5 * MINUTE).await;
+        assert_eq!(desk.client.world().cancels, cancels);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_goes_on_ends_with_the_layer() {
+    let desk = working(CancelFault::Fails, 600 * MINUTE).await;
+    desk.handle.cancel("a", 2 * MINUTE).await.unwrap_err();
+    let client = desk.client.clone();
+    drop(desk);
+    tokio::time::sleep(2 * MINUTE).await;
+    let cancels = client.world().cancels;
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(client.world().cancels, cancels);
+    assert_eq!(Arc::strong_count(&client.0), 1, "nothing holds the client");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_an_abandoned_order_that_fails_is_answered() {
+    let desk = working(CancelFault::Fails, 600 * MINUTE).await;
+    desk.client.world().failing_queries = usize::MAX;
+    desk.client.fault(Fault::Lost);
+    let placing = tokio::spawn(desk.place("b"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    desk.handle.resolve("b", Verdict::Abandon).await.unwrap();
+    rejection(placing.await.unwrap());
+    let at = Instant::now();
+    let ended = desk.handle.cancel("b", 60 * MINUTE).await.unwrap_err();
+    assert!(matches!(ended, OrderError::CancelUnconfirmed), "{ended:?}");
+    assert!(Instant::now() - at < MINUTE);
+    assert_eq!(desk.handle.counts().alerts, 1);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
-use seawall_core::{Error, FailureKind, Outcome, Rejection};
+use seawall_core::{Error, FailureKind, Outcome, Reason, Rejection};
 use seawall_orders::broker::{
     Broker, BrokerPosition, FoundOrder, InvalidOrder, Listed, LookedUp, OrderReply, OrderRequest,
     SavedOrder, Target,
@@ -57,6 +57,17 @@ pub(crate) enum Fault {
     Panic,
 }
 
+/// What becomes of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelFault {
+    /// A layer rejects it: it does not leave.
+    NotMade,
+    /// The broker has an error.
+    Fails,
+    /// It is done, and the connection breaks.
+    Lost,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Down {
     NotSent,
@@ -81,6 +92,8 @@ pub(crate) struct World {
     pub(crate) queries: usize,
     pub(crate) failing_queries: usize,
     pub(crate) cancels: usize,
+    /// What becomes of cancels until then.
+    pub(crate) cancel_fault: Option<(CancelFault, Instant)>,
     /// How many responses to cancels cannot be read without a panic.
     pub(crate) bad_cancels: usize,
     /// Requests that are no order, no cancel and no query.
@@ -214,6 +227,26 @@ impl Client {
         }
     }
 
+    fn try_cancel(&self, broker_id: &str) -> Result<Response<Body>, Error<Down>> {
+        let fault = self.world().cancel_fault;
+        let fault = fault.filter(|(_, until)| Instant::now() < *until);
+        match fault.map(|(fault, _)| fault) {
+            None => Ok(self.cancel(broker_id)),
+            Some(CancelFault::NotMade) => {
+                let open = Rejection::new(Reason::CircuitOpen, "below");
+                Err(Error::Rejected(open))
+            }
+            Some(CancelFault::Fails) => {
+                self.world().cancels += 1;
+                Ok(respond(500, &json!("no")))
+            }
+            Some(CancelFault::Lost) => {
+                self.cancel(broker_id);
+                Err(Error::Inner(Down::Reset))
+            }
+        }
+    }
+
     fn cancel(&self, broker_id: &str) -> Response<Body> {
         let mut world = self.world();
         world.cancels += 1;
@@ -266,7 +299,7 @@ impl Service<Request<Body>> for Client {
             match head.method {
                 Method::POST if head.uri.path() == "/margins" => Ok(respond(200, &json!("margin"))),
                 Method::POST => client.create(body.to_bytes()).await,
-                Method::DELETE => Ok(client.cancel(&last)),
+                Method::DELETE => client.try_cancel(&last),
                 Method::PUT => {
                     client.world().others += 1;
                     Ok(respond(200, &json!("replaced")))

@@ -6,6 +6,7 @@ use seawall_orders::protocol::{
 };
 use stateright::{Model, Property};
 
+use crate::broker::Order;
 use crate::world::{Bug, SLOW, Setup, World, at};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,8 @@ pub(crate) enum Step {
     LoseCancel(usize),
     CancelReply(usize),
     CancelBreaks(usize),
+    /// A layer has rejected the cancel before it left.
+    CancelNotMade(usize),
     Crash(usize, usize),
     StandStill(usize),
     Open(usize),
@@ -104,7 +107,12 @@ impl World {
             if reply.is_some() {
                 steps.push(Step::CancelReply(index));
             }
-            steps.push(Step::CancelBreaks(index));
+            if self.left.failed_cancels > 0 {
+                steps.push(Step::CancelBreaks(index));
+                if self.own_cancel(index).is_some() {
+                    steps.push(Step::CancelNotMade(index));
+                }
+            }
         }
         if self.left.cancels > 0 {
             steps.push(Step::Cancel(index));
@@ -169,7 +177,11 @@ impl Model for Setup {
             }
         }
         for packet in 0..world.cancels.len() {
-            steps.extend([Step::ExecuteCancel(packet), Step::LoseCancel(packet)]);
+            steps.push(Step::ExecuteCancel(packet));
+            // Its call has to break, or has ended.
+            if world.left.failed_cancels > 0 || world.cancels[packet].until.is_some() {
+                steps.push(Step::LoseCancel(packet));
+            }
         }
         let live = |order: &usize| world.broker.orders[*order].state.is_live();
         steps.extend((0..world.broker.orders.len()).filter(live).map(Step::Fill));
@@ -291,6 +303,7 @@ impl Model for Setup {
             Step::Cancel(index) => {
                 world.left.cancels -= 1;
                 world.known.cancel_wanted = true;
+                world.known.cancel_waits = true;
                 world.feed(self, index, Event::Cancel);
             }
             Step::ExecuteCancel(packet) => world.execute_cancel(packet),
@@ -302,7 +315,15 @@ impl Model for Setup {
                 world.end_cancel(index);
                 world.feed(self, index, Event::CancelReply(reply));
             }
+            Step::CancelNotMade(index) => {
+                world.left.failed_cancels -= 1;
+                let packet = world.own_cancel(index)?;
+                world.cancels.remove(packet);
+                world.processes[index].as_mut()?.cancel_call = None;
+                world.feed(self, index, Event::CancelReply(CancelReply::NotMade));
+            }
             Step::CancelBreaks(index) => {
+                world.left.failed_cancels -= 1;
                 world.end_cancel(index);
                 world.feed(self, index, Event::CancelReply(CancelReply::Unknown));
             }
@@ -391,8 +412,13 @@ fn invariants() -> Vec<Property<Setup>> {
                 .iter()
                 .any(|order| order.state.is_live());
             let known = &world.known;
-            let excused = known.cancel_lost || known.cancel_unconfirmed || known.exhausted;
+            let excused = known.cancel_lost || known.exhausted;
             !(known.cancel_wanted && world.is_quiet(setup) && live) || excused
+        }),
+        Property::always("a cancel is answered", |setup, world: &World| {
+            let known = &world.known;
+            let excused = known.cancel_lost || known.exhausted;
+            !(known.cancel_waits && world.is_quiet(setup)) || excused
         }),
     ]
 }
@@ -430,6 +456,15 @@ fn reached(setup: &Setup) -> Vec<Property<Setup>> {
         reached.push(Property::sometimes(
             "cancelled unsent",
             |_, world: &World| world.known.unsent_by_cancel,
+        ));
+    }
+    if setup.faults.failed_cancels >= setup.rules.cancels() as u8 {
+        reached.push(Property::sometimes(
+            "cancelled after the alert",
+            |_, world: &World| {
+                let cancelled = |order: &Order| order.state == OrderState::Cancelled;
+                world.known.cancel_unconfirmed && world.broker.orders.iter().any(cancelled)
+            },
         ));
     }
     if setup.faults.evidence > 0 {

@@ -19,6 +19,7 @@ const NONE: Faults = Faults {
     unmade_queries: 0,
     slow_queries: 0,
     cancels: 0,
+    failed_cancels: 0,
     evidence: 0,
     proxy_repeats: 0,
     inner_repeats: 0,
@@ -113,7 +114,11 @@ const EACH: [Faults; 11] = [
         evidence: 1,
         ..NONE
     },
-    Faults { cancels: 1, ..NONE },
+    Faults {
+        cancels: 1,
+        failed_cancels: 2,
+        ..NONE
+    },
     Faults {
         evidence: 1,
         crashes: 1,
@@ -187,10 +192,15 @@ fn with_more_faults() {
         },
         Faults {
             cancels: 1,
+            failed_cancels: 1,
             crashes: 1,
             ..NONE
         },
-        Faults { cancels: 2, ..NONE },
+        Faults {
+            cancels: 2,
+            failed_cancels: 2,
+            ..NONE
+        },
         Faults {
             evidence: 2,
             crashes: 1,
@@ -199,6 +209,7 @@ fn with_more_faults() {
         Faults {
             evidence: 1,
             cancels: 1,
+            failed_cancels: 1,
             failed_queries: 1,
             ..NONE
         },

@@ -65,6 +65,8 @@ pub(crate) struct Faults {
     /// Queries that take longer, in parts.
     pub(crate) slow_queries: u8,
     pub(crate) cancels: u8,
+    /// Cancels that are lost, or not made, with their responses or without.
+    pub(crate) failed_cancels: u8,
     pub(crate) evidence: u8,
     pub(crate) proxy_repeats: u8,
     pub(crate) inner_repeats: u8,
@@ -107,6 +109,8 @@ pub(crate) struct Known {
     pub(crate) contradiction: bool,
     pub(crate) cancel_unconfirmed: bool,
     pub(crate) cancel_wanted: bool,
+    /// Who has asked for it has no answer.
+    pub(crate) cancel_waits: bool,
     pub(crate) resent: bool,
     pub(crate) forbidden_mark: bool,
     pub(crate) sent_after_cancel: bool,
@@ -298,7 +302,10 @@ impl World {
                         until: None,
                     });
                 }
-                Act::Cancel(CancelStep::NotSent) => self.known.unsent_by_cancel = true,
+                Act::Cancel(step) => {
+                    self.known.cancel_waits = false;
+                    self.known.unsent_by_cancel |= step == CancelStep::NotSent;
+                }
                 Act::Answer(answer) => {
                     self.known.answers += 1;
                     self.end_call(index);
@@ -379,6 +386,12 @@ impl World {
             .filter(|p| usize::from(p.owner) == index);
         own.filter(|p| p.until.is_none())
             .for_each(|p| p.until = until);
+    }
+
+    /// The request of the present cancel, while nobody has received it.
+    pub(crate) fn own_cancel(&self, index: usize) -> Option<usize> {
+        let own = |p: &Packet| usize::from(p.owner) == index && p.until.is_none();
+        self.cancels.iter().position(own)
     }
 
     pub(crate) fn end_cancel(&mut self, index: usize) {

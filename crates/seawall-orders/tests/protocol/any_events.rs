@@ -50,6 +50,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Event::Cancel),
         1 => Just(Event::CancelReply(CancelReply::Cancelled)),
         1 => Just(Event::CancelReply(CancelReply::UnknownOrder)),
+        1 => Just(Event::CancelReply(CancelReply::NotMade)),
         1 => Just(Event::Resolve(Verdict::NotExecuted)),
         1 => Just(Event::LookUpAgain),
         1 => Just(Event::StoodStill),

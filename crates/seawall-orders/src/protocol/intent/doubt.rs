@@ -112,9 +112,15 @@ impl Lifecycle {
         {
             running.queried = turn.now;
         }
+        if let Some(check) = &mut self.check
+            && check.number == number
+        {
+            check.queried = turn.now;
+        }
     }
 
     pub(super) fn looked_up(&mut self, turn: &mut Turn<'_>, number: u32, found: LookUp) {
+        let check = self.check.take_if(|check| check.number == number);
         // An order that was found exists, however old the query is.
         match found {
             LookUp::Found(report) if report.state.is_accepted() => {
@@ -128,7 +134,7 @@ impl Lifecycle {
             _ => {}
         }
         let Phase::InDoubt(doubt) = self.phase else {
-            return;
+            return self.checked(turn, check, found);
         };
         let Next::Running(running) = doubt.next else {
             return;

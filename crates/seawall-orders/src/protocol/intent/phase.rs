@@ -74,16 +74,35 @@ impl Doubt {
 pub(super) enum Cancel {
     No,
     /// It is on its way.
-    Sent {
-        sends: u32,
-    },
+    Sent(Tries),
     /// The broker did not cancel: the order is not there yet, or not open any more, or the request
-    /// was lost.
+    /// was lost, or not made.
     Missed {
-        sends: u32,
+        tries: Tries,
         again_at: Duration,
+        /// Whether the last one has left.
+        was_made: bool,
     },
     Over,
+}
+
+/// How often a cancel was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Tries {
+    pub(super) all: u32,
+    /// How many have left since the last alert, without an outcome.
+    pub(super) sent: u32,
+    pub(super) alerted: bool,
+}
+
+/// A look-up of an order that is settled, for its cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Check {
+    pub(super) number: u32,
+    /// Which of the queries of the rules.
+    pub(super) step: usize,
+    /// When this one was begun.
+    pub(super) queried: Duration,
 }
 
 impl Cancel {

@@ -11,7 +11,7 @@ impl Lifecycle {
     /// A report of the order, from anywhere.
     pub(super) fn observe(&mut self, turn: &mut Turn<'_>, via: Via, report: Report) {
         if !report.state.is_accepted() {
-            return self.rejection_reported(turn, via);
+            return self.rejection_reported(turn, via, report);
         }
         if self.copies == 0 {
             if via != Via::Reply {
@@ -24,6 +24,7 @@ impl Lifecycle {
             turn.alert(Alert::SeveralOrders);
         }
         self.seen = Some(report);
+        let is_news = !matches!(self.phase, Phase::Settled(Settlement::Confirmed(..)));
         match self.phase {
             Phase::Settled(Settlement::Confirmed(..)) => {}
             Phase::Settled(before) => {
@@ -34,7 +35,7 @@ impl Lifecycle {
             }
             _ => self.settle(turn, Settlement::Confirmed(via, report.state)),
         }
-        self.cancel_found(turn, report.state);
+        self.cancel_found(turn, report.state, is_news);
     }
 
     /// Nothing was sent, and the broker has an order of this id.
@@ -55,8 +56,12 @@ impl Lifecycle {
     }
 
     /// A report of a rejection is about one copy, and does not say which: it may be late, and about
-    /// one that is known to be absent.
-    fn rejection_reported(&mut self, turn: &mut Turn<'_>, via: Via) {
+    /// one that is known to be absent. With the broker's id of the order that was seen it is about that.
+    fn rejection_reported(&mut self, turn: &mut Turn<'_>, via: Via, report: Report) {
+        let seen = self.seen.and_then(|seen| seen.order);
+        if seen.is_some() && seen == report.order {
+            return self.not_open(turn, report);
+        }
         let only = self.copies == 1 && !self.exists;
         let open = !matches!(
             self.phase,
