@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, getters, setters};
+use seawall_core::{InvalidConfig, Span, getters, setters};
 
 use crate::lists::ListsConfig;
 
@@ -174,8 +174,7 @@ impl OrderConfigBuilder {
             if let Some(every) = every
                 && (every < Duration::from_secs(1) || every > day)
             {
-                let value = format!("{every:?}");
-                return Err(InvalidConfig::new(field, value, "from 1s to 24 h"));
+                return Err(InvalidConfig::new(field, Span(every), "from 1s to 24 h"));
             }
         }
         for (field, value, most) in [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, getters, setters, state_words};
+use seawall_core::{InvalidConfig, Span, getters, setters, state_words};
 
 state_words! {
     /// What a broker does with a second order of the same client order id.
@@ -263,7 +263,7 @@ impl RulesBuilder {
         ] {
             if time.is_zero() || time > Duration::from_secs(hours * 3_600) {
                 let accepted = format!("a time above 0s, up to {hours} h");
-                return Err(InvalidConfig::new(field, format!("{time:?}"), accepted));
+                return Err(InvalidConfig::new(field, Span(time), accepted));
             }
         }
         if rules.resend_within.is_zero() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::Reason;
+use seawall_core::{Reason, Span};
 use seawall_orders::journal::MemoryJournal;
 use seawall_orders::protocol::{Duplicates, IntentState};
 use seawall_orders::{OrderConfig, OrderLayer};
@@ -72,7 +72,7 @@ fn looking_up_again_and_comparing_have_a_least_and_a_longest_interval() {
             ("compare_every", builder().compare_every(every)),
         ] {
             let error = config.build().err().map(|error| error.to_string());
-            let words = format!("`{field}` is {every:?}, accepted is from 1s to 24 h");
+            let words = format!("`{field}` is {}, accepted is from 1s to 24 h", Span(every));
             assert_eq!(error, (!accepted).then_some(words));
         }
     }

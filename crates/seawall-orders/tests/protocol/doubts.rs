@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seawall_core::Span;
 use seawall_orders::protocol::{
     Action, Alert, Answer, Coverage, DoubtCause, Duplicates, Event, IntentState, LookUp, MarkKind,
     NotExecuted, Notice, Operation, OrderState, Query, Reply, Report, Rules, RulesBuilder,
@@ -370,7 +371,7 @@ fn each_time_has_a_bound() {
             let accepted = format!("a time above 0s, up to {hours} h");
             assert_eq!(
                 error,
-                format!("`{field}` is {time:?}, accepted is {accepted}")
+                format!("`{field}` is {}, accepted is {accepted}", Span(time))
             );
         }
     }
