@@ -9,6 +9,7 @@ use seawall_core::{Complete, Outcome};
 use crate::access::{CircuitRef, Single};
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
+use crate::in_flight::StartBucket;
 use crate::record::AdmissionRecord;
 use crate::settle::Settle;
 use crate::state::LocalState;
@@ -55,6 +56,29 @@ impl<D: CircuitRef> Permit<D> {
                 note: self.record.note,
             },
         }
+    }
+
+    /// Counts the call among those in flight, if slow ones are watched: nothing has ended it at once.
+    #[inline(always)]
+    pub(crate) fn watch(&mut self) {
+        if self.record.note.bucket() == StartBucket::NOT_YET {
+            self.watch_now();
+        }
+    }
+
+    #[inline(never)]
+    fn watch_now(&mut self) {
+        if let Some(held) = self.held.as_ref() {
+            let AdmissionRecord { word, start, note } = self.record;
+            self.record.note = note.counted_in(held.count_in_flight(word, start));
+        }
+    }
+
+    /// The same permit, held by a caller, who may take any time with it.
+    #[inline]
+    pub(crate) fn watched(mut self) -> Self {
+        self.watch();
+        self
     }
 
     /// Whether the call decides about a half-open circuit: as a probe, or as one of its ramp.
