@@ -10,7 +10,7 @@ use crate::access::{CircuitRef, Single};
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
 use crate::in_flight::StartBucket;
-use crate::record::AdmissionRecord;
+use crate::record::{AdmissionRecord, UNMEASURED};
 use crate::settle::Settle;
 use crate::state::LocalState;
 use crate::state_word::StateWord;
@@ -70,7 +70,11 @@ impl<D: CircuitRef> Permit<D> {
     fn watch_now(&mut self) {
         if let Some(held) = self.held.as_ref() {
             let AdmissionRecord { word, start, note } = self.record;
-            self.record.note = note.counted_in(held.count_in_flight(word, start));
+            let bucket = match start {
+                UNMEASURED => StartBucket::NONE,
+                start => held.count_in_flight(word, start),
+            };
+            self.record.note = note.counted_in(bucket);
         }
     }
 

@@ -74,15 +74,10 @@ impl AdmissionRecord {
     /// Of a call that passes under `word` and has started.
     #[inline]
     pub(crate) const fn new(word: StateWord, start: u64) -> Self {
-        let bucket = if start == UNMEASURED {
-            StartBucket::NONE
-        } else {
-            StartBucket::NOT_YET
-        };
         Self {
             word,
             start,
-            note: Note::of(bucket),
+            note: Note::of(StartBucket::NOT_YET),
         }
     }
 
