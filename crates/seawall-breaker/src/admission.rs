@@ -10,7 +10,7 @@ use crate::config::HalfOpenPolicy;
 use crate::entry_point::EntryPoint;
 use crate::in_flight::StartBucket;
 use crate::overdue::CheckOverdue;
-use crate::record::{AdmissionRecord, Note, UNMEASURED};
+use crate::record::{AdmissionRecord, UNMEASURED};
 use crate::state::Locked;
 use crate::state_word::{CircuitState, StateWord};
 
@@ -22,10 +22,10 @@ pub(crate) trait Admit: CheckOverdue {
         let start = self.start(word);
         let changed = start != UNMEASURED && self.check_overdue(word, start);
         if word.is_passing() && !changed {
-            return Ok(self.record(word, start));
+            return Ok(AdmissionRecord::new(word, start));
         }
         let word = self.admit_locked(EntryPoint::Breaker, true)?;
-        Ok(self.record(word, self.start(word)))
+        Ok(AdmissionRecord::new(word, self.start(word)))
     }
 
     /// Admits a call in a state that does not simply pass; `ramps` is whether the share of a ramp
@@ -78,21 +78,7 @@ pub(crate) trait Admit: CheckOverdue {
         }
     }
 
-    /// The record of a call that passes under `word` and has started.
-    #[inline]
-    fn record(&self, word: StateWord, start: u64) -> AdmissionRecord {
-        let bucket = if start == UNMEASURED {
-            StartBucket::NONE
-        } else {
-            self.count_in_flight(word, start)
-        };
-        AdmissionRecord {
-            word,
-            start,
-            note: Note::of(bucket),
-        }
-    }
-
+    /// Counts a call in flight that has started then, if slow ones are watched.
     #[inline(never)]
     fn count_in_flight(&self, word: StateWord, start: u64) -> StartBucket {
         let common = self.common();

@@ -114,7 +114,8 @@ impl<D: CircuitRef> CircuitHandle<D> {
     /// ```
     pub async fn admit(&self) -> Result<Permit<D>, Rejection> {
         let mut wait = ProbeWait::default();
-        poll_fn(|cx| poll_admit(&self.circuit, &mut wait, cx)).await
+        let permit = poll_fn(|cx| poll_admit(&self.circuit, &mut wait, cx)).await?;
+        Ok(permit.watched())
     }
 
     /// Admits a call without waiting.
@@ -125,7 +126,7 @@ impl<D: CircuitRef> CircuitHandle<D> {
     pub fn try_admit(&self) -> Result<Permit<D>, Rejection> {
         let held = self.circuit.held();
         match held.admit() {
-            Ok(record) => Ok(Permit::new(held, record)),
+            Ok(record) => Ok(Permit::new(held, record).watched()),
             Err(rejection) => Err(reject(&held, rejection)),
         }
     }
@@ -226,7 +227,10 @@ where
                 },
                 StageProj::Calling { inner, permit } => {
                     let unwound = || permit.iter_mut().for_each(Permit::panicked);
-                    let result = ready!(on_unwind(|| inner.poll(cx), unwound));
+                    let Poll::Ready(result) = on_unwind(|| inner.poll(cx), unwound) else {
+                        permit.iter_mut().for_each(Permit::watch);
+                        return Poll::Pending;
+                    };
                     // A classifier that panics leaves the permit here, to be abandoned.
                     let outcome = this.classifier.classify(result.as_ref());
                     if let Some(mut permit) = permit.take() {

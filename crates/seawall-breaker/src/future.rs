@@ -182,14 +182,21 @@ where
         let (permit, classifier, completion) = (this.permit, this.classifier, this.completion);
         let result = match this.stage.as_mut().project() {
             StageProj::Calling { inner } => {
+                let Poll::Ready(result) = on_unwind(|| inner.poll(cx), || permit.panicked()) else {
+                    permit.watch();
+                    return Poll::Pending;
+                };
                 // A classifier that panics leaves the permit here, to be abandoned.
-                match ready!(on_unwind(|| inner.poll(cx), || permit.panicked())) {
+                match result {
                     Ok(response) => {
                         let outcome = classifier.classify(Ok(&response));
                         if may_ask(&outcome)
                             && let Some(wait) = classifier.retry_after(Ok(&response))
                         {
                             permit.delay_probe(wait);
+                        }
+                        if !T::ON_RESPONSE {
+                            permit.watch();
                         }
                         Ok(completion.track_completion(permit.take(), outcome, response))
                     }

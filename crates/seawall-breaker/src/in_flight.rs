@@ -1,9 +1,10 @@
 //! Calls in start that take too long, counted before they end.
 //!
-//! A call that hangs never ends, so its end cannot show that it is slow. A call that starts
+//! A call that hangs never ends, so its end cannot show that it is slow. A call that is pending
 //! increments the bucket of its start, an eighth of the threshold wide, and decrements it when it
 //! ends; what is left in buckets older than the threshold is overdue now. Both are one
-//! compare-exchange on the stripe, and the cost of reading does not depend on the traffic.
+//! compare-exchange on the stripe, and the cost of reading does not depend on the traffic. A call
+//! that ends at its first poll costs neither.
 //!
 //! When a bucket is used again, what it still held is moved to a count of its own; a call that
 //! does not find its bucket any more is subtracted there. A change of the threshold begins another
@@ -32,6 +33,8 @@ pub(crate) struct StartBucket(pub(crate) u64);
 impl StartBucket {
     /// A call that is not watched.
     pub(crate) const NONE: Self = Self(1 << 40);
+    /// A call that is not counted yet, since nothing has waited for it.
+    pub(crate) const NOT_YET: Self = Self(Self::NONE.0 | 1);
 
     #[inline]
     pub(crate) const fn new(watch: u64, epoch: u64) -> Self {
@@ -40,7 +43,7 @@ impl StartBucket {
 
     #[inline]
     pub(crate) const fn is_watched(self) -> bool {
-        self.0 != Self::NONE.0
+        self.0 & Self::NONE.0 == 0
     }
 
     const fn slot(self) -> usize {

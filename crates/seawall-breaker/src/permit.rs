@@ -9,7 +9,8 @@ use seawall_core::{Complete, Outcome};
 use crate::access::{CircuitRef, Single};
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
-use crate::record::AdmissionRecord;
+use crate::in_flight::StartBucket;
+use crate::record::{AdmissionRecord, UNMEASURED};
 use crate::settle::Settle;
 use crate::state::LocalState;
 use crate::state_word::StateWord;
@@ -55,6 +56,33 @@ impl<D: CircuitRef> Permit<D> {
                 note: self.record.note,
             },
         }
+    }
+
+    /// Counts the call among those in flight, if slow ones are watched: nothing has ended it at once.
+    #[inline(always)]
+    pub(crate) fn watch(&mut self) {
+        if self.record.note.bucket() == StartBucket::NOT_YET {
+            self.watch_now();
+        }
+    }
+
+    #[inline(never)]
+    fn watch_now(&mut self) {
+        if let Some(held) = self.held.as_ref() {
+            let AdmissionRecord { word, start, note } = self.record;
+            let bucket = match start {
+                UNMEASURED => StartBucket::NONE,
+                start => held.count_in_flight(word, start),
+            };
+            self.record.note = note.counted_in(bucket);
+        }
+    }
+
+    /// The same permit, held by a caller, who may take any time with it.
+    #[inline]
+    pub(crate) fn watched(mut self) -> Self {
+        self.watch();
+        self
     }
 
     /// Whether the call decides about a half-open circuit: as a probe, or as one of its ramp.

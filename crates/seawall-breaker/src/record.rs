@@ -41,6 +41,11 @@ impl Note {
         StartBucket(self.0 & BUCKET_MASK)
     }
 
+    /// The same call, counted in this bucket.
+    pub(crate) const fn counted_in(self, bucket: StartBucket) -> Self {
+        Self((self.0 & !BUCKET_MASK) | bucket.0)
+    }
+
     /// The same call, which asks to stay away until then, at most a day from now; rounded up.
     pub(crate) fn asking(self, until: u64) -> Self {
         let ticks = (u128::from(until) * TICKS).div_ceil(SECOND);
@@ -66,6 +71,16 @@ impl Note {
 }
 
 impl AdmissionRecord {
+    /// Of a call that passes under `word` and has started.
+    #[inline]
+    pub(crate) const fn new(word: StateWord, start: u64) -> Self {
+        Self {
+            word,
+            start,
+            note: Note::of(StartBucket::NOT_YET),
+        }
+    }
+
     /// Of no admission.
     pub(crate) const NONE: Self = Self {
         word: StateWord::FIRST,
@@ -95,11 +110,14 @@ mod tests {
             watch in any::<u64>(),
             epoch in any::<u64>(),
         ) {
-            for bucket in [StartBucket::NONE, StartBucket::new(watch, epoch)] {
+            let counted = StartBucket::new(watch, epoch);
+            for bucket in [StartBucket::NONE, StartBucket::NOT_YET, counted] {
                 let note = Note::of(bucket);
                 prop_assert_eq!((note.bucket(), note.asked_until(now)), (bucket, 0));
+                prop_assert_eq!(bucket.is_watched(), bucket == counted);
                 let asking = note.asking(now + wait);
                 prop_assert_eq!(asking.bucket(), bucket);
+                prop_assert_eq!(note.counted_in(counted).asking(now + wait), asking.counted_in(counted));
                 let until = asking.asked_until(now);
                 // A multiple that is stored as 0 becomes the next one.
                 prop_assert!((now + wait..=now + wait + 2 * SECOND as u64 / 64).contains(&until));

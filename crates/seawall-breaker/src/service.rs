@@ -12,7 +12,7 @@ use crate::future::ResponseFuture;
 use crate::overdue::CheckOverdue;
 use crate::permit::{Departing, Permit};
 use crate::readiness::Readiness;
-use crate::record::UNMEASURED;
+use crate::record::{AdmissionRecord, UNMEASURED};
 use crate::state::AnchoredState;
 use crate::state_word::StateWord;
 
@@ -70,7 +70,7 @@ impl<S, X> Breaker<S, X> {
             None => self.anchor.admit_locked(at, common.ramps(at))?,
         };
         let here = self.anchor.follow();
-        let record = here.record(word, here.start(word));
+        let record = AdmissionRecord::new(word, here.start(word));
         Ok(Permit::new(here.again(), record))
     }
 }
@@ -140,7 +140,7 @@ where
             return self.call_cold(req);
         }
         let here = self.anchor.follow();
-        let record = here.record(word, start);
+        let record = AdmissionRecord::new(word, start);
         let mut permit = Departing(Permit::new(here.again(), record));
         let (classifier, completion) = self.ending();
         ResponseFuture::calling(

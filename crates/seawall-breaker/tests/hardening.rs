@@ -2,13 +2,13 @@
 
 mod support;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_breaker::{AbandonedPolicy, CircuitState, Rule, RuleContext};
-use seawall_core::{Error, Rejectable};
+use seawall_breaker::{AbandonedPolicy, BreakerLayer, CircuitState, Permit, Rule, RuleContext};
+use seawall_core::{Complete, Error, Outcome, Rejectable, TrackCompletion};
 use support::{Do, Failed, MS, SECOND, settings, subject};
 use tokio::time::{Instant, advance};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -129,6 +129,58 @@ impl<S: Service<Do>> Service<Do> for Stuck<S> {
     fn call(&mut self, req: Do) -> S::Future {
         self.0.call(req)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_in_flight_from_its_first_pending_poll_with_the_age_of_its_start() {
+    let mut s = subject(settings().slow_after(8 * SECOND).slow_rate(0.5, 10));
+    let (never_polled, mut polled) = (s.call(Do::Hang), s.call(Do::Hang));
+    advance(7 * SECOND).await;
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(pin!(&mut polled).poll(&mut cx).is_pending());
+    assert_eq!(s.handle.snapshot().overdue, 0);
+    advance(2 * SECOND).await;
+    assert_eq!(s.handle.snapshot().overdue, 1, "9 s after it was made");
+    // Polled again or no more, it is one call.
+    assert!(pin!(&mut polled).poll(&mut cx).is_pending());
+    assert_eq!(s.handle.snapshot().overdue, 1);
+    drop((never_polled, polled));
+    assert_eq!(s.handle.snapshot().overdue, 0);
+    assert_eq!(s.handle.counts().abandoned, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_and_a_response_with_one_in_it_are_in_flight_at_once() {
+    #[derive(Clone)]
+    struct InTheResponse;
+    impl TrackCompletion<Permit, ()> for InTheResponse {
+        type Response = Permit;
+        fn track_completion(&self, permit: Permit, _: Outcome, (): ()) -> Permit {
+            permit
+        }
+    }
+    let config = settings()
+        .slow_after(SECOND)
+        .slow_rate(0.5, 100)
+        .min_calls(50)
+        .build();
+    let layer =
+        BreakerLayer::new("upstream", config.expect("valid")).track_completion(InTheResponse);
+    let handle = layer.handle();
+    let at_once = service_fn(|()| async { Ok::<(), Error<Failed>>(()) });
+    let response = layer.layer(at_once).oneshot(()).await.expect("a response");
+    let tried = handle.try_admit().expect("closed");
+    let admitted = handle.admit().await.expect("closed");
+    let mut guarded = Box::pin(handle.call(pending::<Result<(), Failed>>()));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(guarded.as_mut().poll(&mut cx).is_pending());
+    advance(2 * SECOND).await;
+    assert_eq!(handle.snapshot().overdue, 4);
+    response.complete(Outcome::Success);
+    tried.complete(Outcome::Success);
+    drop((admitted, guarded));
+    assert_eq!(handle.snapshot().overdue, 0);
+    assert_eq!(handle.counts().slow, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use crate::future::ResponseFuture;
 use crate::overdue::CheckOverdue;
 use crate::permit::{Departing, Permit};
 use crate::probe_wait::may_wait;
-use crate::record::UNMEASURED;
+use crate::record::{AdmissionRecord, UNMEASURED};
 
 /// A service with one circuit per key; made by [`KeyedBreakerLayer`](crate::KeyedBreakerLayer).
 ///
@@ -142,7 +142,7 @@ where
         if !word.is_passing() || changed {
             return self.call_cold(req, circuit);
         }
-        let record = circuit.record(word, start);
+        let record = AdmissionRecord::new(word, start);
         let mut permit = Departing(Permit::new(circuit, record));
         ResponseFuture::calling(
             || self.inner.call(req),
